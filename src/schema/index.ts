@@ -1,0 +1,5 @@
+export * from "./errors.ts";
+export * from "./interfaces.ts";
+export * from "./key.ts";
+export * from "./recipe.ts";
+export * from "./records.ts";

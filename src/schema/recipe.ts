@@ -1,0 +1,154 @@
+import { z } from "zod";
+import { samplingSchema } from "./records.ts";
+
+const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, "letters, digits, '.', '_' and '-' only");
+const environmentVariable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "the name of an environment variable");
+const positive = z.number().gt(0);
+const share = z.number().gt(0).lt(1);
+
+export const precisionSchema = z.enum(["auto", "fp32", "bf16"]);
+export type Precision = z.infer<typeof precisionSchema>;
+
+/**
+ * An embedded model: a Hugging Face folder or GGUF file by path, a hub id (`owner/name`, or `owner/name:file.gguf`),
+ * or one of the packages that carry a small model (`package:smollm2-135m-instruct`).
+ */
+export const modelSchema = z.strictObject({
+  model: z.string().min(1),
+  precision: precisionSchema.default("auto"),
+  device: z.string().default("cpu"),
+  /** Jinja text that replaces the model's own chat template; needed where a base model has none. */
+  chat_template: z.string().min(1).optional(),
+});
+export type ModelRecipe = z.infer<typeof modelSchema>;
+
+/** An OpenAI-compatible server. The key is read from the environment variable `key_env` and written nowhere. */
+export const endpointSchema = z.strictObject({
+  url: z.url({ protocol: /^https?$/ }),
+  model: z.string().min(1),
+  key_env: environmentVariable.optional(),
+  concurrency: z.int().min(1).default(8),
+  timeout_seconds: positive.default(120),
+  retries: z.int().min(0).default(5),
+  /** Ask for n completions in one call where the server can; otherwise one call each. */
+  native_n: z.boolean().default(true),
+});
+export type EndpointRecipe = z.infer<typeof endpointSchema>;
+
+const samplingOverrides = samplingSchema.partial();
+
+const sourceSchema = z.union(
+  [
+    z.strictObject({ name, ...modelSchema.shape, sampling: samplingOverrides.default({}) }),
+    z.strictObject({ name, endpoint: endpointSchema, sampling: samplingOverrides.default({}) }),
+  ],
+  { error: "a source has a name and either `model` or `endpoint`" },
+);
+export type SourceRecipe = z.infer<typeof sourceSchema>;
+
+const judgeFields = {
+  /** What the judge is told; `{prompt}` and `{response}` stand for the texts. */
+  rubric: z.string().min(1).optional(),
+  /** Lowest and highest rating; the expected value is mapped linearly to 0..1. */
+  scale: z.tuple([z.int().min(0), z.int().max(10)]).default([1, 5]),
+  weight: positive.default(1),
+};
+
+const rewardSchema = z.union(
+  [
+    z.strictObject({ kind: z.literal("checks"), weight: positive.default(1) }),
+    z.strictObject({ kind: z.literal("judge"), name, ...modelSchema.shape, ...judgeFields }),
+    z.strictObject({ kind: z.literal("judge"), name, endpoint: endpointSchema, ...judgeFields }),
+  ],
+  { error: "a reward is {kind: checks} or {kind: judge, name, model | endpoint}" },
+);
+export type RewardRecipe = z.infer<typeof rewardSchema>;
+
+const optimisation = (learningRate: number) => ({
+  learning_rate: positive.default(learningRate),
+  epochs: positive.default(1),
+  /** Rows an optimiser step: packed sequences in SFT, quadruples in preference training. */
+  batch_size: z.int().min(1).default(128),
+  /** Tokens a micro-batch: bounds the memory, never the result. */
+  micro_batch_tokens: z.int().min(16).default(4096),
+  schedule: z.enum(["constant", "linear", "cosine"]).default("cosine"),
+  warmup_ratio: z.number().min(0).lt(1).default(0.1),
+  weight_decay: z.number().min(0).default(0),
+  adam_beta1: z.number().min(0).lt(1).default(0.9),
+  adam_beta2: z.number().min(0).lt(1).default(0.999),
+  adam_epsilon: positive.default(1e-8),
+  max_grad_norm: positive.default(1),
+  /** Tokens of prompt and response together; a longer row is counted and handled as `overlong` says. */
+  max_length: z.int().min(8).default(2048),
+  max_prompt_length: z.int().min(4).default(1800),
+  overlong: z.enum(["drop", "keep_end", "error"]).default("drop"),
+  precision: precisionSchema.default("auto"),
+  activation_checkpointing: z.boolean().default(false),
+  checkpoint_every_steps: z.int().min(1).default(50),
+});
+
+const sftSchema = z.strictObject({ ...optimisation(7e-6) });
+export type SftRecipe = z.infer<typeof sftSchema>;
+
+const wrpoSchema = z.strictObject({
+  ...optimisation(3e-7),
+  objective: z.enum(["wrpo", "dpo"]).default("wrpo"),
+  beta: positive.default(0.01),
+  /** The fusion coefficient of Eq. 5: rises linearly from 0 to `alpha` over the optimiser steps, or stays there. */
+  alpha: z.number().min(0).max(1).default(0.1),
+  alpha_schedule: z.enum(["linear", "static"]).default("linear"),
+  label_smoothing: z.number().min(0).lt(0.5).default(0),
+});
+export type WrpoRecipe = z.infer<typeof wrpoSchema>;
+
+export type OptimisationRecipe = SftRecipe;
+
+const promptsSchema = z.strictObject({
+  /** JSONL, a row a prompt; relative to the recipe's own folder. */
+  file: z.string().min(1),
+  limit: z.int().min(1).optional(),
+});
+
+export const recipeSchema = z.strictObject({
+  name: name.default("run"),
+  seed: z.int().min(0).max(0xffff_ffff).default(42),
+  prompts: promptsSchema,
+  target: modelSchema,
+  sources: z.array(sourceSchema).min(1),
+  sampling: z
+    .strictObject({ ...samplingSchema.omit({ seed: true }).shape, n: z.int().min(1) })
+    .partial()
+    .transform((given) => ({
+      n: 5,
+      temperature: 0.8,
+      top_p: 0.95,
+      top_k: 0,
+      max_tokens: 2048,
+      stop: [] as string[],
+      ...given,
+    }))
+    .prefault({}),
+  rewards: z.array(rewardSchema).min(1),
+  selection: z
+    .strictObject({
+      /** Share of the training prompts whose y_ws goes to supervised tuning; the rest goes to WRPO. */
+      sft_share: share.default(1 / 3),
+      /** Least reward gap between y_wt and y_l; equal rewards are always left out. */
+      min_gap: z.number().min(0).default(0),
+    })
+    .prefault({}),
+  sft: sftSchema.prefault({}),
+  wrpo: wrpoSchema.prefault({}),
+  evaluation: z.strictObject({
+    prompts: promptsSchema,
+    /** Responses for each held-out prompt and model. */
+    k: z.int().min(1).default(4),
+    sampling: samplingSchema.omit({ seed: true }).partial().default({}),
+    bootstrap: z.int().min(100).default(10_000),
+  }),
+});
+
+/** A recipe as resolved: every default is filled in. */
+export type Recipe = z.infer<typeof recipeSchema>;
+/** A recipe as written. */
+export type RecipeInput = z.input<typeof recipeSchema>;
