@@ -1,0 +1,15 @@
+// One translation unit: libtorch's headers, which take most of the compile time, are read once.
+#include "tensor.cc"
+#include "dispatch.cc"
+#include "autograd.cc"
+#include "distributed.cc"
+
+static Napi::Object init(Napi::Env env, Napi::Object exports) {
+  amalgam::init_tensor(env, exports);
+  amalgam::init_dispatch(env, exports);
+  amalgam::init_autograd(env, exports);
+  amalgam::init_distributed(env, exports);
+  return exports;
+}
+
+NODE_API_MODULE(amalgam, init)

@@ -1,0 +1,24 @@
+// Brings a fresh clone to where the product runs: packages from the lock file, then the build. Does nothing twice.
+import { execFileSync, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+
+process.chdir(new URL("..", import.meta.url).pathname);
+const lock = createHash("sha256").update(readFileSync("package-lock.json")).digest("hex");
+const mark = "node_modules/.amalgam-lock";
+
+if (!existsSync(mark) || readFileSync(mark, "utf8") !== lock) {
+  console.log("installing packages (npm ci) ...");
+  const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { stdio: "inherit" });
+  if (npm.status !== 0) process.exit(npm.status ?? 1);
+  writeFileSync(mark, lock);
+}
+console.log("building (tsc) ...");
+rmSync("dist", { recursive: true, force: true });
+try {
+  execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"], {
+    stdio: "inherit",
+  });
+} catch {
+  process.exit(1);
+}

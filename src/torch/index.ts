@@ -1,0 +1,14 @@
+export * from "./autograd.ts";
+export { findCompiler } from "./build.ts";
+export type { DType } from "./dtype.ts";
+export { bytesOf } from "./dtype.ts";
+export * from "./group.ts";
+export type { TorchInstallation } from "./locate.ts";
+export { locateTorch, supportedTorch } from "./locate.ts";
+export type { Generator, GroupOptions } from "./native.ts";
+export { native, onSetup } from "./native.ts";
+export * as ops from "./ops.generated.ts";
+export * from "./random.ts";
+export * from "./scope.ts";
+export type { NumericArray, Tensor } from "./tensor.ts";
+export { byteSize, isTensor, tensor, toArray, toNumbers } from "./tensor.ts";

@@ -1,0 +1,106 @@
+import { createRequire } from "node:module";
+import { TorchError } from "../schema/index.ts";
+import { buildAddon } from "./build.ts";
+import type { DType } from "./dtype.ts";
+import { locateTorch } from "./locate.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** A random generator of libtorch; made by `generator(seed)`. */
+export interface Generator {
+  readonly generator: unique symbol;
+}
+
+export interface GroupOptions {
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  readonly rank: number;
+  readonly size: number;
+  readonly hostsStore: boolean;
+  readonly timeoutMs: number;
+}
+
+type Closure = (grads: (Tensor | null)[], saved: Tensor[]) => (Tensor | null)[];
+
+/** The whole of the addon. */
+export interface Native {
+  readonly torchVersion: string;
+  readonly Tensor: { readonly prototype: Record<string, unknown> };
+  op(name: string): (...args: unknown[]) => unknown;
+  schemas(): string[];
+  fromBytes(data: NodeJS.TypedArray, shape: readonly number[], dtype: DType): Tensor;
+  isTensor(value: unknown): boolean;
+  setErrorClass(errorClass: new (message: string) => Error): void;
+  openScope(): void;
+  closeScope(keep: readonly Tensor[]): void;
+  liveTensors(): number;
+  setThreads(count: number): void;
+  threads(): number;
+  manualSeed(seed: number): void;
+  randomState(): Tensor;
+  setRandomState(state: Tensor): void;
+  generator(seed: number): Generator;
+  attach(
+    outputs: readonly Tensor[],
+    inputs: readonly (Tensor | null)[],
+    saved: readonly Tensor[],
+    backward: Closure,
+  ): void;
+  backward(roots: readonly Tensor[], gradients: readonly (Tensor | null)[], retainGraph?: boolean): void;
+  gradients(roots: readonly Tensor[], inputs: readonly Tensor[], seeds: readonly (Tensor | null)[]): (Tensor | null)[];
+  setGradEnabled(enabled: boolean): boolean;
+  joinGroup(options: GroupOptions): void;
+  leaveGroup(name: string): void;
+}
+
+let loaded: Native | undefined;
+let methods: readonly [string, (self: Tensor, ...args: never[]) => unknown][] = [];
+let notify: (line: string) => void = (line) => {
+  process.stderr.write(`amalgam: ${line}\n`);
+};
+
+/** Where the lines go that tell of slow first-time work (download, compilation); standard error unless told. */
+export function onSetup(listener: (line: string) => void): void {
+  notify = listener;
+}
+
+/** Functions that become methods of every tensor once the addon is loaded. */
+export function installMethods(table: typeof methods): void {
+  methods = [...methods, ...table];
+  if (loaded) addMethods(loaded);
+}
+
+function addMethods(native: Native): void {
+  for (const [name, run] of methods) {
+    if (Object.hasOwn(native.Tensor.prototype, name)) continue;
+    const method = function (this: Tensor, ...args: never[]) {
+      return run(this, ...args);
+    };
+    Object.defineProperty(native.Tensor.prototype, name, { value: method, configurable: true });
+  }
+}
+
+/**
+ * The addon, located, compiled and loaded on first use.
+ *
+ * @throws EnvironmentError when libtorch or a compiler is missing.
+ */
+export function native(): Native {
+  if (loaded) return loaded;
+  const torch = locateTorch(notify);
+  const addon = createRequire(import.meta.url)(buildAddon(torch, notify)) as Native;
+  addon.setErrorClass(TorchError);
+  loaded = addon;
+  addMethods(addon);
+  return addon;
+}
+
+/** An operator of libtorch by its qualified name, of the function type that its schemas give; looked up when first called. */
+export function op<F>(name: string): F {
+  let run: ((...args: unknown[]) => unknown) | undefined;
+  const call = (...args: unknown[]) => {
+    run ??= native().op(name);
+    return run(...args);
+  };
+  return call as F;
+}
