@@ -1,5 +1,3 @@
-// Writes src/torch/ops.generated.ts from the operator schemas of the libtorch at hand: `npm run generate` (after a build).
-import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { locateTorch } from "../dist/torch/locate.js";
