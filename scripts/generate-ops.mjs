@@ -118,7 +118,7 @@ const torch = locateTorch(console.error);
 const methodNames = new Set(
   [
     ...readFileSync(join(torch.root, "include/ATen/core/TensorBody.h"), "utf8").matchAll(
-      /^ {2}(?:inline )?(?:at::|c10::|::std::|void|bool|int64_t|double)[^(]* ([a-z_0-9]+)\(/gm,
+      /^ {2}(?:inline )?(?:at::|c10::|::std::|Tensor|void|bool|int64_t|double)[^(]* ([a-z_0-9]+)\(/gm,
     ),
   ].map((m) => m[1]),
 );

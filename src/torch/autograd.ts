@@ -54,10 +54,13 @@ export interface CustomFunction<Out extends Tensor | readonly Tensor[]> {
 
 /** An autograd function whose backward is TypeScript. Returned outputs must be new tensors, not views of the inputs. */
 export function customFunction<Out extends Tensor | readonly Tensor[]>(definition: CustomFunction<Out>): Out {
-  const { output, saved } = noGrad(() => scope(() => definition.forward()));
-  const outputs = (Array.isArray(output) ? output : [output]) as readonly Tensor[];
-  if (definition.inputs.some((input) => input?.requiresGrad))
-    native().attach(outputs, definition.inputs, saved, (grads, kept) => noGrad(() => definition.backward(grads, kept)));
-  for (const kept of saved) if (!outputs.includes(kept) && !definition.inputs.includes(kept)) kept.dispose();
-  return output;
+  return scope(() => {
+    const { output, saved } = noGrad(() => definition.forward());
+    const outputs = (Array.isArray(output) ? output : [output]) as readonly Tensor[];
+    if (definition.inputs.some((input) => input?.requiresGrad))
+      native().attach(outputs, definition.inputs, saved, (grads, kept) =>
+        noGrad(() => definition.backward(grads, kept)),
+      );
+    return output;
+  });
 }

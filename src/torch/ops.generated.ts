@@ -1780,8 +1780,10 @@ export interface TensorMethods {
   clone(options?: { memory_format?: MemoryFormat | null }): Tensor;
   coalesce(): Tensor;
   col_indices(): Tensor;
+  conj(): Tensor;
   conj_physical(): Tensor;
   conj_physical_(): Tensor;
+  contiguous(options?: { memory_format?: MemoryFormat }): Tensor;
   copy_(src: Tensor, non_blocking?: boolean): Tensor;
   copysign(other: Scalar): Tensor;
   copysign(other: Tensor): Tensor;
@@ -2495,8 +2497,10 @@ installMethods([
   ["clone", clone],
   ["coalesce", coalesce],
   ["col_indices", col_indices],
+  ["conj", conj],
   ["conj_physical", conj_physical],
   ["conj_physical_", conj_physical_],
+  ["contiguous", contiguous],
   ["copy_", copy_],
   ["copysign", copysign],
   ["copysign_", copysign_],

@@ -1,0 +1,25 @@
+import type { Tensor } from "../torch/index.ts";
+import { customFunction, ops } from "../torch/index.ts";
+import type { DecoderConfig } from "./config.ts";
+
+const activate = (gate: Tensor, kind: DecoderConfig["activation"]): Tensor =>
+  kind === "silu" ? ops.silu(gate) : ops.gelu(gate, { approximate: "tanh" });
+
+/**
+ * act(gate) * up, element by element. Keeps gate and up only and computes act(gate) again in the backward: a quarter
+ * less memory than two recorded operators, for one more pass over the gate.
+ */
+export function gatedActivation(gate: Tensor, up: Tensor, kind: DecoderConfig["activation"]): Tensor {
+  return customFunction({
+    inputs: [gate, up],
+    forward: () => ({ output: activate(gate, kind).mul_(up), saved: [gate, up] }),
+    backward: ([grad], [g, u]) => {
+      const gradOfActivated = grad!.mul(u!);
+      const gradOfGate =
+        kind === "silu"
+          ? ops.silu_backward(gradOfActivated, g!)
+          : ops.gelu_backward(gradOfActivated, g!, { approximate: "tanh" });
+      return [gradOfGate, activate(g!, kind).mul_(grad!)];
+    },
+  });
+}
