@@ -74,6 +74,7 @@ std::vector<at::Tensor> tensors_in(const Napi::Value& value) {
 // attach(outputs, inputs, saved, backward): the outputs' history becomes a node that calls `backward`.
 Napi::Value attach(const Napi::CallbackInfo& info) {
   auto env = info.Env();
+  if (!c10::GradMode::is_enabled()) return env.Undefined();
   return guarded(env, "customFunction", [&]() -> Napi::Value {
     auto outputs = tensors_in(info[0]);
     auto inputs = tensors_in(info[1]);
