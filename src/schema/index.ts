@@ -1,3 +1,4 @@
+export * from "./cache.ts";
 export * from "./errors.ts";
 export * from "./interfaces.ts";
 export * from "./key.ts";
