@@ -1,0 +1,65 @@
+import { LedgerError } from "../schema/index.ts";
+
+/** What the person is told for each result code of SQLite that is about their disk or file, not about our queries. */
+const explanations: ReadonlyArray<readonly [code: string, message: string, hint: string]> = [
+  [
+    "SQLITE_FULL",
+    "the disk is full: the last batch was not stored, everything before it is kept",
+    "Free some space on this disk and run the same command again; it goes on where it stopped.",
+  ],
+  [
+    "SQLITE_NOTADB",
+    "this file is not a ledger of Amalgam",
+    "Name another run folder, or move this file away if it came here by mistake.",
+  ],
+  [
+    "SQLITE_CORRUPT",
+    "the ledger is damaged",
+    "Keep a copy of the whole run folder, then save what can be read: sqlite3 run.db .recover | sqlite3 recovered.db.",
+  ],
+  [
+    "SQLITE_READONLY",
+    "the ledger can't be written",
+    "Check who owns the run folder and its files, and whether the disk is mounted read-only.",
+  ],
+  [
+    "SQLITE_CANTOPEN",
+    "the ledger can't be opened",
+    "Check that the run folder exists, that you may read and write it, and that the disk is not full or read-only.",
+  ],
+  ["SQLITE_PERM", "the system refuses access to the ledger", "Check who owns the run folder and its files."],
+  [
+    "SQLITE_BUSY",
+    "another program holds the ledger locked",
+    "Close the program that has run.db open for writing and run the same command again.",
+  ],
+  [
+    "SQLITE_IOERR",
+    "the disk failed while the ledger was read or written: the last batch was not stored",
+    "Check the disk (free space, quota, file-size limit, errors in the system's log), then run the same command again.",
+  ],
+  [
+    "SQLITE_TOOBIG",
+    "a text is longer than a ledger can hold (1 GB)",
+    "Lower max_tokens, or drop the source that gives such texts.",
+  ],
+];
+
+/** SQLite's name for the result, from the driver's error, or undefined when the error is not SQLite's. */
+export function sqliteCode(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { code } = error as { code?: unknown };
+  if (typeof code === "string" && code.startsWith("SQLITE_")) return code;
+  // libsql reports a failed open as plain text that ends with the result code's number.
+  if (/ConnectionFailed\(.*: \d+"\)$/s.test(error.message)) return "SQLITE_CANTOPEN";
+  return undefined;
+}
+
+/** The driver's error as the person should see it; a mistake in our own queries stays what it is. */
+export function explainSqlite(error: unknown, file: string): unknown {
+  const code = sqliteCode(error);
+  const known = code === undefined ? undefined : explanations.find(([prefix]) => code.startsWith(prefix));
+  if (known === undefined) return error;
+  const [, message, hint] = known;
+  return new LedgerError(message, { file, hint, cause: error });
+}

@@ -1,0 +1,12 @@
+export { type Draw, responseKey } from "./draws.ts";
+export { type Ledger, type LedgerReader, openLedger, readLedger } from "./ledger.ts";
+export type { Writer } from "./lock.ts";
+export type { PromptStore, StoredPrompt } from "./prompts.ts";
+export type { ReferenceLogp, ReferenceLogpKey, ReferenceLogpStore } from "./reference-logps.ts";
+export type { ResponseStore } from "./responses.ts";
+export type { EvaluationResult, Json } from "./results.ts";
+export type { ScoredPrompt, ScoredResponse, ScoreStore } from "./scores.ts";
+export type { StoredSelection } from "./selections.ts";
+export type { StageCounts, StageRecord } from "./stages.ts";
+export type { DrawStatus, ScoreStatus } from "./status.ts";
+export type { Split, StageState } from "./tables.ts";

@@ -1,0 +1,181 @@
+import { sql } from "kysely";
+import { LedgerError } from "../schema/index.ts";
+import type { Database } from "./sqlite.ts";
+
+export interface Migration {
+  /** The schema version that the ledger has afterwards: 1, 2, 3 and so on without a gap. */
+  readonly version: number;
+  up(db: Database): Promise<void>;
+}
+
+/** Every step from an empty file to the schema of `tables.ts`. A published step is never edited: add the next one. */
+export const migrations: readonly Migration[] = [{ version: 1, up: createTables }];
+
+/** The schema version of an open ledger; 0 for an empty file. */
+export async function schemaVersion(db: Database): Promise<number> {
+  const tables = await db.introspection.getTables();
+  if (!tables.some((table) => table.name === "meta")) return 0;
+  const row = await db.selectFrom("meta").select("value").where("name", "=", "schema_version").executeTakeFirst();
+  return Number(row?.value ?? 0);
+}
+
+/**
+ * Brings a ledger to the newest schema: each step in a transaction of its own together with its number.
+ * Throws LedgerError for a ledger that a newer Amalgam wrote.
+ */
+export async function migrate(db: Database, file: string, steps: readonly Migration[] = migrations): Promise<void> {
+  const version = await schemaVersion(db);
+  refuseNewer(version, steps.at(-1)!.version, file);
+  for (const step of steps.filter((candidate) => candidate.version > version)) {
+    await db.transaction().execute(async (transaction) => {
+      await step.up(transaction);
+      await transaction
+        .insertInto("meta")
+        .values({ name: "schema_version", value: String(step.version) })
+        .onConflict((conflict) => conflict.column("name").doUpdateSet({ value: String(step.version) }))
+        .execute();
+    });
+  }
+}
+
+/** Throws LedgerError unless a reader, which may not migrate, finds exactly the newest schema. */
+export async function requireCurrentSchema(db: Database, file: string): Promise<void> {
+  const version = await schemaVersion(db);
+  const newest = migrations.at(-1)!.version;
+  refuseNewer(version, newest, file);
+  if (version === newest) return;
+  throw new LedgerError(
+    version === 0
+      ? "this file is not a ledger of Amalgam"
+      : `this ledger has the older schema ${version}; this Amalgam reads schema ${newest}`,
+    {
+      file,
+      hint:
+        version === 0
+          ? "Name a run folder in which `amalgam run` was started."
+          : "Continue the run once (`amalgam run`): that brings its ledger to the new schema.",
+    },
+  );
+}
+
+function refuseNewer(version: number, newest: number, file: string): void {
+  if (version <= newest) return;
+  throw new LedgerError(`this ledger has schema ${version}; this Amalgam knows schemas up to ${newest}`, {
+    file,
+    hint: "A newer Amalgam wrote it: upgrade Amalgam, nothing was changed.",
+  });
+}
+
+async function createTables(db: Database): Promise<void> {
+  const table = (name: string) => db.schema.createTable(name);
+  await table("meta")
+    .addColumn("name", "text", (column) => column.primaryKey())
+    .addColumn("value", "text", (column) => column.notNull())
+    .execute();
+  await table("prompts")
+    .addColumn("id", "text", (column) => column.primaryKey())
+    .addColumn("position", "integer", (column) => column.notNull().unique())
+    .addColumn("split", "text", (column) => column.notNull())
+    .addColumn("messages_json", "text", (column) => column.notNull())
+    .addColumn("messages_key", "text", (column) => column.notNull().unique())
+    .addColumn("checks_json", "text", (column) => column.notNull())
+    .addColumn("checks_key", "text", (column) => column.notNull())
+    .addColumn("domain", "text")
+    .execute();
+  await table("samplers")
+    .addColumn("key", "text", (column) => column.primaryKey())
+    .addColumn("identity", "text", (column) => column.notNull())
+    .addColumn("sampling_json", "text", (column) => column.notNull())
+    .addColumn("created_at", "bigint", (column) => column.notNull())
+    .execute();
+  await table("draws")
+    .addColumn("stage", "text", (column) => column.notNull())
+    .addColumn("source", "text", (column) => column.notNull())
+    .addColumn("sampler", "text", (column) => column.notNull())
+    .addColumn("n", "integer", (column) => column.notNull())
+    .addColumn("splits_json", "text", (column) => column.notNull())
+    .addPrimaryKeyConstraint("draws_primary", ["stage", "source"])
+    .execute();
+  await table("responses")
+    .addColumn("key", "text", (column) => column.primaryKey())
+    .addColumn("sampler", "text", (column) => column.notNull())
+    .addColumn("messages_key", "text", (column) => column.notNull())
+    .addColumn("idx", "integer", (column) => column.notNull())
+    .addColumn("text_json", "text", (column) => column.notNull())
+    .addColumn("finish", "text", (column) => column.notNull())
+    .addColumn("prompt_tokens", "integer", (column) => column.notNull())
+    .addColumn("response_tokens", "integer", (column) => column.notNull())
+    .addColumn("created_at", "bigint", (column) => column.notNull())
+    .addUniqueConstraint("responses_drawn_once", ["sampler", "messages_key", "idx"])
+    .execute();
+  await table("failures")
+    .addColumn("sampler", "text", (column) => column.notNull())
+    .addColumn("messages_key", "text", (column) => column.notNull())
+    .addColumn("idx", "integer", (column) => column.notNull())
+    .addColumn("failure_json", "text", (column) => column.notNull())
+    .addColumn("failed_at", "bigint", (column) => column.notNull())
+    .addPrimaryKeyConstraint("failures_primary", ["sampler", "messages_key", "idx"])
+    .execute();
+  await table("scores")
+    .addColumn("response_key", "text", (column) => column.notNull())
+    .addColumn("reward", "text", (column) => column.notNull())
+    .addColumn("checks_key", "text", (column) => column.notNull())
+    .addColumn("value", sql`double precision`, (column) => column.notNull())
+    .addColumn("parts_json", "text", (column) => column.notNull())
+    .addColumn("created_at", "bigint", (column) => column.notNull())
+    .addPrimaryKeyConstraint("scores_primary", ["response_key", "reward", "checks_key"])
+    .execute();
+  await table("score_failures")
+    .addColumn("response_key", "text", (column) => column.notNull())
+    .addColumn("reward", "text", (column) => column.notNull())
+    .addColumn("checks_key", "text", (column) => column.notNull())
+    .addColumn("failure_json", "text", (column) => column.notNull())
+    .addColumn("failed_at", "bigint", (column) => column.notNull())
+    .addPrimaryKeyConstraint("score_failures_primary", ["response_key", "reward", "checks_key"])
+    .execute();
+  await table("selections")
+    .addColumn("prompt_id", "text", (column) => column.primaryKey())
+    .addColumn("split", "text", (column) => column.notNull())
+    .addColumn("source_chosen", "text")
+    .addColumn("target_chosen", "text")
+    .addColumn("rejected", "text")
+    .addColumn("left_out", "text")
+    .execute();
+  await table("reference_logps")
+    .addColumn("model", "text", (column) => column.notNull())
+    .addColumn("template", "text", (column) => column.notNull())
+    .addColumn("prompt_tokens", "text", (column) => column.notNull())
+    .addColumn("response", "text", (column) => column.notNull())
+    .addColumn("logp", sql`double precision`, (column) => column.notNull())
+    .addColumn("tokens", "integer", (column) => column.notNull())
+    .addPrimaryKeyConstraint("reference_logps_primary", ["model", "template", "prompt_tokens", "response"])
+    .execute();
+  await table("judgements")
+    .addColumn("key", "text", (column) => column.primaryKey())
+    .addColumn("judge", "text", (column) => column.notNull())
+    .addColumn("value_json", "text", (column) => column.notNull())
+    .addColumn("created_at", "bigint", (column) => column.notNull())
+    .execute();
+  await table("evaluations")
+    .addColumn("name", "text", (column) => column.notNull())
+    .addColumn("inputs", "text", (column) => column.notNull())
+    .addColumn("result_json", "text", (column) => column.notNull())
+    .addColumn("created_at", "bigint", (column) => column.notNull())
+    .addPrimaryKeyConstraint("evaluations_primary", ["name", "inputs"])
+    .execute();
+  await table("stages")
+    .addColumn("name", "text", (column) => column.primaryKey())
+    .addColumn("inputs", "text", (column) => column.notNull())
+    .addColumn("state", "text", (column) => column.notNull())
+    .addColumn("first_started_at", "bigint", (column) => column.notNull())
+    .addColumn("started_at", "bigint", (column) => column.notNull())
+    .addColumn("updated_at", "bigint", (column) => column.notNull())
+    .addColumn("finished_at", "bigint")
+    .addColumn("seconds", sql`double precision`, (column) => column.notNull())
+    .addColumn("total", "integer", (column) => column.notNull())
+    .addColumn("done", "integer", (column) => column.notNull())
+    .addColumn("done_before", "integer", (column) => column.notNull())
+    .addColumn("failed", "integer", (column) => column.notNull())
+    .addColumn("counts_json", "text", (column) => column.notNull())
+    .execute();
+}

@@ -1,0 +1,108 @@
+import { type CheckSpec, contentKey, DataError, type Message, type Prompt } from "../schema/index.ts";
+import { chunks } from "./chunks.ts";
+import type { Database } from "./sqlite.ts";
+import type { Split, Tables } from "./tables.ts";
+
+/** A prompt with the part of the run that it serves. */
+export interface StoredPrompt extends Prompt {
+  readonly split: Split;
+}
+
+export interface PromptReader {
+  /** The prompts of these splits (all when none is named), in the order in which they were given. */
+  list(splits?: readonly Split[]): Promise<StoredPrompt[]>;
+}
+
+export interface PromptStore extends PromptReader {
+  /**
+   * Makes these the prompts of the run. Responses and scores of prompts that are gone stay under their content keys,
+   * and count again when the prompt comes back. Throws DataError for the same id or the same messages twice.
+   */
+  replace(prompts: readonly StoredPrompt[]): Promise<void>;
+}
+
+type PromptRow = Tables["prompts"];
+
+export function promptStore(db: Database): PromptStore {
+  return {
+    async list(splits) {
+      let query = db.selectFrom("prompts").selectAll().orderBy("position");
+      if (splits !== undefined) query = query.where("split", "in", splits);
+      return (await query.execute()).map(toPrompt);
+    },
+
+    async replace(prompts) {
+      const rows = prompts.map(toRow);
+      refuseRepeated(rows);
+      await db.transaction().execute(async (transaction) => {
+        await transaction.deleteFrom("prompts").execute();
+        for (const some of chunks(rows)) await transaction.insertInto("prompts").values(some).execute();
+      });
+    },
+  };
+}
+
+/** Prompts of `splits` page by page, so that a ledger of any size is read in little memory and no reader holds a lock. */
+export async function* promptPages(
+  db: Database,
+  splits: readonly Split[],
+  pageSize = 256,
+): AsyncGenerator<readonly (StoredPrompt & { messagesKey: string; checksKey: string })[]> {
+  let after = -1;
+  while (splits.length > 0) {
+    const rows = await db
+      .selectFrom("prompts")
+      .selectAll()
+      .where("position", ">", after)
+      .where("split", "in", splits)
+      .orderBy("position")
+      .limit(pageSize)
+      .execute();
+    if (rows.length === 0) return;
+    after = rows.at(-1)!.position;
+    yield rows.map((row) => ({ ...toPrompt(row), messagesKey: row.messages_key, checksKey: row.checks_key }));
+  }
+}
+
+function toRow(prompt: StoredPrompt, position: number): PromptRow {
+  return {
+    id: prompt.id,
+    position,
+    split: prompt.split,
+    messages_json: JSON.stringify(prompt.messages),
+    messages_key: contentKey(prompt.messages),
+    checks_json: JSON.stringify(prompt.checks),
+    checks_key: contentKey(prompt.checks),
+    domain: prompt.domain ?? null,
+  };
+}
+
+function toPrompt(row: PromptRow): StoredPrompt {
+  return {
+    id: row.id,
+    split: row.split,
+    messages: JSON.parse(row.messages_json) as Message[],
+    checks: JSON.parse(row.checks_json) as CheckSpec[],
+    ...(row.domain === null ? {} : { domain: row.domain }),
+  };
+}
+
+function refuseRepeated(rows: readonly PromptRow[]): void {
+  const ids = new Set<string>();
+  const idByMessages = new Map<string, string>();
+  for (const row of rows) {
+    if (ids.has(row.id)) {
+      throw new DataError(`the prompt id ${JSON.stringify(row.id)} stands twice`, {
+        hint: "Give every prompt, training and evaluation together, an id of its own.",
+      });
+    }
+    ids.add(row.id);
+    const twin = idByMessages.get(row.messages_key);
+    if (twin !== undefined) {
+      throw new DataError(`the prompts ${JSON.stringify(twin)} and ${JSON.stringify(row.id)} have the same messages`, {
+        hint: "Remove one of them: a prompt counts once, and a prompt of the evaluation is never trained on.",
+      });
+    }
+    idByMessages.set(row.messages_key, row.id);
+  }
+}

@@ -1,0 +1,210 @@
+import type { Response, Score, ScoreFailure, ScorePart, ScoreRequest } from "../schema/index.ts";
+import { chunks } from "./chunks.ts";
+import { drawsOf, splitsOf } from "./draws.ts";
+import { promptPages, type StoredPrompt } from "./prompts.ts";
+import { responsesTo } from "./responses.ts";
+import type { Database } from "./sqlite.ts";
+
+/** A response with the value that one reward gave it. */
+export interface ScoredResponse extends Response {
+  readonly value: number;
+  readonly parts: readonly ScorePart[];
+}
+
+/** All scored responses of a stage to one prompt; none when every sampling or scoring failed. */
+export interface ScoredPrompt {
+  readonly prompt: StoredPrompt;
+  readonly responses: readonly ScoredResponse[];
+}
+
+export interface ScoreReader {
+  /** Every prompt of the stage with its scored responses, in the prompts' order, then by source and index. */
+  byPrompt(stage: string, reward: string): AsyncIterable<ScoredPrompt>;
+  /** Responses of the stage without a score of this reward (its identity), those that failed before included. */
+  unscored(stage: string, reward: string): AsyncIterable<ScoreRequest>;
+  /** The scores that are missing because the reward failed. */
+  failures(stage: string, reward: string): Promise<ScoreFailure[]>;
+}
+
+export interface ScoreStore extends ScoreReader {
+  /**
+   * Stores a batch in one durable commit and returns how many scores were new. A score holds for the checks that the
+   * prompt has now: with other checks the response counts as unscored. The first value under a key stays.
+   */
+  add(reward: string, outcomes: readonly (Score | ScoreFailure)[]): Promise<number>;
+}
+
+export function scoreStore(db: Database): ScoreStore {
+  async function* pages(stage: string, reward: string) {
+    const draws = await drawsOf(db, stage);
+    for await (const page of promptPages(db, splitsOf(draws))) {
+      const responses = await responsesTo(db, page, draws);
+      const scores = await scoresOf(db, reward, [...responses.values()].flat());
+      yield page.map(({ messagesKey, checksKey, ...prompt }) => ({
+        prompt,
+        responses: responses.get(messagesKey) ?? [],
+        scoreOf: (response: Response) => scores.get(`${response.key} ${checksKey}`),
+      }));
+    }
+  }
+
+  return {
+    async *byPrompt(stage, reward) {
+      for await (const page of pages(stage, reward)) {
+        for (const { prompt, responses, scoreOf } of page) {
+          const scored = responses.flatMap((response) => {
+            const score = scoreOf(response);
+            return score === undefined ? [] : [{ ...response, ...score }];
+          });
+          yield { prompt, responses: scored };
+        }
+      }
+    },
+
+    async *unscored(stage, reward) {
+      for await (const page of pages(stage, reward)) {
+        for (const { prompt: stored, responses, scoreOf } of page) {
+          const { split: _, ...prompt } = stored;
+          // Two names for one source share a response: it is scored once.
+          const byKey = new Map(responses.map((response) => [response.key, response]));
+          for (const response of byKey.values()) {
+            if (scoreOf(response) === undefined) yield { responseKey: response.key, prompt, text: response.text };
+          }
+        }
+      }
+    },
+
+    async failures(stage, reward) {
+      const failures: ScoreFailure[] = [];
+      for await (const page of pages(stage, reward)) {
+        const missing = page.flatMap(({ responses, scoreOf }) =>
+          responses.filter((response) => scoreOf(response) === undefined).map((response) => response.key),
+        );
+        for (const keys of chunks([...new Set(missing)])) {
+          const rows = await db
+            .selectFrom("score_failures")
+            .innerJoin("responses", "responses.key", "score_failures.response_key")
+            .innerJoin("prompts", (join) =>
+              join
+                .onRef("prompts.messages_key", "=", "responses.messages_key")
+                .onRef("prompts.checks_key", "=", "score_failures.checks_key"),
+            )
+            .select(["response_key", "failure_json"])
+            .where("response_key", "in", keys)
+            .where("reward", "=", reward)
+            .orderBy("response_key")
+            .execute();
+          for (const row of rows) {
+            failures.push({ responseKey: row.response_key, failure: JSON.parse(row.failure_json) as string });
+          }
+        }
+      }
+      return failures;
+    },
+
+    async add(reward, outcomes) {
+      return await db.transaction().execute(async (transaction) => {
+        const checks = await checksOf(
+          transaction,
+          outcomes.map((outcome) => outcome.responseKey),
+        );
+        let stored = 0;
+        for (const some of chunks(outcomes.filter(isScore))) {
+          stored += await insertScores(transaction, reward, some, checks);
+        }
+        for (const failed of outcomes.filter(isFailure)) {
+          await recordFailure(transaction, reward, failed, checks.get(failed.responseKey)!);
+        }
+        return stored;
+      });
+    },
+  };
+}
+
+const isScore = (outcome: Score | ScoreFailure): outcome is Score => "value" in outcome;
+const isFailure = (outcome: Score | ScoreFailure): outcome is ScoreFailure => "failure" in outcome;
+
+async function scoresOf(
+  db: Database,
+  reward: string,
+  responses: readonly Response[],
+): Promise<Map<string, { value: number; parts: ScorePart[] }>> {
+  const scores = new Map<string, { value: number; parts: ScorePart[] }>();
+  for (const keys of chunks(responses.map((response) => response.key))) {
+    const rows = await db
+      .selectFrom("scores")
+      .select(["response_key", "checks_key", "value", "parts_json"])
+      .where("response_key", "in", keys)
+      .where("reward", "=", reward)
+      .execute();
+    for (const row of rows) {
+      const parts = JSON.parse(row.parts_json) as ScorePart[];
+      scores.set(`${row.response_key} ${row.checks_key}`, { value: row.value, parts });
+    }
+  }
+  return scores;
+}
+
+/** The key of the checks under which each response is scored: those of its prompt. */
+async function checksOf(db: Database, responseKeys: readonly string[]): Promise<Map<string, string>> {
+  const checks = new Map<string, string>();
+  for (const keys of chunks([...new Set(responseKeys)])) {
+    const rows = await db
+      .selectFrom("responses")
+      .innerJoin("prompts", "prompts.messages_key", "responses.messages_key")
+      .select(["responses.key", "prompts.checks_key"])
+      .where("responses.key", "in", keys)
+      .execute();
+    for (const row of rows) checks.set(row.key, row.checks_key);
+  }
+  const unknown = responseKeys.find((key) => !checks.has(key));
+  if (unknown !== undefined) throw new Error(`the run has no response ${unknown} to score`);
+  return checks;
+}
+
+async function insertScores(
+  db: Database,
+  reward: string,
+  scores: readonly Score[],
+  checks: ReadonlyMap<string, string>,
+): Promise<number> {
+  const now = Date.now();
+  const { numInsertedOrUpdatedRows } = await db
+    .insertInto("scores")
+    .values(
+      scores.map((score) => ({
+        response_key: score.responseKey,
+        reward,
+        checks_key: checks.get(score.responseKey)!,
+        value: score.value,
+        parts_json: JSON.stringify(score.parts),
+        created_at: now,
+      })),
+    )
+    .onConflict((conflict) => conflict.doNothing())
+    .executeTakeFirstOrThrow();
+  await db
+    .deleteFrom("score_failures")
+    .where("reward", "=", reward)
+    .where(
+      "response_key",
+      "in",
+      scores.map((score) => score.responseKey),
+    )
+    .execute();
+  return Number(numInsertedOrUpdatedRows ?? 0n);
+}
+
+async function recordFailure(
+  db: Database,
+  reward: string,
+  { responseKey, failure }: ScoreFailure,
+  checksKey: string,
+): Promise<void> {
+  const latest = { failure_json: JSON.stringify(failure), failed_at: Date.now() };
+  await db
+    .insertInto("score_failures")
+    .values({ response_key: responseKey, reward, checks_key: checksKey, ...latest })
+    .onConflict((conflict) => conflict.columns(["response_key", "reward", "checks_key"]).doUpdateSet(latest))
+    .execute();
+}

@@ -1,0 +1,67 @@
+import { chunks } from "./chunks.ts";
+import type { Database } from "./sqlite.ts";
+import type { Split } from "./tables.ts";
+
+/** What was selected for a prompt, as response keys: y_ws alone for supervised tuning, all three for WRPO; or why nothing. */
+export interface StoredSelection {
+  readonly promptId: string;
+  readonly sourceChosen?: string;
+  readonly targetChosen?: string;
+  readonly rejected?: string;
+  readonly leftOut?: string;
+}
+
+export interface SelectionReader {
+  /** The selections of a split, in the prompts' order. */
+  list(split: Split): Promise<StoredSelection[]>;
+}
+
+export interface SelectionStore extends SelectionReader {
+  /** Replaces all selections of a split in one commit: a selection is cheap and always made as a whole. */
+  replace(split: Split, selections: readonly StoredSelection[]): Promise<void>;
+}
+
+export function selectionStore(db: Database): SelectionStore {
+  return {
+    async list(split) {
+      const rows = await db
+        .selectFrom("selections")
+        .innerJoin("prompts", "prompts.id", "selections.prompt_id")
+        .selectAll("selections")
+        .where("selections.split", "=", split)
+        .orderBy("prompts.position")
+        .execute();
+      return rows.map((row) => ({
+        promptId: row.prompt_id,
+        ...(row.source_chosen === null ? {} : { sourceChosen: row.source_chosen }),
+        ...(row.target_chosen === null ? {} : { targetChosen: row.target_chosen }),
+        ...(row.rejected === null ? {} : { rejected: row.rejected }),
+        ...(row.left_out === null ? {} : { leftOut: row.left_out }),
+      }));
+    },
+
+    async replace(split, selections) {
+      await db.transaction().execute(async (transaction) => {
+        await transaction.deleteFrom("selections").where("split", "=", split).execute();
+        for (const some of chunks(selections)) {
+          // A prompt that moved to this split leaves its selection under the other.
+          const ids = some.map((selection) => selection.promptId);
+          await transaction.deleteFrom("selections").where("prompt_id", "in", ids).execute();
+          await transaction
+            .insertInto("selections")
+            .values(
+              some.map((selection) => ({
+                prompt_id: selection.promptId,
+                split,
+                source_chosen: selection.sourceChosen ?? null,
+                target_chosen: selection.targetChosen ?? null,
+                rejected: selection.rejected ?? null,
+                left_out: selection.leftOut ?? null,
+              })),
+            )
+            .execute();
+        }
+      });
+    },
+  };
+}
