@@ -139,17 +139,13 @@ async function transferOnce(transfer: Transfer): Promise<void> {
   const announced = hubHeaders.get("x-linked-size");
   if (announced !== null && Number(announced) !== file.bytes) {
     await response.body?.cancel();
-    throw new ModelError(`the hub lists ${file.name} with ${file.bytes} bytes and announces ${announced}`, {
-      hint: "HF_ENDPOINT may be a mirror that is out of date.",
-    });
+    throw otherFile(`the hub lists ${file.name} with ${file.bytes} bytes and announces ${announced}`);
   }
   if (response.body === null) throw new TransferBroken("an answer without bytes");
   for await (const chunk of response.body) {
     const bytes = chunk as Uint8Array;
     if (transfer.position + bytes.length > file.bytes) {
-      throw new ModelError(`the hub sends more than the ${file.bytes} bytes that ${file.name} has`, {
-        hint: "HF_ENDPOINT may be a mirror that is out of date.",
-      });
+      throw otherFile(`the hub sends more than the ${file.bytes} bytes that ${file.name} has`);
     }
     await target.writev([bytes], transfer.position);
     transfer.hash.update(bytes);
@@ -158,6 +154,9 @@ async function transferOnce(transfer: Transfer): Promise<void> {
   }
   if (transfer.position < file.bytes) throw new TransferBroken("the connection was cut");
 }
+
+const otherFile = (message: string): ModelError =>
+  new ModelError(message, { hint: "HF_ENDPOINT may name a mirror that is out of date." });
 
 async function startOver(transfer: Transfer): Promise<void> {
   transfer.onBytes(-transfer.position);

@@ -28,15 +28,17 @@ export async function withLock<T>(path: string, work: () => Promise<T>, onWait: 
   const file = (turn: number): string => join(folder, `${stem}${turn}.lock`);
 
   const turn = await takeTurn(folder, stem, file, onWait);
+  let renewed: Promise<void> = Promise.resolve();
   const heartbeat = setInterval(() => {
     const now = new Date();
-    void utimes(file(turn), now, now).catch(() => {});
+    renewed = utimes(file(turn), now, now).catch(() => {});
   }, heartbeatMs);
   heartbeat.unref();
   try {
     return await work();
   } finally {
     clearInterval(heartbeat);
+    await renewed;
     await giveBack(file(turn));
   }
 }
