@@ -1,0 +1,4 @@
+export { type GgufTokenizerOptions, tokenizerFromGguf } from "./gguf.ts";
+export { type GgufReading, knownPreTokenizers } from "./gguf-pre-tokenizers.ts";
+export { type TokenizerOptions, tokenizerFromFolder } from "./hugging-face.ts";
+export type { ChatOptions, IncrementalDecoder, Tokenizer } from "./tokenizer.ts";
