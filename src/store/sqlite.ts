@@ -34,6 +34,8 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Database 
       opened.exec("PRAGMA journal_mode = WAL");
       // FULL in place of NORMAL: one fsync for each batch, so that paid answers also survive a power cut.
       opened.exec("PRAGMA synchronous = FULL");
+      // 64 MiB: content keys arrive in random order, and a small cache would fetch an index page for each.
+      opened.exec("PRAGMA cache_size = -65536");
     }
     if (options.maxPages !== undefined) opened.exec(`PRAGMA max_page_count = ${options.maxPages}`);
     return opened;

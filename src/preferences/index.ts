@@ -1,0 +1,16 @@
+export type { Candidate, PromptCandidates } from "./candidates.ts";
+export { type Contribution, contributions } from "./contributions.ts";
+export { fromRow, readQuadruples, toRow, writeQuadruples } from "./quadruple-rows.ts";
+export {
+  type LeftOut,
+  type LeftOutPrompt,
+  leftOutReasons,
+  type SelectedBest,
+  type SelectedQuadruple,
+  type Selection,
+  type SelectionRule,
+  selectBest,
+  selectQuadruples,
+  toQuadruple,
+} from "./select.ts";
+export { type PromptSplit, splitPrompts } from "./split.ts";

@@ -1,0 +1,62 @@
+import { createReadStream } from "node:fs";
+import { DataError } from "../schema/index.ts";
+
+export interface JsonLine {
+  /** Counted from 1, blank lines included. */
+  readonly line: number;
+  readonly value: unknown;
+}
+
+/**
+ * The values of a JSONL file, line by line; blank lines are passed over. Throws DataError, with file and line, for a
+ * line that is not UTF-8 or not JSON, and for a file that can't be read.
+ */
+export async function* readJsonLines(file: string): AsyncGenerator<JsonLine> {
+  let line = 0;
+  for await (const bytes of byteLines(file)) {
+    line += 1;
+    const text = decode(bytes, file, line);
+    if (text.trim() !== "") yield { line, value: parse(text, file, line) };
+  }
+}
+
+async function* byteLines(file: string): AsyncGenerator<Buffer> {
+  let rest: Buffer[] = [];
+  try {
+    for await (const chunk of createReadStream(file) as AsyncIterable<Buffer>) {
+      let start = 0;
+      for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
+        yield Buffer.concat([...rest, chunk.subarray(start, end)]);
+        rest = [];
+        start = end + 1;
+      }
+      rest.push(chunk.subarray(start));
+    }
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new DataError(`the file can't be read: ${reason}`, { file, hint: "Check the path and who may read it." });
+  }
+  const last = Buffer.concat(rest);
+  if (last.length > 0) yield last;
+}
+
+function decode(bytes: Buffer, file: string, line: number): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new DataError("this line is not UTF-8", { file, line, hint: "Save the file as UTF-8." });
+  }
+}
+
+function parse(text: string, file: string, line: number): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new DataError(`this line is not JSON: ${reason}`, {
+      file,
+      line,
+      hint: "Every line of a .jsonl file is one JSON object; text with line breaks needs \\n inside its quotes.",
+    });
+  }
+}

@@ -1,0 +1,105 @@
+import { open, rename, rm } from "node:fs/promises";
+import {
+  DataError,
+  EnvironmentError,
+  type Message,
+  type Place,
+  type Quadruple,
+  type QuadrupleRow,
+  quadrupleRowSchema,
+} from "../schema/index.ts";
+import { readJsonLines } from "./jsonl.ts";
+
+/** A quadruple as a row of the interchange format: `chosen` is [y_ws, y_wt], `rejected` is [y_l]. */
+export function toRow(quadruple: Quadruple): QuadrupleRow {
+  const [only, ...others] = quadruple.messages;
+  const answer = (content: string): Message => ({ role: "assistant", content });
+  return {
+    prompt_id: quadruple.promptId,
+    prompt: others.length === 0 && only !== undefined ? only : [...quadruple.messages],
+    chosen: [answer(quadruple.sourceChosen), answer(quadruple.targetChosen)],
+    rejected: [answer(quadruple.rejected)],
+  };
+}
+
+/**
+ * The quadruple of a row; the prompt is one message or a conversation. Throws DataError for a row that can't be
+ * trained on as it stands: further chosen or rejected responses (which the reference code passes over in silence),
+ * an answer that is empty or not the assistant's, a conversation that doesn't wait for an answer.
+ */
+export function fromRow(row: QuadrupleRow, place: Place = {}): Quadruple {
+  const messages = Array.isArray(row.prompt) ? row.prompt : [row.prompt];
+  if (messages.at(-1)?.role !== "user") {
+    throw new DataError("the prompt does not end with a message of the user", { ...place, field: "prompt" });
+  }
+  const [sourceChosen, targetChosen] = answers(row.chosen, 2, "chosen", place);
+  const [rejected] = answers(row.rejected, 1, "rejected", place);
+  return {
+    promptId: row.prompt_id,
+    messages,
+    sourceChosen: sourceChosen!,
+    targetChosen: targetChosen!,
+    rejected: rejected!,
+  };
+}
+
+/**
+ * The quadruples of a JSONL file in the interchange format, in its order. Throws DataError with file, line and field
+ * for a line that breaks the format, and for a file without any quadruple.
+ */
+export async function readQuadruples(file: string): Promise<Quadruple[]> {
+  const quadruples: Quadruple[] = [];
+  for await (const { line, value } of readJsonLines(file)) {
+    const parsed = quadrupleRowSchema.safeParse(value);
+    if (!parsed.success) {
+      const [issue] = parsed.error.issues;
+      const field = issue!.path.join(".");
+      throw new DataError(issue!.message, { file, line, ...(field === "" ? {} : { field }), hint: rowFormat });
+    }
+    quadruples.push(fromRow(parsed.data, { file, line }));
+  }
+  if (quadruples.length === 0) throw new DataError("the file has no quadruples", { file, hint: rowFormat });
+  return quadruples;
+}
+
+/** Writes quadruples as JSONL; the file is there whole or not at all. Throws EnvironmentError where it can't be written. */
+export async function writeQuadruples(file: string, quadruples: Iterable<Quadruple>): Promise<void> {
+  const unfinished = `${file}.${process.pid}.part`;
+  try {
+    const handle = await open(unfinished, "w");
+    try {
+      for (const quadruple of quadruples) await handle.write(`${JSON.stringify(toRow(quadruple))}\n`);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(unfinished, file);
+  } catch (error) {
+    await rm(unfinished, { force: true });
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new EnvironmentError(`the quadruples can't be written: ${reason}`, {
+      file,
+      hint: "Check that the folder exists, that you may write there, and that the disk is not full.",
+      cause: error,
+    });
+  }
+}
+
+const rowFormat =
+  'A row is {"prompt_id": …, "prompt": {"role": "user", "content": …}, "chosen": [y_ws, y_wt], "rejected": [y_l]}, each y a {"role": "assistant", "content": …}.';
+
+function answers(messages: readonly Message[], expected: number, field: string, place: Place): string[] {
+  if (messages.length !== expected) {
+    throw new DataError(`${messages.length} responses where ${expected} can be trained on`, {
+      ...place,
+      field,
+      hint: rowFormat,
+    });
+  }
+  return messages.map(({ role, content }, index) => {
+    const at = { ...place, field: `${field}.${index}` };
+    if (role !== "assistant") throw new DataError(`a response has the role ${role}`, { ...at, hint: rowFormat });
+    if (content.trim() === "") throw new DataError("a response is empty", { ...at, hint: "Remove the row." });
+    return content;
+  });
+}
