@@ -86,7 +86,7 @@ export function tokenizerFromGguf(
     json,
     config,
     chatTemplate,
-    origin: { file, merges: "tokenizer.ggml.merges", template },
+    origin: { file, merges: gguf.merges && "tokenizer.ggml.merges", template },
     endOfTurn: gguf.eotId,
   });
 }

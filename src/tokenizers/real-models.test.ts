@@ -42,7 +42,8 @@ describe.skipIf(models === undefined)("the quickstart's models", () => {
 
   test.each(["smollm2", "qwen", "gemma"])("%s: its original tokenizer", (name) => {
     const options = name === "gemma" ? { chatTemplate: gemmaTemplate } : {};
-    expectFigures(open(name, { ...options, reading: "original" }), `${name}-original`);
+    // Of Gemma's original, only texts with written runs of U+2581 could differ, and in these texts none does.
+    expectFigures(open(name, { ...options, reading: "original" }), name === "gemma" ? name : `${name}-original`);
   });
 
   test("the end of a turn is found in the template", () => {

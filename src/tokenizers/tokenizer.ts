@@ -12,10 +12,13 @@ export interface TokenizerParts {
   readonly config: TokenizerConfig;
   /** The Jinja text; undefined for a base model. */
   readonly chatTemplate: string | undefined;
-  /** Where the parts were read from, for errors: the files, and the fields of the merges and the template in them. */
+  /**
+   * Where the parts were read from, for errors: the files, and the fields of the merges and the template in them.
+   * Merges without a field were made from the vocabulary, and need no check.
+   */
   readonly origin: {
     readonly file: string;
-    readonly merges: string;
+    readonly merges: string | undefined;
     readonly template: { file: string; field?: string };
   };
   /** The token that ends a turn where there is no template to show it. */
@@ -86,7 +89,7 @@ export interface Tokenizer {
 /** Builds a tokenizer from its parts. @throws ModelError naming the file and field that can't be used. */
 export function createTokenizer(parts: TokenizerParts): Tokenizer {
   const { config, origin } = parts;
-  checkMerges(parts.json, origin.file, origin.merges);
+  if (origin.merges !== undefined) checkMerges(parts.json, origin.file, origin.merges);
   const json = withNamedTokens(parts.json, config, origin.file);
   const engine = createEngine(json, origin.file);
   const special = new Set(json.added_tokens.filter((token) => token.special).map((token) => token.id));
