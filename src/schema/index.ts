@@ -2,5 +2,6 @@ export * from "./cache.ts";
 export * from "./errors.ts";
 export * from "./interfaces.ts";
 export * from "./key.ts";
+export * from "./nearest.ts";
 export * from "./recipe.ts";
 export * from "./records.ts";
