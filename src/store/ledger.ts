@@ -21,12 +21,12 @@ import { type Database, openSqlite, type SqliteOptions } from "./sqlite.ts";
 import { type StageReader, type StageStore, stageStore } from "./stages.ts";
 import { type DrawStatus, drawStatus, type ScoreStatus, scoreStatus } from "./status.ts";
 
-export interface MetaReader {
+interface MetaReader {
   get(name: string): Promise<string | undefined>;
 }
 
 /** Facts about the run as a whole, by name: the recipe's digest, the version of Amalgam. */
-export interface MetaStore extends MetaReader {
+interface MetaStore extends MetaReader {
   set(name: string, value: string): Promise<void>;
 }
 
