@@ -72,7 +72,8 @@ function weight(model: Decoder, name: string, dtype: DType): Tensor {
   return found.dtype === dtype ? found : found.to(dtype);
 }
 
-const computeType = (model: Decoder, options: ForwardOptions): DType =>
+/** The type that a forward pass computes in. */
+export const computeType = (model: Decoder, options: ForwardOptions): DType =>
   options.dtype ?? model.parameters.get("model.embed_tokens.weight")?.dtype ?? "float32";
 
 /** RMS norm over the last dimension. */
@@ -100,7 +101,8 @@ export function hiddenStates(
   let x = config.embeddingScale === 1 ? embedded : embedded.mul(config.embeddingScale);
   const turns = rotations(config, positions, dtype);
   for (const [index, kind] of config.layers.entries()) {
-    const body = (input: Tensor) => decoderLayer(model, index, input, turns(kind.rope), attend, dtype);
+    const turn = turns(kind.rope);
+    const body = (input: Tensor) => decoderLayer(model, index, input, turn, attend, dtype);
     const own = options.wrapLayer;
     x = own
       ? own(

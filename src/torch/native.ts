@@ -88,6 +88,9 @@ function addMethods(native: Native): void {
 export function native(): Native {
   if (loaded) return loaded;
   const torch = locateTorch(notify);
+  // Read by the OpenMP runtime when it is loaded. Threads that spin at barriers lose more than tenfold as soon as
+  // another process wants the same cores.
+  process.env.OMP_WAIT_POLICY ??= "passive";
   const addon = createRequire(import.meta.url)(buildAddon(torch, notify)) as Native;
   addon.setErrorClass(TorchError);
   loaded = addon;

@@ -1,0 +1,145 @@
+import { z } from "zod";
+import type { Tensor } from "../../torch/index.ts";
+import type { DecoderConfig, Rope } from "../config.ts";
+
+/** Metadata of a GGUF file as a family reads it: keys without the architecture's prefix. */
+export interface GgufFacts {
+  /** @throws ModelError when the key is missing or no number. */
+  number(key: string): number;
+  optionalNumber(key: string): number | undefined;
+  optionalString(key: string): string | undefined;
+  vocabularySize: number;
+  hasTensor(name: string): boolean;
+}
+
+/**
+ * A family of decoders: what its `config.json` means, and how its GGUF files differ. A new family is one file with
+ * such a value, and one line in `families/index.ts`.
+ */
+export interface Family {
+  readonly modelTypes: readonly string[];
+  readonly ggufArchitecture: string;
+  /** The `architectures` entry that `transformers` opens it with. */
+  readonly architecture: string;
+  /** @throws z.ZodError when a field is missing or of the wrong type. */
+  parse(config: unknown): DecoderConfig;
+  /** The fields of `config.json` that a GGUF file's metadata stand for. */
+  configFromGguf(facts: GgufFacts): Record<string, unknown>;
+  /** Hugging Face name of a weight without its layer's prefix, where it is not the usual one. */
+  readonly ggufNames?: Readonly<Record<string, string>>;
+  /** Undoes what the conversion to GGUF did to a weight. */
+  fromGguf?(name: string, weight: Tensor, config: DecoderConfig): Tensor;
+}
+
+const ropeScalingSchema = z.looseObject({
+  rope_type: z.string().optional(),
+  type: z.string().optional(),
+  rope_theta: z.number().optional(),
+  factor: z.number().optional(),
+  low_freq_factor: z.number().optional(),
+  high_freq_factor: z.number().optional(),
+  original_max_position_embeddings: z.number().optional(),
+});
+
+/** Fields that all families share. */
+export const commonFields = {
+  vocab_size: z.int().positive(),
+  hidden_size: z.int().positive(),
+  intermediate_size: z.int().positive(),
+  num_hidden_layers: z.int().positive(),
+  num_attention_heads: z.int().positive(),
+  num_key_value_heads: z.int().positive().optional(),
+  head_dim: z.int().positive().nullish(),
+  rms_norm_eps: z.number().positive().default(1e-6),
+  max_position_embeddings: z.int().positive(),
+  rope_theta: z.number().positive().optional(),
+  rope_scaling: ropeScalingSchema.nullish(),
+  /** Where transformers 5 keeps theta and scaling. */
+  rope_parameters: ropeScalingSchema.nullish(),
+};
+
+const commonSchema = z.looseObject(commonFields);
+export type CommonConfig = z.infer<typeof commonSchema>;
+
+/** Rotation of a config, old style (`rope_theta`, `rope_scaling`) or new (`rope_parameters`). */
+export function readRope(theta: number, scaling: z.infer<typeof ropeScalingSchema> | null | undefined): Rope {
+  const kind = scaling?.rope_type ?? scaling?.type ?? "default";
+  const needed = (value: number | undefined, field: string): number => {
+    if (value === undefined)
+      throw new z.ZodError([
+        { code: "custom", path: ["rope_scaling", field], message: `needed by ${kind}`, input: scaling },
+      ]);
+    return value;
+  };
+  if (kind === "default") return { theta, scaling: { kind: "none" } };
+  if (kind === "linear") return { theta, scaling: { kind, factor: needed(scaling?.factor, "factor") } };
+  if (kind === "llama3")
+    return {
+      theta,
+      scaling: {
+        kind,
+        factor: needed(scaling?.factor, "factor"),
+        lowFrequencyFactor: needed(scaling?.low_freq_factor, "low_freq_factor"),
+        highFrequencyFactor: needed(scaling?.high_freq_factor, "high_freq_factor"),
+        originalPositions: needed(scaling?.original_max_position_embeddings, "original_max_position_embeddings"),
+      },
+    };
+  throw new z.ZodError([
+    {
+      code: "custom",
+      path: ["rope_scaling", "rope_type"],
+      message: `unknown rotation ${kind} (known: default, linear, llama3)`,
+      input: kind,
+    },
+  ]);
+}
+
+/** The part of the config that every family fills in the same way: one kind of layer, SiLU, plain norms. */
+export function plainDecoder(fields: CommonConfig): DecoderConfig {
+  const headDim = fields.head_dim ?? fields.hidden_size / fields.num_attention_heads;
+  const rope = readRope(
+    fields.rope_parameters?.rope_theta ?? fields.rope_theta ?? 10_000,
+    fields.rope_parameters ?? fields.rope_scaling,
+  );
+  return {
+    vocabularySize: fields.vocab_size,
+    hiddenSize: fields.hidden_size,
+    intermediateSize: fields.intermediate_size,
+    heads: fields.num_attention_heads,
+    keyValueHeads: fields.num_key_value_heads ?? fields.num_attention_heads,
+    headDim,
+    layers: Array.from({ length: fields.num_hidden_layers }, () => ({ rope, window: null })),
+    activation: "silu",
+    normEpsilon: fields.rms_norm_eps,
+    normOffset: 0,
+    embeddingScale: 1,
+    attentionScale: headDim ** -0.5,
+    queryKeyValueBias: false,
+    queryKeyNorm: false,
+    sandwichNorms: false,
+    tied: false,
+    maxPositions: fields.max_position_embeddings,
+  };
+}
+
+/** GGUF stores float32; this is the shortest decimal that stands for the same one. */
+const decimal = (value: number): number => Number(value.toPrecision(7));
+
+/** The fields of `config.json` that every family takes from GGUF in the same way. */
+export function commonFromGguf(facts: GgufFacts): Record<string, unknown> {
+  const heads = facts.number("attention.head_count");
+  const hidden = facts.number("embedding_length");
+  return {
+    vocab_size: facts.vocabularySize,
+    hidden_size: hidden,
+    intermediate_size: facts.number("feed_forward_length"),
+    num_hidden_layers: facts.number("block_count"),
+    num_attention_heads: heads,
+    num_key_value_heads: facts.optionalNumber("attention.head_count_kv") ?? heads,
+    head_dim: facts.optionalNumber("attention.key_length") ?? hidden / heads,
+    rms_norm_eps: decimal(facts.number("attention.layer_norm_rms_epsilon")),
+    max_position_embeddings: facts.number("context_length"),
+    rope_theta: decimal(facts.optionalNumber("rope.freq_base") ?? 10_000),
+    tie_word_embeddings: !facts.hasTensor("output.weight"),
+  };
+}
