@@ -23,6 +23,8 @@ export async function assertSpace(folder: string, bytes: number, what: string): 
   });
 }
 
+const unwritable = new Set(["EACCES", "EROFS", "EPERM", "ENOTDIR", "EEXIST"]);
+
 /** Runs `work` and turns the system's errors about a full or read-only disk into ones that say what is needed. */
 export async function withDiskErrors<T>(
   folder: string,
@@ -41,7 +43,7 @@ export async function withDiskErrors<T>(
         cause: error,
       });
     }
-    if (code === "EACCES" || code === "EROFS" || code === "EPERM") {
+    if (code !== undefined && unwritable.has(code)) {
       throw new EnvironmentError(`${what} can't be written into ${folder} (${code})`, {
         hint: "Make the folder writable, or name another one (AMALGAM_CACHE for packages, HF_HOME for the hub).",
         cause: error,

@@ -1,5 +1,6 @@
-import { ModelError } from "../../schema/index.ts";
+import { EnvironmentError, ModelError } from "../../schema/index.ts";
 import { locateHub } from "./hub.ts";
+import { HubUnreachable } from "./hub-client.ts";
 import { locatePath, missingPath } from "./local.ts";
 import type { Located, LocateOptions } from "./located.ts";
 import { locatePackage } from "./package-fetch.ts";
@@ -37,13 +38,11 @@ export async function locateModel(reference: string, options: LocateOptions): Pr
       const found = await locatePath(parsed.path, options.baseFolder, environment);
       if (found !== undefined) return found;
       return locateHub(parsed.hub, options).catch(async (error: unknown) => {
-        if (!(error instanceof ModelError)) throw error;
+        if (!(error instanceof ModelError) && !(error instanceof HubUnreachable)) throw error;
         const { message } = await missingPath(parsed.path, options.baseFolder, environment);
-        throw new ModelError(`${error.message}; on this machine ${message}`, {
-          ...error.place,
-          ...(error.hint === undefined ? {} : { hint: error.hint }),
-          cause: error,
-        });
+        const Kind = error instanceof ModelError ? ModelError : EnvironmentError;
+        const hint = error.hint === undefined ? {} : { hint: error.hint };
+        throw new Kind(`${error.message}; on this machine ${message}`, { ...error.place, ...hint, cause: error });
       });
     }
   }

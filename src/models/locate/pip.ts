@@ -80,11 +80,11 @@ function pipFailure(what: string, errors: string): EnvironmentError {
     .map((line) => line.trim())
     .filter((line) => line !== "" && !/^(WARNING|DEPRECATION|\[notice\])/.test(line));
   const told = words.length === 0 ? "it gave no reason" : words.slice(-4).join("; ");
-  const full = /No space left on device|Disk quota exceeded|\[Errno 28\]/.test(errors);
+  if (/No space left on device|Disk quota exceeded|\[Errno 28\]/.test(errors)) {
+    return new EnvironmentError(`the disk is full: pip could not store ${what}`, { hint: spaceHint });
+  }
   return new EnvironmentError(`pip could not download ${what}: ${told}`, {
-    hint: full
-      ? spaceHint
-      : "Check the network and pip's configuration (pip config list); what was fetched before is kept, and the same command goes on from there.",
+    hint: "Check the network and pip's configuration (pip config list); what was fetched before is kept, and the same command goes on from there.",
   });
 }
 

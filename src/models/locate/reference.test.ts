@@ -10,6 +10,7 @@ describe("parseReference", () => {
     ["/models/a.gguf", { kind: "path", path: "/models/a.gguf" }],
     ["~/a", { kind: "path", path: "~/a" }],
     ["a.gguf", { kind: "path", path: "a.gguf" }],
+    ["models/a.gguf", { kind: "path", path: "models/a.gguf" }],
     ["one/two/three", { kind: "path", path: "one/two/three" }],
     ["package:gemma-3-270m", { kind: "package", name: "gemma-3-270m" }],
     [

@@ -29,7 +29,7 @@ const hubPattern = new RegExp(
 export function parseReference(reference: string): Reference {
   if (reference.trim() === "") throw new ModelError("the model's name is empty", { hint: referenceHint });
   if (reference.startsWith("package:")) return { kind: "package", name: reference.slice("package:".length) };
-  if (/^[./~]/.test(reference)) return { kind: "path", path: reference };
+  if (/^[./~]/.test(reference) || /^[^:@]+\.gguf$/i.test(reference)) return { kind: "path", path: reference };
 
   const parts = hubPattern.exec(reference)?.groups;
   if (parts === undefined) return { kind: "path", path: reference };
