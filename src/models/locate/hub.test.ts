@@ -1,115 +1,36 @@
-import { mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { inspect } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { AmalgamError, describeError, EnvironmentError, ModelError } from "../../schema/index.ts";
-import { gitDigest, type HubServer, type HubServerRepository, sha256, startHub } from "../testing/hub-server.ts";
-import { locateHubWith } from "./hub.ts";
-import { type HubConfig, hubConfig } from "./hub-config.ts";
+import { describeError, EnvironmentError, ModelError } from "../../schema/index.ts";
+import { gitDigest, type HubServer, sha256 } from "../testing/hub-server.ts";
+import {
+  commit,
+  failure,
+  ggufs,
+  type HubSetting,
+  hubSetting,
+  sharded,
+  shards,
+  single,
+} from "../testing/hub-setting.ts";
 import { locateModel } from "./index.ts";
-import type { Located } from "./located.ts";
 import type { LocateProgress } from "./progress.ts";
-import { parseReference } from "./reference.ts";
-
-const commit = "a".repeat(40);
-const text = (value: string): { bytes: Buffer; lfs: false } => ({ bytes: Buffer.from(value), lfs: false });
-const large = (length: number, seed: number): { bytes: Buffer; lfs: true } => ({
-  bytes: Buffer.from(Array.from({ length }, (_, i) => (i * 31 + seed * 17 + (i >> 8)) & 255)),
-  lfs: true,
-});
-
-const single: HubServerRepository = {
-  id: "maker/small-model",
-  revisions: { main: commit, "refs/pr/1": "b".repeat(40) },
-  files: {
-    "config.json": text('{"model_type":"llama"}'),
-    "generation_config.json": text("{}"),
-    "tokenizer.json": text('{"version":"1.0"}'),
-    "added_tokens.json": text("{}"),
-    "README.md": text("# A model"),
-    "pytorch_model.bin": large(5000, 9),
-    "model.safetensors": large(300_000, 1),
-    "onnx/model.onnx": large(5000, 8),
-  },
-};
-const shards = { a: "model-00001-of-00002.safetensors", b: "model-00002-of-00002.safetensors" };
-const sharded: HubServerRepository = {
-  id: "maker/large-model",
-  revisions: { main: "c".repeat(40) },
-  files: {
-    "config.json": text("{}"),
-    "model.safetensors.index.json": text(
-      JSON.stringify({ weight_map: { "x.weight": shards.b, "y.weight": shards.a } }),
-    ),
-    [shards.a]: large(70_000, 2),
-    [shards.b]: large(70_000, 3),
-    "consolidated.safetensors": large(5000, 4),
-  },
-};
-const ggufs: HubServerRepository = {
-  id: "maker/small-model-GGUF",
-  revisions: { main: "d".repeat(40) },
-  files: {
-    "small.Q4_K_M.gguf": large(100_000, 5),
-    "small.Q8_0.gguf": large(5000, 6),
-    "big/whole one.gguf": large(5000, 7),
-  },
-};
-const pickles: HubServerRepository = {
-  id: "maker/pickles",
-  revisions: { main: "e".repeat(40) },
-  files: { "config.json": text("{}"), "pytorch_model.bin": large(100, 1) },
-};
-const token = "hf_a-secret-that-must-not-leak";
-const gated: HubServerRepository = { ...single, id: "maker/gated-model", gatedFor: token };
 
 let hub: HubServer;
 let home: string;
+let environment: HubSetting["environment"];
+let fetchModel: HubSetting["fetchModel"];
+let rangesAsked: HubSetting["rangesAsked"];
+let close: HubSetting["close"];
 beforeEach(async () => {
-  hub = await startHub([single, sharded, ggufs, pickles, gated]);
-  home = await mkdtemp(join(tmpdir(), "amalgam-hub-"));
+  ({ hub, home, environment, fetchModel, rangesAsked, close } = await hubSetting());
 });
-afterEach(async () => {
-  await hub.close();
-  await rm(home, { recursive: true });
-});
-
-const environment = (more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({
-  HF_ENDPOINT: hub.url,
-  HF_HOME: home,
-  ...more,
-});
-
-async function fetchModel(
-  reference: string,
-  more: NodeJS.ProcessEnv = {},
-  settings: Partial<HubConfig> = {},
-  progress: (progress: LocateProgress) => void = () => {},
-): Promise<Located> {
-  const parsed = parseReference(reference);
-  const wanted = parsed.kind === "either" ? parsed.hub : parsed;
-  if (wanted.kind !== "hub") throw new Error("not a hub id");
-  const config = await hubConfig(environment(more), false);
-  return locateHubWith(wanted, { baseFolder: home, progress }, { ...config, retryDelayMs: 5, ...settings });
-}
-
-async function failure(work: Promise<unknown>): Promise<AmalgamError> {
-  const error = await work.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  if (!(error instanceof AmalgamError)) throw new Error(`not an error for people: ${inspect(error)}`);
-  return error;
-}
+afterEach(() => close());
 
 // Not by toEqual, which takes a second for every 300 kB.
 async function expectBytes(path: string, bytes: Buffer | undefined): Promise<void> {
   expect((await readFile(path)).equals(bytes ?? Buffer.from("no such file"))).toBe(true);
 }
-
-const bytesAsked = (file: string): (string | undefined)[] =>
-  hub.seen.filter(({ host, path }) => host === "files" && path.includes(file)).map(({ range }) => range ?? "all");
 
 describe("fetching", () => {
   test("brings the files that a model needs, with the right bytes, and no others", async () => {
@@ -160,7 +81,7 @@ describe("fetching", () => {
 
   test("reports bytes up to the whole", async () => {
     const seen: LocateProgress[] = [];
-    await fetchModel("maker/small-model-GGUF:small.Q4_K_M.gguf", {}, {}, (progress) => seen.push(progress));
+    await fetchModel("maker/small-model-GGUF:small.Q4_K_M.gguf", {}, (progress) => seen.push(progress));
     expect(seen.at(-1)).toMatchObject({ step: "done", doneBytes: 100_000, totalBytes: 100_000 });
   });
 });
@@ -223,7 +144,7 @@ describe("a connection that breaks", () => {
     hub.faults.push({ file: "model.safetensors", fault: { kind: "cut", afterBytes: 100_000 } });
     const { path } = await fetchModel("maker/small-model");
     await expectBytes(join(path, "model.safetensors"), single.files["model.safetensors"]?.bytes);
-    const [first, second] = bytesAsked("model.safetensors");
+    const [first, second] = rangesAsked("model.safetensors");
     expect(first).toBe("all");
     expect(Number(/^bytes=(\d+)-$/.exec(second ?? "")?.[1])).toBeGreaterThan(0);
   });
@@ -239,7 +160,7 @@ describe("a connection that breaks", () => {
     hub.seen.length = 0;
     const { path } = await fetchModel("maker/small-model");
     await expectBytes(join(path, "model.safetensors"), single.files["model.safetensors"]?.bytes);
-    expect(bytesAsked("model.safetensors")).toEqual([expect.stringMatching(/^bytes=[1-9]\d*-$/)]);
+    expect(rangesAsked("model.safetensors")).toEqual([expect.stringMatching(/^bytes=[1-9]\d*-$/)]);
   });
 
   test("a server without ranges: starts over", async () => {
@@ -278,86 +199,14 @@ describe("digests", () => {
     await writeFile(`${blob}.incomplete`, Buffer.alloc(1000, 7));
     const { path } = await fetchModel("maker/small-model");
     await expectBytes(join(path, "model.safetensors"), bytes);
-    expect(bytesAsked("model.safetensors")).toEqual(["bytes=1000-", "all"]);
-  });
-});
-
-describe("errors for people", () => {
-  test("a wrong name: did you mean", async () => {
-    const error = await failure(fetchModel("maker/smal-model"));
-    expect(describeError(error)).toMatch(/no maker\/smal-model, or it is private.*Did you mean maker\/small-model\?/s);
-  });
-
-  test("a wrong file: did you mean", async () => {
-    const error = await failure(fetchModel("maker/small-model-GGUF:small.Q4_K_S.gguf"));
-    expect(describeError(error)).toMatch(/Did you mean small\.Q4_K_M\.gguf\?/);
-  });
-
-  test("a wrong revision", async () => {
-    const error = await failure(fetchModel("maker/small-model@v9"));
-    expect(error.message).toMatch(/no such revision of maker\/small-model@v9/);
-  });
-
-  test("a gated model: accept the licence, set HF_TOKEN; with the token it comes", async () => {
-    const error = await failure(fetchModel("maker/gated-model"));
-    expect(describeError(error)).toMatch(/accepted its licence.*HF_TOKEN/s);
-    await fetchModel("maker/gated-model", { HF_TOKEN: token });
-  });
-
-  test("pickles only", async () => {
-    const error = await failure(fetchModel("maker/pickles"));
-    expect(describeError(error)).toMatch(/only as pickles \(pytorch_model\.bin\).*safetensors/s);
-    expect(hub.seen.filter(({ path }) => path.includes("/resolve/"))).toEqual([]);
-  });
-
-  test("a repository of GGUF files: how to name one", async () => {
-    const error = await failure(fetchModel("maker/small-model-GGUF"));
-    expect(error.hint).toContain("maker/small-model-GGUF:small.Q4_K_M.gguf");
-  });
-
-  test("an endpoint that is no hub", async () => {
-    const error = await failure(fetchModel("maker/small-model", { HF_ENDPOINT: `${hub.url}/elsewhere` }));
-    expect(error).toBeInstanceOf(AmalgamError);
-    const refused = await failure(fetchModel("maker/small-model", { HF_ENDPOINT: "http://user:word@127.0.0.1:1" }));
-    expect(describeError(refused)).not.toContain("word@");
-  });
-});
-
-describe("the token", () => {
-  test("goes to the hub and to no other host", async () => {
-    await fetchModel("maker/gated-model", { HF_TOKEN: token });
-    const shown = (host: string): string[] => [
-      ...new Set(hub.seen.filter((seen) => seen.host === host).map(({ authorization }) => authorization ?? "none")),
-    ];
-    expect({ hub: shown("hub"), files: shown("files") }).toEqual({ hub: [`Bearer ${token}`], files: ["none"] });
-  });
-
-  test("is read from the token file", async () => {
-    await writeFile(join(home, "token"), `${token}\n`);
-    await fetchModel("maker/gated-model");
-  });
-
-  test("never stands in an error, whatever goes wrong", async () => {
-    const secret = { HF_TOKEN: token };
-    hub.faults.push({ file: "config.json", fault: { kind: "corrupt" } });
-    const errors = [
-      await failure(fetchModel("maker/nothing", secret)),
-      await failure(fetchModel("maker/gated-model", secret)),
-      await failure(fetchModel("maker/small-model@v9", secret)),
-      await failure(fetchModel("maker/small-model", { HF_TOKEN: `${token}\nx` })),
-    ];
-    await hub.close();
-    errors.push(await failure(fetchModel("maker/large-model", secret)));
-    for (const error of errors) {
-      expect(inspect(error, { depth: 10, showHidden: true })).not.toContain(token);
-    }
+    expect(rangesAsked("model.safetensors")).toEqual(["bytes=1000-", "all"]);
   });
 });
 
 test("calls at once fetch each file once", async () => {
   const all = await Promise.all(Array.from({ length: 4 }, () => fetchModel("maker/small-model")));
   expect(new Set(all.map(({ path }) => path)).size).toBe(1);
-  expect(bytesAsked("model.safetensors")).toEqual(["all"]);
+  expect(rangesAsked("model.safetensors")).toEqual(["all"]);
 });
 
 test("a link whose blob is gone counts as missing", async () => {
@@ -366,14 +215,4 @@ test("a link whose blob is gone counts as missing", async () => {
   await symlink("../../blobs/none", join(snapshot, "small.Q8_0.gguf"));
   const { path } = await fetchModel("maker/small-model-GGUF:small.Q8_0.gguf");
   await expectBytes(path, ggufs.files["small.Q8_0.gguf"]?.bytes);
-});
-
-test("a folder of the same name on this machine wins over the hub", async () => {
-  const folder = join(home, "maker/small-model");
-  await mkdir(folder, { recursive: true });
-  for (const name of ["config.json", "model.safetensors"]) await writeFile(join(folder, name), "{}");
-  const options = { baseFolder: home, environment: environment() };
-  expect((await locateModel("maker/small-model", options)).path).toBe(folder);
-  const error = await failure(locateModel("maker/pickles", options));
-  expect(error.message).toContain(join(home, "maker/pickles"));
 });
