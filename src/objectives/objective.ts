@@ -1,0 +1,42 @@
+import { ops, type Tensor } from "../torch/index.ts";
+
+/** The log-probs of one response of each of B rows. */
+export interface ResponseLogProbs {
+  /** log pi(y|x) under the policy, summed over the response's tokens, [B]. */
+  readonly policy: Tensor;
+  /** log pi_ref(y|x) under the reference, [B]. */
+  readonly reference: Tensor;
+  /** Tokens of the response, [B]. */
+  readonly lengths: Tensor;
+}
+
+/** The responses of a quadruple, in the order that batches carry them. */
+export const quadrupleRoles = ["source_chosen", "target_chosen", "rejected"] as const;
+export type Role = (typeof quadrupleRoles)[number];
+
+/** What an objective gives for B rows. */
+export interface ObjectiveOutput {
+  /** Loss of each row, [B]: the trainer averages over the whole batch, so that micro-batching does not matter. */
+  readonly loss: Tensor;
+  /** Figures of each row, [B], under the names that the community plots. */
+  readonly metrics: Readonly<Record<string, Tensor>>;
+}
+
+/** A preference objective: log-probs of the responses that it uses -> loss and metrics. One file each in this room. */
+export interface Objective {
+  readonly name: string;
+  /** The responses of a quadruple that it uses. */
+  readonly roles: readonly Role[];
+  /** `progress` is the share of the optimiser steps done before this one, in [0, 1). */
+  compute(logProbs: Readonly<Record<Role, ResponseLogProbs>>, progress: number): ObjectiveOutput;
+}
+
+/** Internal reward r(x, y) = beta (log pi(y|x) - log pi_ref(y|x)). Paper Eq. 1, without the partition function, which cancels. */
+export const internalReward = ({ policy, reference }: ResponseLogProbs, beta: number): Tensor =>
+  policy.sub(reference).mul(beta);
+
+/** -log sigmoid(h) with label smoothing epsilon: the preference is wrong with probability epsilon. */
+export function logisticLoss(margin: Tensor, epsilon: number): Tensor {
+  const right = ops.log_sigmoid(margin).neg();
+  return epsilon === 0 ? right : right.mul(1 - epsilon).sub(ops.log_sigmoid(margin.neg()).mul(epsilon));
+}
