@@ -19,6 +19,8 @@ const words = [
   "Hello",
   "'s",
   "\u00e4\u00bd\u0142",
+  // A space and a number that is no ASCII digit.
+  "\u0120\u00c2\u00b2",
 ];
 
 /** A byte-level tokenizer of a few hundred tokens, as GGUF metadata. @param pre the pre-tokenizer's name. */
