@@ -1,0 +1,38 @@
+import type { CheckSpec, Place, Prompt } from "../../schema/index.ts";
+import { DataError, didYouMean } from "../../schema/index.ts";
+import type { Instruction } from "./instruction.ts";
+import { instructions } from "./registry.ts";
+
+/**
+ * Holds every check of the prompts to the registry. `prompts` are those of `file` in its order, from its first line on,
+ * as `readPrompts` gives them. Throws a DataError with file, line and field for the first unknown id or wrong argument.
+ */
+export function validateChecks(prompts: readonly Prompt[], file: string): void {
+  for (const [row, prompt] of prompts.entries()) {
+    for (const [index, check] of prompt.checks.entries()) {
+      instructionOf(check, { file, line: row + 1, field: `checks.${index}` });
+    }
+  }
+}
+
+/** The instruction that a check names, its arguments held to the schema. Throws a DataError at `place`. */
+export function instructionOf({ id, args }: CheckSpec, place: Place & { field: string }): Instruction {
+  const instruction = instructions.get(id);
+  if (instruction === undefined) {
+    const known = [...instructions.keys()];
+    throw new DataError(`there is no check ${JSON.stringify(id)}`, {
+      ...place,
+      field: `${place.field}.id`,
+      hint: `${didYouMean(id, known)}The checks are ${known.join(", ")}.`,
+    });
+  }
+  const parsed = instruction.args.safeParse(args);
+  if (parsed.success) return instruction;
+  const issue = parsed.error.issues[0]!;
+  throw new DataError(`${id}: ${issue.message}`, {
+    ...place,
+    field: [place.field, "args", ...issue.path].join("."),
+    hint: "The arguments are those of the official IFEval instruction of this id.",
+    cause: parsed.error,
+  });
+}
