@@ -135,6 +135,8 @@ export const recipeSchema = z.strictObject({
       sft_share: share.default(1 / 3),
       /** Least reward gap between y_wt and y_l; equal rewards are always left out. */
       min_gap: z.number().min(0).default(0),
+      /** What becomes of responses that the token limit cut off; the paper keeps them. */
+      unfinished: z.enum(["keep", "drop"]).default("keep"),
     })
     .prefault({}),
   sft: sftSchema.prefault({}),
