@@ -1,0 +1,84 @@
+import type { LoadedModel } from "../models/index.ts";
+import { disposeModel } from "../models/index.ts";
+import type { SampledResponse, SampleFailure, SampleRequest, Sampling, Source } from "../schema/index.ts";
+import { type GenerationRequest, generate } from "./generate.ts";
+import { randomStream } from "./random-stream.ts";
+
+/** Ends a response where one of the strings appears, also across the borders of tokens. */
+function stopStrings(model: LoadedModel, stops: readonly string[]): () => (id: number) => boolean {
+  const longest = Math.max(...stops.map((stop) => stop.length));
+  return () => {
+    const decoder = model.tokenizer.createDecoder({ skipSpecial: true });
+    let tail = "";
+    return (id) => {
+      const piece = decoder.push(id);
+      tail += piece;
+      const found = stops.some((stop) => tail.includes(stop));
+      tail = tail.slice(-longest);
+      return found;
+    };
+  };
+}
+
+/** The text before the first stop string. */
+function cutAt(text: string, stops: readonly string[]): string {
+  const ends = stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
+  return ends.length === 0 ? text : text.slice(0, Math.min(...ends));
+}
+
+/**
+ * An embedded model as a source. The text of a response is what its tokens decode to, special tokens left out, up to the
+ * first stop string. A prompt that leaves no room in the model's context is a failure, never cut.
+ */
+export function embeddedSource(name: string, model: LoadedModel): Source {
+  const { tokenizer, decoder } = model;
+  return {
+    name,
+    identity: model.identity,
+    async *sample(requests: readonly SampleRequest[], sampling: Sampling, signal: AbortSignal) {
+      const context = decoder.config.maxPositions;
+      const fitting: { request: SampleRequest; generation: GenerationRequest }[] = [];
+      for (const request of requests) {
+        const prompt = tokenizer.encodePrompt(request.messages);
+        const room = context - prompt.length;
+        if (room < 1) {
+          for (const index of request.indices)
+            yield {
+              promptId: request.promptId,
+              index,
+              failure: `the prompt has ${prompt.length} tokens, the context of ${model.label} ${context}`,
+            } satisfies SampleFailure;
+          continue;
+        }
+        const streams = request.indices.map((index) => randomStream(sampling.seed, request.promptId, name, index));
+        fitting.push({ request, generation: { prompt, streams, maxTokens: Math.min(sampling.max_tokens, room) } });
+      }
+      const settings = {
+        temperature: sampling.temperature,
+        topP: sampling.top_p,
+        topK: sampling.top_k,
+        endIds: new Set(tokenizer.stopIds),
+        ...(sampling.stop.length === 0 ? {} : { stopper: stopStrings(model, sampling.stop) }),
+      };
+      for await (const made of generate(
+        decoder,
+        fitting.map(({ generation }) => generation),
+        settings,
+        signal,
+      )) {
+        const { request, generation } = fitting[made.request]!;
+        yield {
+          promptId: request.promptId,
+          index: request.indices[made.response]!,
+          text: cutAt(tokenizer.decode(made.ids, { skipSpecial: true }), sampling.stop),
+          finish: made.finish,
+          promptTokens: generation.prompt.length,
+          responseTokens: made.ids.length,
+        } satisfies SampledResponse;
+      }
+    },
+    async close() {
+      disposeModel(model);
+    },
+  };
+}

@@ -1,0 +1,107 @@
+import { ModelError } from "../schema/index.ts";
+import type { DType, Tensor } from "../torch/index.ts";
+import { noGrad, scope } from "../torch/index.ts";
+import type { DecoderConfig } from "./config.ts";
+import { parameterShapes } from "./decoder.ts";
+import type { Family, GgufFacts } from "./families/index.ts";
+import { familyOfGguf } from "./families/index.ts";
+import { dequantise, type Gguf } from "./gguf/index.ts";
+
+/** Names of GGUF tensors without `.weight`/`.bias`, and what Hugging Face calls them. */
+const wholeNames: Readonly<Record<string, string>> = {
+  token_embd: "model.embed_tokens",
+  output_norm: "model.norm",
+  output: "lm_head",
+};
+const layerParts: Readonly<Record<string, string>> = {
+  attn_norm: "input_layernorm",
+  ffn_norm: "post_attention_layernorm",
+  attn_q: "self_attn.q_proj",
+  attn_k: "self_attn.k_proj",
+  attn_v: "self_attn.v_proj",
+  attn_output: "self_attn.o_proj",
+  attn_q_norm: "self_attn.q_norm",
+  attn_k_norm: "self_attn.k_norm",
+  ffn_gate: "mlp.gate_proj",
+  ffn_up: "mlp.up_proj",
+  ffn_down: "mlp.down_proj",
+};
+
+function huggingFaceName(name: string, family: Family): string | undefined {
+  const layer = /^blk\.(\d+)\.(.+)$/.exec(name);
+  const [, stem = "", kind = ""] = /^(.+)\.(weight|bias)$/.exec(layer ? layer[2]! : name) ?? [];
+  if (layer === null) return wholeNames[stem] && `${wholeNames[stem]}.${kind}`;
+  const special = family.ggufNames?.[`${stem}.${kind}`];
+  const part = special ?? (layerParts[stem] && `${layerParts[stem]}.${kind}`);
+  return part && `model.layers.${layer[1]}.${part}`;
+}
+
+function factsOf(gguf: Gguf, architecture: string): GgufFacts {
+  const find = (key: string) => gguf.metadata.get(`${architecture}.${key}`);
+  const optionalNumber = (key: string) => {
+    const value = find(key);
+    if (value !== undefined && typeof value !== "number")
+      throw new ModelError(`is ${typeof value}, not a number`, { file: gguf.file, field: `${architecture}.${key}` });
+    return value;
+  };
+  const embedding = gguf.tensors.get("token_embd.weight");
+  if (embedding === undefined) throw new ModelError("the file has no token_embd.weight", { file: gguf.file });
+  return {
+    optionalNumber,
+    number(key) {
+      const value = optionalNumber(key);
+      if (value === undefined)
+        throw new ModelError("the metadata lack this key", { file: gguf.file, field: `${architecture}.${key}` });
+      return value;
+    },
+    optionalString: (key) => {
+      const value = find(key);
+      return typeof value === "string" ? value : undefined;
+    },
+    vocabularySize: embedding.shape[0]!,
+    hasTensor: (name) => gguf.tensors.has(name),
+  };
+}
+
+/** What a GGUF file's metadata say of the model, as the fields of a `config.json`. */
+export function configFromGguf(gguf: Gguf): { family: Family; config: Record<string, unknown> } {
+  const architecture = gguf.metadata.get("general.architecture");
+  const family = familyOfGguf(architecture, gguf.file);
+  const config = family.configFromGguf(factsOf(gguf, String(architecture)));
+  return { family, config: { architectures: [family.architecture], ...config } };
+}
+
+/**
+ * The weights of a GGUF file, dequantised in float32 and rounded once to `dtype`, under their Hugging Face names.
+ *
+ * @throws ModelError when a weight is missing or has another shape than the metadata ask for.
+ */
+export function weightsFromGguf(gguf: Gguf, family: Family, config: DecoderConfig, dtype: DType): Map<string, Tensor> {
+  const stored = new Map<string, string>();
+  for (const name of gguf.tensors.keys()) {
+    const known = huggingFaceName(name, family);
+    if (known !== undefined) stored.set(known, name);
+  }
+  const weights = new Map<string, Tensor>();
+  for (const [name, shape] of parameterShapes(config)) {
+    const source = stored.get(name);
+    if (source === undefined)
+      throw new ModelError(`the file lacks the weight ${name}`, {
+        file: gguf.file,
+        hint: "The file is incomplete, or of an architecture that only resembles a known one.",
+      });
+    const weight = noGrad(() =>
+      scope(() => {
+        const plain = dequantise(gguf, source);
+        return (family.fromGguf?.(name, plain, config) ?? plain).to(dtype).contiguous();
+      }),
+    );
+    if (weight.shape.join() !== shape.join())
+      throw new ModelError(`has shape [${weight.shape.join(", ")}], the metadata ask for [${shape.join(", ")}]`, {
+        file: gguf.file,
+        field: source,
+      });
+    weights.set(name, weight);
+  }
+  return weights;
+}

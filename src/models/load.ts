@@ -1,0 +1,195 @@
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { openSafetensors } from "../nn/index.ts";
+import type { ModelRecipe } from "../schema/index.ts";
+import { contentKey, ModelError } from "../schema/index.ts";
+import { type Tokenizer, tokenizerFromFolder, tokenizerFromGguf } from "../tokenizers/index.ts";
+import type { DType, Tensor } from "../torch/index.ts";
+import { noGrad, scope } from "../torch/index.ts";
+import type { DecoderConfig } from "./config.ts";
+import { type Decoder, parameterShapes } from "./decoder.ts";
+import { digestFiles } from "./digest.ts";
+import { type Family, familyOfConfig } from "./families/index.ts";
+import { readGguf } from "./gguf/index.ts";
+import { configFromGguf, weightsFromGguf } from "./gguf-model.ts";
+import { type LocateOptions, locateModel } from "./locate/index.ts";
+import { resolvePrecision } from "./precision.ts";
+
+/** A model with its tokenizer, ready to compute. */
+export interface LoadedModel {
+  readonly decoder: Decoder;
+  readonly tokenizer: Tokenizer;
+  /** SHA-256 of what decides its outputs: weights and config, whatever the precision. */
+  readonly digest: string;
+  /** The digest together with the chat template and the compute type: part of content keys. */
+  readonly identity: string;
+  /** The name a person gave it. */
+  readonly label: string;
+  readonly dtype: DType;
+  /** Fields of its Hugging Face `config.json`. */
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+/** Config and tokenizer of a model whose weights may be read later. */
+export interface ModelFiles {
+  readonly label: string;
+  readonly path: string;
+  readonly family: Family;
+  readonly decoderConfig: DecoderConfig;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly tokenizer: Tokenizer;
+  readonly digest: string;
+  weights(dtype: DType): Map<string, Tensor>;
+}
+
+function parseConfig(family: Family, config: unknown, file: string): DecoderConfig {
+  try {
+    return family.parse(config);
+  } catch (error) {
+    if (!(error instanceof z.ZodError)) throw error;
+    const issue = error.issues[0]!;
+    throw new ModelError(issue.message, { file, field: issue.path.join("."), cause: error });
+  }
+}
+
+function readConfig(folder: string): Record<string, unknown> {
+  const file = join(folder, "config.json");
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new ModelError("the model folder has no readable config.json", {
+      file,
+      cause: error,
+      hint: "A model folder holds config.json, tokenizer.json and safetensors files.",
+    });
+  }
+  try {
+    return z.record(z.string(), z.unknown()).parse(JSON.parse(text));
+  } catch (error) {
+    throw new ModelError("config.json is no JSON object", { file, cause: error });
+  }
+}
+
+async function filesOfFolder(folder: string, label: string, chatTemplate: string | undefined): Promise<ModelFiles> {
+  const config = readConfig(folder);
+  const family = familyOfConfig(config.model_type, join(folder, "config.json"));
+  const decoderConfig = parseConfig(family, config, join(folder, "config.json"));
+  const tokenizer = await tokenizerFromFolder(folder, { chatTemplate });
+  const stored = openSafetensors(folder);
+  return {
+    label,
+    path: folder,
+    family,
+    decoderConfig,
+    config,
+    tokenizer,
+    digest: digestFiles([join(folder, "config.json"), ...stored.files]),
+    weights: (dtype) => weightsOfFolder(stored.tensors, decoderConfig, dtype, folder),
+  };
+}
+
+function weightsOfFolder(
+  stored: ReadonlyMap<string, Tensor>,
+  config: DecoderConfig,
+  dtype: DType,
+  folder: string,
+): Map<string, Tensor> {
+  const weights = new Map<string, Tensor>();
+  for (const [name, shape] of parameterShapes(config)) {
+    const found = stored.get(name);
+    if (found === undefined)
+      throw new ModelError(`the weights lack ${name}`, {
+        file: folder,
+        hint: "The folder is incomplete, or of an architecture that only resembles a known one.",
+      });
+    if (found.shape.join() !== shape.join())
+      throw new ModelError(`has shape [${found.shape.join(", ")}], config.json asks for [${shape.join(", ")}]`, {
+        file: folder,
+        field: name,
+      });
+    // A copy: the mapped file may be replaced while the model is in use.
+    weights.set(
+      name,
+      noGrad(() => scope(() => (found.dtype === dtype ? found.clone() : found.to(dtype)))),
+    );
+  }
+  return weights;
+}
+
+function filesOfGguf(path: string, label: string, chatTemplate: string | undefined): ModelFiles {
+  const gguf = readGguf(path);
+  const { family, config } = configFromGguf(gguf);
+  const decoderConfig = parseConfig(family, config, path);
+  const tokenizer = tokenizerFromGguf(gguf.metadata, path, { chatTemplate });
+  return {
+    label,
+    path,
+    family,
+    decoderConfig,
+    config: { ...config, ...specialIds(tokenizer) },
+    tokenizer,
+    digest: digestFiles([path]),
+    weights: (dtype) => weightsFromGguf(gguf, family, decoderConfig, dtype),
+  };
+}
+
+const specialIds = ({ bosId, eosId, padId }: Tokenizer) => ({
+  ...(bosId === undefined ? {} : { bos_token_id: bosId }),
+  ...(eosId === undefined ? {} : { eos_token_id: eosId }),
+  ...(padId === undefined ? {} : { pad_token_id: padId }),
+});
+
+/**
+ * Config and tokenizer of a Hugging Face folder or GGUF file; the weights are read when asked for.
+ *
+ * @throws ModelError when a file is missing, damaged, of an unknown architecture, or the parts don't fit together.
+ */
+export async function readModelFiles(path: string, label: string, chatTemplate?: string): Promise<ModelFiles> {
+  const isFile = statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+  const files = isFile ? filesOfGguf(path, label, chatTemplate) : await filesOfFolder(path, label, chatTemplate);
+  const { vocabularySize } = files.decoderConfig;
+  if (files.tokenizer.vocabularySize > vocabularySize)
+    throw new ModelError(
+      `the tokenizer has ${files.tokenizer.vocabularySize} tokens, the embedding only ${vocabularySize} rows`,
+      {
+        file: path,
+        hint: "The tokenizer belongs to another model, or the embedding was not resized with it.",
+      },
+    );
+  return files;
+}
+
+/** Reads the weights in a compute type and on a device. */
+export function loadFiles(files: ModelFiles, recipe: Pick<ModelRecipe, "precision" | "device">): LoadedModel {
+  const dtype = resolvePrecision(recipe.precision, recipe.device) === "bf16" ? "bfloat16" : "float32";
+  const parameters = files.weights(dtype);
+  if (recipe.device !== "cpu")
+    for (const [name, weight] of parameters) {
+      parameters.set(name, weight.to(recipe.device, dtype));
+      weight.dispose();
+    }
+  const { tokenizer, digest, label, config } = files;
+  const template = tokenizer.files()["chat_template.jinja"] ?? "";
+  return {
+    decoder: { config: files.decoderConfig, parameters },
+    tokenizer,
+    digest,
+    identity: contentKey({ digest, template, dtype }),
+    label,
+    dtype,
+    config,
+  };
+}
+
+/** Finds (and fetches, where it must) the model that a recipe names, and reads it. */
+export async function openModel(recipe: ModelRecipe, options: LocateOptions): Promise<LoadedModel> {
+  const located = await locateModel(recipe.model, options);
+  return loadFiles(await readModelFiles(located.path, located.label, recipe.chat_template), recipe);
+}
+
+/** Frees the weights. */
+export function disposeModel({ decoder }: Pick<LoadedModel, "decoder">): void {
+  for (const weight of decoder.parameters.values()) weight.dispose();
+}

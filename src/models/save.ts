@@ -1,0 +1,45 @@
+import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { writeSafetensors } from "../nn/index.ts";
+import type { DType } from "../torch/index.ts";
+import type { LoadedModel } from "./load.ts";
+
+const torchNames: Partial<Record<DType, string>> = { float32: "float32", bfloat16: "bfloat16", float16: "float16" };
+
+/**
+ * Writes a model as a Hugging Face folder that `transformers` opens: config, weights as safetensors, tokenizer, chat
+ * template and model card. The folder appears whole or not at all; one that is there already is replaced.
+ *
+ * @throws EnvironmentError when the disk is full.
+ */
+export function saveModel(folder: string, model: LoadedModel, card: string): void {
+  const partial = `${folder}.partial`;
+  rmSync(partial, { recursive: true, force: true });
+  mkdirSync(partial, { recursive: true });
+  const dtype = model.decoder.parameters.get("model.embed_tokens.weight")!.dtype;
+  const config = { ...model.config, torch_dtype: torchNames[dtype] ?? dtype };
+  const text = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
+  const { eosId, bosId, padId, stopIds } = model.tokenizer;
+  const generation = {
+    ...(bosId === undefined ? {} : { bos_token_id: bosId }),
+    eos_token_id: stopIds.length > 0 ? stopIds : eosId,
+    ...(padId === undefined ? {} : { pad_token_id: padId }),
+  };
+  const files = {
+    "config.json": text(config),
+    "generation_config.json": text(generation),
+    "README.md": card,
+    ...model.tokenizer.files(),
+  };
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(partial, name), content);
+  writeSafetensors(partial, model.decoder.parameters);
+  const old = `${folder}.old`;
+  rmSync(old, { recursive: true, force: true });
+  try {
+    renameSync(folder, old);
+  } catch {
+    // There was none.
+  }
+  renameSync(partial, folder);
+  rmSync(old, { recursive: true, force: true });
+}
