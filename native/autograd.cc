@@ -11,7 +11,21 @@ namespace amalgam {
 namespace {
 
 // What a closure threw while the engine ran: thrown again, as it was, once the engine has unwound.
-Napi::Reference<Napi::Value> pending_error;
+Napi::ObjectReference pending_error;
+
+void keep_closure_error(Napi::Env env, const Napi::Error& error) {
+  // A thrown value that is no object can't be referred to; it becomes the message of an Error.
+  Napi::Value value = error.Value();
+  if (!value.IsObject()) value = Napi::Error::New(env, value.ToString().Utf8Value()).Value();
+  pending_error = Napi::Persistent(value.As<Napi::Object>());
+}
+
+// Closes the scope on every way out.
+struct ScopeGuard {
+  Napi::Env env;
+  explicit ScopeGuard(Napi::Env e) : env(e) { open_scope(); }
+  ~ScopeGuard() { close_scope(env, {}); }
+};
 
 struct ClosureNode : public torch::autograd::Node {
   explicit ClosureNode(Napi::Env e) : env(e) {}
@@ -30,8 +44,10 @@ struct ClosureNode : public torch::autograd::Node {
     for (size_t k = 0; k < saved.size(); ++k)
       if (saved[k]._version() != versions[k])
         throw std::runtime_error("a tensor saved for a custom backward was changed in place");
+    if (c10::GradMode::is_enabled())
+      throw std::runtime_error("a custom function has no second derivative: create_graph can't go through it");
     torch::autograd::variable_list result;
-    open_scope();
+    ScopeGuard guard(env);
     try {
       auto js_grads = Napi::Array::New(env, grads.size());
       for (uint32_t k = 0; k < grads.size(); ++k)
@@ -40,18 +56,16 @@ struct ClosureNode : public torch::autograd::Node {
       for (uint32_t k = 0; k < saved.size(); ++k) js_saved[k] = Tensor::wrap(env, saved[k]);
       Napi::Value returned = closure.Call({js_grads, js_saved});
       auto array = returned.As<Napi::Array>();
-      if (array.Length() != inputs)
-        throw Napi::Error::New(env, "a custom backward must return one gradient (or null) for each input");
+      if (!returned.IsArray() || array.Length() != inputs)
+        throw_torch_error(env, "a custom backward must return an array with one gradient (or null) for each input");
       for (uint32_t k = 0; k < inputs; ++k) {
         Napi::Value gradient = array[k];
         result.push_back(gradient.IsNull() ? at::Tensor() : Tensor::unwrap(gradient));
       }
     } catch (const Napi::Error& error) {
-      pending_error = Napi::Reference<Napi::Value>::New(error.Value(), 1);
-      close_scope(env, {});
+      keep_closure_error(env, error);
       throw std::runtime_error("a custom backward failed");
     }
-    close_scope(env, {});
     return result;
   }
 
@@ -86,27 +100,13 @@ Napi::Value attach(const Napi::CallbackInfo& info) {
     node->closure = Napi::Persistent(info[3].As<Napi::Function>());
     node->inputs = inputs.size();
     node->set_next_edges(torch::autograd::collect_next_edges(inputs));
-    for (auto& output : outputs) torch::autograd::set_history(output, node);
+    for (auto& output : outputs) {
+      for (const auto& input : inputs)
+        TORCH_CHECK(!output.is_same(input), "an output is one of the inputs itself; return a new tensor");
+      torch::autograd::set_history(output, node);
+    }
     return env.Undefined();
   });
-}
-
-template <typename Body>
-auto with_pending_error(Napi::Env env, const char* where, Body body) -> decltype(body()) {
-  std::string reason;
-  try {
-    return body();
-  } catch (const c10::Error& error) {
-    reason = first_line(error.what_without_backtrace());
-  } catch (const std::exception& error) {
-    reason = first_line(error.what());
-  }
-  if (!pending_error.IsEmpty()) {
-    Napi::Value value = pending_error.Value();
-    pending_error.Reset();
-    throw Napi::Error(env, value);
-  }
-  throw_torch_error(env, std::string(where) + ": " + reason);
 }
 
 // backward(roots, gradients, retainGraph?): accumulates into `.grad` of the leaves.
@@ -114,7 +114,7 @@ Napi::Value backward(const Napi::CallbackInfo& info) {
   auto roots = tensors_in(info[0]);
   auto gradients = tensors_in(info[1]);
   const bool retain = info.Length() > 2 && info[2].ToBoolean();
-  return with_pending_error(info.Env(), "backward", [&]() -> Napi::Value {
+  return guarded(info.Env(), "backward", [&]() -> Napi::Value {
     torch::autograd::backward(roots, gradients, retain);
     return info.Env().Undefined();
   });
@@ -126,7 +126,7 @@ Napi::Value gradients(const Napi::CallbackInfo& info) {
   auto roots = tensors_in(info[0]);
   auto inputs = tensors_in(info[1]);
   auto seeds = tensors_in(info[2]);
-  auto result = with_pending_error(env, "gradients", [&] {
+  auto result = guarded(env, "gradients", [&] {
     return torch::autograd::grad(roots, inputs, seeds, std::nullopt, false, true);
   });
   auto array = Napi::Array::New(env, result.size());
@@ -136,6 +136,13 @@ Napi::Value gradients(const Napi::CallbackInfo& info) {
 }
 
 }  // namespace
+
+void rethrow_closure_error(Napi::Env env) {
+  if (pending_error.IsEmpty()) return;
+  Napi::Value value = pending_error.Value();
+  pending_error.Reset();
+  throw Napi::Error(env, value);
+}
 
 void init_autograd(Napi::Env env, Napi::Object exports) {
   // Backward runs on the calling thread on every device, so that closures run where JavaScript runs.

@@ -47,7 +47,9 @@ Kind kind_of(const c10::TypePtr& type) {
     case TypeKind::FloatType: return Kind::floating;
     case TypeKind::BoolType: return Kind::boolean;
     case TypeKind::NumberType: return Kind::scalar;
-    case TypeKind::StringType: return Kind::text;
+    case TypeKind::StringType:
+    case TypeKind::AnyType:  // the collectives' group, which is given by its name
+      return Kind::text;
     case TypeKind::DeviceObjType: return Kind::device;
     case TypeKind::ScalarTypeType: return Kind::dtype;
     case TypeKind::LayoutType: return Kind::layout;
@@ -133,6 +135,11 @@ bool convert_single(Napi::Env env, const Napi::Value& value, Kind kind, IValue* 
       *out = value.As<Napi::Boolean>().Value();
       return true;
     case Kind::scalar:
+      if (value.IsBigInt()) {
+        bool lossless = true;
+        *out = value.As<Napi::BigInt>().Int64Value(&lossless);
+        return lossless;
+      }
       if (value.IsBoolean()) {
         *out = value.As<Napi::Boolean>().Value();
         return true;
@@ -340,6 +347,7 @@ Napi::Value call(const Operator& op, const Napi::CallbackInfo& info) {
     } catch (const std::exception& error) {
       reason = first_line(error.what());
     }
+    if (!reason.empty()) rethrow_closure_error(env);
     if (!reason.empty()) throw_torch_error(env, describe_call(op, info) + ": " + reason);
     if (stack.empty()) return env.Undefined();
     if (stack.size() == 1) return to_js(env, stack[0]);

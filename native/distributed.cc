@@ -11,8 +11,9 @@
 namespace amalgam {
 namespace {
 
-// The registry holds groups weakly; this is what keeps them alive.
-std::map<std::string, c10::intrusive_ptr<c10d::ProcessGroup>> groups;
+// The registry holds groups weakly; this is what keeps them alive, to the end of the process.
+std::map<std::string, c10::intrusive_ptr<c10d::ProcessGroup>>& groups =
+    *new std::map<std::string, c10::intrusive_ptr<c10d::ProcessGroup>>();
 
 // joinGroup({name, host, port, rank, size, hostsStore, timeoutMs})
 Napi::Value join_group(const Napi::CallbackInfo& info) {

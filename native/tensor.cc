@@ -21,7 +21,8 @@ Napi::FunctionReference tensor_class;
 Napi::FunctionReference error_class;
 const napi_type_tag kTensorTag = {0x5b1f6c62a1d94c0eULL, 0x9c3ad4f08e2b7715ULL};
 
-std::vector<std::vector<std::shared_ptr<Slot>>> scopes;
+// Never destroyed: at exit JavaScript, which some tensors' histories refer to, is gone before static objects are.
+std::vector<std::vector<std::shared_ptr<Slot>>>& scopes = *new std::vector<std::vector<std::shared_ptr<Slot>>>();
 int64_t live_tensors = 0;
 
 struct NamedType {
@@ -46,7 +47,10 @@ void tell_v8(Napi::Env env, Slot& slot) {
 
 }  // namespace
 
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+std::string first_line(const std::string& text) {
+  const size_t start = text.find_first_not_of("\n");
+  return start == std::string::npos ? "no reason given" : text.substr(start, text.find('\n', start) - start);
+}
 
 const char* dtype_name(at::ScalarType type) {
   for (const auto& entry : kTypes)
@@ -177,18 +181,30 @@ Napi::Value Tensor::grad(const Napi::CallbackInfo& info) {
 }
 void Tensor::set_grad(const Napi::CallbackInfo& info, const Napi::Value& value) {
   at::Tensor t = get(info);
-  if (value.IsNull() || value.IsUndefined())
-    t.mutable_grad().reset();
-  else
-    t.mutable_grad() = unwrap(value);
+  guarded(info.Env(), "grad", [&] {
+    if (value.IsNull() || value.IsUndefined()) {
+      t.mutable_grad().reset();
+      return;
+    }
+    const at::Tensor& gradient = unwrap(value);
+    TORCH_CHECK(gradient.sizes() == t.sizes(), "a gradient of shape ", gradient.sizes(), " for a tensor of shape ", t.sizes());
+    TORCH_CHECK(gradient.scalar_type() == t.scalar_type(), "a gradient of ", dtype_name(gradient.scalar_type()),
+                " for a tensor of ", dtype_name(t.scalar_type()));
+    TORCH_CHECK(gradient.device() == t.device(), "a gradient on ", gradient.device(), " for a tensor on ", t.device());
+    t.mutable_grad() = gradient;
+  });
 }
-
 
 Napi::Value Tensor::item(const Napi::CallbackInfo& info) {
   const auto& t = get(info);
   return guarded(info.Env(), "item", [&]() -> Napi::Value {
     at::Scalar scalar = t.item();
     if (scalar.isBoolean()) return Napi::Boolean::New(info.Env(), scalar.toBool());
+    if (scalar.isIntegral(false)) {
+      const int64_t whole = scalar.toLong();
+      TORCH_CHECK(std::abs(static_cast<double>(whole)) <= 9007199254740991.0, whole,
+                  " is beyond 2^53 and no JavaScript number; toArray gives it as a BigInt");
+    }
     return Napi::Number::New(info.Env(), scalar.toDouble());
   });
 }
@@ -312,14 +328,18 @@ void init_tensor(Napi::Env env, Napi::Object exports) {
       }
   });
   exports["randomState"] = Napi::Function::New(env, [](const Napi::CallbackInfo& i) {
-    auto generator = at::globalContext().defaultGenerator(at::kCPU);
-    std::lock_guard<std::mutex> lock(generator.mutex());
-    return Tensor::wrap(i.Env(), generator.get_state());
+    return guarded(i.Env(), "randomState", [&]() -> Napi::Value {
+      auto generator = at::globalContext().defaultGenerator(c10::Device(i[0].ToString().Utf8Value()));
+      std::lock_guard<std::mutex> lock(generator.mutex());
+      return Tensor::wrap(i.Env(), generator.get_state());
+    });
   });
   exports["setRandomState"] = Napi::Function::New(env, [](const Napi::CallbackInfo& i) {
-    auto generator = at::globalContext().defaultGenerator(at::kCPU);
-    std::lock_guard<std::mutex> lock(generator.mutex());
-    guarded(i.Env(), "setRandomState", [&] { generator.set_state(Tensor::unwrap(i[0])); });
+    guarded(i.Env(), "setRandomState", [&] {
+      auto generator = at::globalContext().defaultGenerator(c10::Device(i[1].ToString().Utf8Value()));
+      std::lock_guard<std::mutex> lock(generator.mutex());
+      generator.set_state(Tensor::unwrap(i[0]));
+    });
   });
 }
 

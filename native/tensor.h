@@ -66,6 +66,8 @@ bool parse_dtype(const std::string& name, at::ScalarType* type);
 template <typename Body>
 auto guarded(Napi::Env env, const std::string& where, Body body) -> decltype(body());
 std::string first_line(const std::string& text);
+// What a TypeScript closure threw while libtorch ran is thrown again, as it was; returns where there is none.
+void rethrow_closure_error(Napi::Env env);
 
 void init_tensor(Napi::Env env, Napi::Object exports);
 void init_dispatch(Napi::Env env, Napi::Object exports);
@@ -84,6 +86,7 @@ auto guarded(Napi::Env env, const std::string& where, Body body) -> decltype(bod
   } catch (const std::exception& error) {
     reason = first_line(error.what());
   }
+  rethrow_closure_error(env);
   throw_torch_error(env, where + ": " + reason);
 }
 

@@ -141,7 +141,7 @@ const lines = [
   `import { installMethods, op } from "./native.ts";`,
   `import type { Tensor } from "./tensor.ts";`,
   "",
-  "export type Scalar = number | boolean;",
+  "export type Scalar = number | boolean | bigint;",
   `export type Layout = "strided" | "sparse_coo";`,
   `export type MemoryFormat = "contiguous" | "preserve" | "channels_last";`,
   "",

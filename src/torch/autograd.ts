@@ -1,3 +1,4 @@
+import { TorchError } from "../schema/index.ts";
 import { native } from "./native.ts";
 import { scope } from "./scope.ts";
 import type { Tensor } from "./tensor.ts";
@@ -5,7 +6,9 @@ import type { Tensor } from "./tensor.ts";
 function withGrad<T>(enabled: boolean, body: () => T): T {
   const before = native().setGradEnabled(enabled);
   try {
-    return body();
+    const result = body();
+    if (result instanceof Promise) throw new TorchError("noGrad and enableGrad take no asynchronous body");
+    return result;
   } finally {
     native().setGradEnabled(before);
   }

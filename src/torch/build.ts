@@ -55,11 +55,23 @@ export function buildAddon(torch: TorchInstallation, notify: (line: string) => v
   if (existsSync(addon)) return addon;
   const compiler = findCompiler();
   if (compiler === undefined)
-    throw new EnvironmentError("no C++ compiler was found (g++, clang++ or the one that CXX names)", {
-      hint: "Install one: `apt-get install g++` on Debian and Ubuntu, `dnf install gcc-c++` on Fedora, `xcode-select --install` on macOS.",
-    });
+    throw new EnvironmentError(
+      process.env.CXX
+        ? `the C++ compiler that CXX names can't be run: ${process.env.CXX}`
+        : "no C++ compiler was found (g++, clang++, c++)",
+      {
+        hint: "Install one: `apt-get install g++` on Debian and Ubuntu, `dnf install gcc-c++` on Fedora, `xcode-select --install` on macOS.",
+      },
+    );
   notify(`compiling the addon against torch ${torch.version} with ${compiler}; this happens once and takes about 20 s`);
-  mkdirSync(folder, { recursive: true });
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw new EnvironmentError(`the cache folder can't be written: ${(error as Error).message}`, {
+      hint: "AMALGAM_CACHE names another folder.",
+      cause: error,
+    });
+  }
   const partial = `${addon}.${process.pid}.partial`;
   const include = (path: string) => `-I${path}`;
   const outcome = spawnSync(
@@ -81,8 +93,10 @@ export function buildAddon(torch: TorchInstallation, notify: (line: string) => v
   );
   if (outcome.status !== 0) {
     rmSync(partial, { force: true });
+    const said = outcome.stderr ?? "";
     const firstError =
-      outcome.stderr.split("\n").find((line) => line.includes("error")) ?? outcome.stderr.slice(0, 400);
+      said.split("\n").find((line) => line.includes("error")) ??
+      (said.slice(0, 400) || `it ended by ${outcome.signal ?? `status ${outcome.status}`}`);
     throw new EnvironmentError(`compiling the addon with ${compiler} failed: ${firstError}`, {
       hint: "It needs C++20 (g++ 11 or clang 14 and newer) and about 1 GB of memory. `CXX` names another compiler.",
     });

@@ -1,8 +1,8 @@
 import { createRequire } from "node:module";
-import { TorchError } from "../schema/index.ts";
+import { EnvironmentError, TorchError } from "../schema/index.ts";
 import { buildAddon } from "./build.ts";
 import type { DType } from "./dtype.ts";
-import { locateTorch } from "./locate.ts";
+import { locateTorch, type TorchInstallation } from "./locate.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** A random generator of libtorch; made by `generator(seed)`. */
@@ -37,8 +37,8 @@ export interface Native {
   setThreads(count: number): void;
   threads(): number;
   manualSeed(seed: number): void;
-  randomState(): Tensor;
-  setRandomState(state: Tensor): void;
+  randomState(device: string): Tensor;
+  setRandomState(state: Tensor, device: string): void;
   generator(seed: number): Generator;
   attach(
     outputs: readonly Tensor[],
@@ -80,6 +80,18 @@ function addMethods(native: Native): void {
   }
 }
 
+function loadAddon(path: string, torch: TorchInstallation): Native {
+  try {
+    return createRequire(import.meta.url)(path) as Native;
+  } catch (error) {
+    throw new EnvironmentError(`the addon can't be loaded with torch ${torch.version}: ${(error as Error).message}`, {
+      file: path,
+      hint: `Is ${torch.root} complete, and built for this machine? Deleting the file has it compiled anew.`,
+      cause: error,
+    });
+  }
+}
+
 /**
  * The addon, located, compiled and loaded on first use.
  *
@@ -91,7 +103,7 @@ export function native(): Native {
   // Read by the OpenMP runtime when it is loaded. Threads that spin at barriers lose more than tenfold as soon as
   // another process wants the same cores.
   process.env.OMP_WAIT_POLICY ??= "passive";
-  const addon = createRequire(import.meta.url)(buildAddon(torch, notify)) as Native;
+  const addon = loadAddon(buildAddon(torch, notify), torch);
   addon.setErrorClass(TorchError);
   loaded = addon;
   addMethods(addon);

@@ -1,20 +1,25 @@
+import { TorchError } from "../schema/index.ts";
 import { native } from "./native.ts";
 import type { Tensor } from "./tensor.ts";
 import { isTensor } from "./tensor.ts";
 
-/** Tensors in a value: itself, or inside (nested) arrays and plain objects. */
-function collect(value: unknown, found: Tensor[]): Tensor[] {
+/** Tensors in a value: itself, or inside (nested) arrays, maps, sets and plain objects. */
+function collect(value: unknown, found: Tensor[], seen = new Set<object>()): Tensor[] {
   if (value === null || typeof value !== "object") return found;
   if (isTensor(value)) found.push(value);
-  else if (value instanceof Map) for (const inner of value.values()) collect(inner, found);
-  else if (!ArrayBuffer.isView(value)) for (const inner of Object.values(value)) collect(inner, found);
+  else if (!ArrayBuffer.isView(value) && !seen.has(value)) {
+    seen.add(value);
+    const inside = value instanceof Map || value instanceof Set ? value.values() : Object.values(value);
+    for (const inner of inside) collect(inner, found, seen);
+  }
   return found;
 }
 
 /**
  * Runs `body` and frees every tensor made in it, except those in what it returns (a tensor, or arrays, maps and plain
  * objects of them); these belong to the scope around it. What autograd needs for a later backward stays alive.
- * `body` must be synchronous.
+ *
+ * @throws TorchError when `body` is asynchronous.
  */
 export function scope<T>(body: () => T): T {
   const addon = native();
@@ -22,6 +27,8 @@ export function scope<T>(body: () => T): T {
   let result: T;
   try {
     result = body();
+    if (result instanceof Promise)
+      throw new TorchError("scope: the body is asynchronous; tensors of a later turn would escape it");
   } catch (error) {
     addon.closeScope([]);
     throw error;

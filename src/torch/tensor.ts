@@ -57,11 +57,17 @@ function dtypeOf(data: NumericArray): DType {
 
 export const isTensor = (value: unknown): value is Tensor => native().isTensor(value);
 
+function wholeNumber(value: number): bigint {
+  if (!Number.isSafeInteger(value))
+    throw new TorchError(`tensor: ${value} is no whole number below 2^53; BigInt64Array takes larger ones`);
+  return BigInt(value);
+}
+
 /**
  * A CPU tensor with a copy of `data`. A plain array becomes float32 unless `dtype` says otherwise; a typed array keeps
  * its type. `shape` defaults to one dimension.
  *
- * @throws TorchError when the number of elements does not fit the shape.
+ * @throws TorchError when the number of elements does not fit the shape, or an int64 element is no whole number.
  */
 export function tensor(
   data: NumericArray | readonly number[],
@@ -76,7 +82,7 @@ export function tensor(
   const numbers = data as readonly number[];
   switch (dtype) {
     case "int64":
-      return native().fromBytes(BigInt64Array.from(numbers, BigInt), shape, "int64");
+      return native().fromBytes(BigInt64Array.from(numbers, wholeNumber), shape, "int64");
     case "int32":
       return native().fromBytes(Int32Array.from(numbers), shape, "int32");
     case "bool":
