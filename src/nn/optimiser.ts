@@ -1,108 +1,143 @@
 import type { Tensor } from "../torch/index.ts";
 import { noGrad, ops, scope } from "../torch/index.ts";
+import { loadStateDict } from "./state-dict.ts";
 
 /** Named parameters; names are those of the model's state dict. */
 export type Parameters = ReadonlyMap<string, Tensor>;
 
-/** Changes parameters by their `.grad`. Its state goes by names, so that it can be saved and loaded. */
+/**
+ * Changes parameters by their `.grad`. Its state is made at once, goes by names, so that it can be saved and loaded, and
+ * outlives no scope that it was made in.
+ */
 export interface Optimiser {
   /** One step with this learning rate; parameters without a gradient stay. */
   step(learningRate: number): void;
   zeroGrad(): void;
-  /** Tensors that a continued training needs, by `<kind>.<parameter>`. */
+  /** Tensors that a continued training needs, by `<kind>.<parameter>`: the live ones, not copies. */
   state(): Map<string, Tensor>;
+  /** Copies a saved state in. Throws a ModelError when names or shapes differ. */
   load(state: ReadonlyMap<string, Tensor>): void;
 }
 
-function zeroGradOf(parameters: Parameters): void {
-  for (const parameter of parameters.values()) {
-    parameter.grad?.dispose();
-    parameter.grad = null;
-  }
+/** What differs between parameters: a factor on the learning rate, and the weight decay. */
+export interface ParameterRule {
+  readonly rateFactor?: number;
+  readonly weightDecay?: number;
 }
 
-function loadInto(own: ReadonlyMap<string, Tensor>, given: ReadonlyMap<string, Tensor>): void {
-  noGrad(() => {
-    for (const [name, tensor] of own) {
-      const source = given.get(name);
-      if (source === undefined) throw new Error(`the optimiser's state lacks ${name}`);
-      tensor.copy_(source);
-    }
-  });
+interface CommonSettings {
+  /** Of every parameter for which `rule` gives no other. */
+  readonly weightDecay: number;
+  readonly rule?: (name: string, parameter: Tensor) => ParameterRule;
 }
 
-const prefixed = (kind: string, tensors: ReadonlyMap<string, Tensor>) =>
-  [...tensors].map(([name, t]) => [`${kind}.${name}`, t] as const);
-
-export interface AdamWSettings {
+export interface AdamWSettings extends CommonSettings {
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon: number;
-  /** Decoupled weight decay. */
-  readonly weightDecay: number;
 }
 
-/** AdamW (Loshchilov and Hutter 2019) by libtorch's fused operator; moments in the parameters' type. */
-export function adamW(parameters: Parameters, settings: AdamWSettings): Optimiser {
-  const like = (make: (parameter: Tensor) => Tensor) =>
-    noGrad(() => new Map([...parameters].map(([name, parameter]) => [name, make(parameter)])));
-  const first = like((parameter) => ops.zeros_like(parameter));
-  const second = like((parameter) => ops.zeros_like(parameter));
-  const steps = like((parameter) => ops.zeros([], { dtype: "float32", device: parameter.device }));
-  const state = () =>
-    new Map([...prefixed("exp_avg", first), ...prefixed("exp_avg_sq", second), ...prefixed("step", steps)]);
-  return {
-    step(learningRate) {
-      noGrad(() =>
-        scope(() => {
-          const names = [...parameters].filter(([, parameter]) => parameter.grad !== null).map(([name]) => name);
-          const pick = (from: ReadonlyMap<string, Tensor>) => names.map((name) => from.get(name)!);
-          const counts = pick(steps);
-          ops._foreach_add_(counts, 1);
-          const gradients = pick(parameters).map((parameter) => parameter.grad!);
-          ops._fused_adamw_(pick(parameters), gradients, pick(first), pick(second), [], counts, {
-            lr: learningRate,
-            beta1: settings.beta1,
-            beta2: settings.beta2,
-            weight_decay: settings.weightDecay,
-            eps: settings.epsilon,
-            amsgrad: false,
-            maximize: false,
-          });
-        }),
-      );
-    },
-    zeroGrad: () => zeroGradOf(parameters),
-    state,
-    load: (given) => loadInto(state(), given),
-  };
-}
-
-export interface SgdSettings {
+export interface SgdSettings extends CommonSettings {
   readonly momentum: number;
-  readonly weightDecay: number;
+  /** Nesterov's look-ahead; needs a momentum. */
+  readonly nesterov?: boolean;
 }
 
-/** Stochastic gradient descent with momentum, as in torch.optim.SGD. */
-export function sgd(parameters: Parameters, { momentum, weightDecay }: SgdSettings): Optimiser {
-  const velocity = noGrad(() => new Map([...parameters].map(([name, parameter]) => [name, ops.zeros_like(parameter)])));
-  const state = () => new Map(prefixed("momentum", velocity));
+interface Group {
+  readonly rateFactor: number;
+  readonly weightDecay: number;
+  readonly names: string[];
+}
+
+/** The parameters and their gradients of one group, those with a gradient only, and the learning rate for them. */
+interface GroupStep {
+  readonly names: readonly string[];
+  readonly parameters: Tensor[];
+  readonly gradients: Tensor[];
+  readonly lr: number;
+  readonly weight_decay: number;
+}
+
+type State = Record<string, Map<string, Tensor>>;
+
+function groupsOf(parameters: Parameters, { weightDecay, rule }: CommonSettings): Group[] {
+  const groups = new Map<string, Group>();
+  for (const [name, parameter] of parameters) {
+    const { rateFactor = 1, weightDecay: decay = weightDecay } = rule?.(name, parameter) ?? {};
+    const key = `${rateFactor} ${decay}`;
+    const group = groups.get(key) ?? { rateFactor, weightDecay: decay, names: [] };
+    group.names.push(name);
+    groups.set(key, group);
+  }
+  return [...groups.values()];
+}
+
+function optimiser(
+  parameters: Parameters,
+  settings: CommonSettings,
+  state: State,
+  stepGroup: (step: GroupStep) => void,
+): Optimiser {
+  const groups = groupsOf(parameters, settings);
+  const named = () =>
+    new Map(
+      Object.entries(state).flatMap(([kind, tensors]) => [...tensors].map(([name, t]) => [`${kind}.${name}`, t])),
+    );
+  function step(learningRate: number): void {
+    for (const { names, rateFactor, weightDecay } of groups) {
+      const gradients = new Map(names.map((name) => [name, parameters.get(name)!.grad]));
+      const ready = names.filter((name) => gradients.get(name) !== null);
+      if (ready.length === 0) continue;
+      stepGroup({
+        names: ready,
+        parameters: ready.map((name) => parameters.get(name)!),
+        gradients: ready.map((name) => gradients.get(name)!),
+        lr: learningRate * rateFactor,
+        weight_decay: weightDecay,
+      });
+    }
+  }
   return {
-    step(learningRate) {
-      noGrad(() =>
-        scope(() => {
-          for (const [name, parameter] of parameters) {
-            const { grad } = parameter;
-            if (grad === null) continue;
-            const direction = weightDecay === 0 ? grad : grad.add(parameter, { alpha: weightDecay });
-            const moved = momentum === 0 ? direction : velocity.get(name)!.mul_(momentum).add_(direction);
-            parameter.add_(moved, { alpha: -learningRate });
-          }
-        }),
-      );
+    step: (learningRate) => noGrad(() => scope(() => step(learningRate))),
+    zeroGrad() {
+      for (const parameter of parameters.values()) parameter.grad = null;
     },
-    zeroGrad: () => zeroGradOf(parameters),
-    state,
-    load: (given) => loadInto(state(), given),
+    state: named,
+    load: (given) => loadStateDict(named(), given),
   };
+}
+
+const like = (parameters: Parameters, make: (parameter: Tensor) => Tensor): Map<string, Tensor> =>
+  noGrad(() => new Map([...parameters].map(([name, parameter]) => [name, make(parameter)])));
+
+const pick = (from: ReadonlyMap<string, Tensor>, names: readonly string[]): Tensor[] =>
+  names.map((name) => from.get(name)!);
+
+/**
+ * AdamW (Loshchilov and Hutter 2019, algorithm 2) by libtorch's fused operator; moments in the parameters' type. Equal
+ * to `torch.optim.AdamW(fused=True)`.
+ */
+export function adamW(parameters: Parameters, settings: AdamWSettings): Optimiser {
+  const { beta1, beta2, epsilon: eps } = settings;
+  const first = like(parameters, (parameter) => ops.zeros_like(parameter));
+  const second = like(parameters, (parameter) => ops.zeros_like(parameter));
+  const counts = like(parameters, ({ device }) => ops.zeros([], { dtype: "float32", device }));
+  const state = { exp_avg: first, exp_avg_sq: second, step: counts };
+  return optimiser(parameters, settings, state, ({ names, parameters: weights, gradients, lr, weight_decay }) => {
+    const steps = pick(counts, names);
+    ops._foreach_add_(steps, 1);
+    const scalars = { lr, beta1, beta2, weight_decay, eps, amsgrad: false, maximize: false };
+    ops._fused_adamw_(weights, gradients, pick(first, names), pick(second, names), [], steps, scalars);
+  });
+}
+
+/** Stochastic gradient descent with momentum (dampening 0), as in torch.optim.SGD; its decay is an L2 penalty. */
+export function sgd(parameters: Parameters, settings: SgdSettings): Optimiser {
+  const { momentum, nesterov = false } = settings;
+  const velocity = momentum === 0 ? new Map<string, Tensor>() : like(parameters, (p) => ops.zeros_like(p));
+  return optimiser(parameters, settings, { momentum: velocity }, (step) => {
+    const { names, parameters: weights, gradients, lr, weight_decay } = step;
+    const scalars = { weight_decay, momentum, lr, dampening: 0, nesterov, maximize: false, is_first_step: false };
+    ops._fused_sgd_(weights, gradients, momentum === 0 ? [] : pick(velocity, names), scalars);
+  });
 }

@@ -1,21 +1,32 @@
-export type ScheduleKind = "constant" | "linear" | "cosine";
+/** Factor on the peak learning rate at an optimiser step, the first of which is 0. */
+export type Schedule = (step: number) => number;
 
-export interface Schedule {
-  readonly kind: ScheduleKind;
-  readonly steps: number;
+export type ScheduleName = "constant" | "linear" | "cosine";
+
+export interface ScheduleLength {
+  /** Steps over which the factor rises linearly from 0 to 1. */
   readonly warmupSteps: number;
+  /** Optimiser steps of the whole training. */
+  readonly totalSteps: number;
 }
 
-/** Steps of a warm-up given as a share of all steps, rounded up as in transformers. */
-export const warmupSteps = (steps: number, ratio: number): number => Math.ceil(steps * ratio);
+/** Warm-up steps as a share of all steps, rounded up as transformers' Trainer does. */
+export const warmupStepsOf = (ratio: number, totalSteps: number): number => Math.ceil(ratio * totalSteps);
+
+const decays: Record<ScheduleName, (done: number) => number> = {
+  constant: () => 1,
+  linear: (done) => 1 - done,
+  cosine: (done) => 0.5 * (1 + Math.cos(Math.PI * done)),
+};
 
 /**
- * Factor of the learning rate at optimiser step `step`, counted from 0: rises linearly from 0 over the warm-up, then
- * stays (constant), falls linearly to 0 (linear) or along half a cosine (cosine).
+ * Linear warm-up, then `constant` at 1, or `linear` or half a `cosine` wave down to 0 at the last step: the factors of
+ * transformers' `get_{constant,linear,cosine}_schedule_with_warmup`. Past the last step the factor stays where it ended.
  */
-export function scheduleFactor({ kind, steps, warmupSteps: warmup }: Schedule, step: number): number {
-  if (step < warmup) return step / Math.max(1, warmup);
-  if (kind === "constant") return 1;
-  const done = (step - warmup) / Math.max(1, steps - warmup);
-  return kind === "linear" ? Math.max(0, 1 - done) : Math.max(0, 0.5 * (1 + Math.cos(Math.PI * done)));
+export function schedule(name: ScheduleName, { warmupSteps, totalSteps }: ScheduleLength): Schedule {
+  const decay = decays[name];
+  return (step) => {
+    if (step < warmupSteps) return step / warmupSteps;
+    return decay(Math.min(1, (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps)));
+  };
 }

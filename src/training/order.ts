@@ -1,0 +1,28 @@
+import { createHash } from "node:crypto";
+
+/**
+ * The indices 0..count-1 in an order that the seed and the epoch decide: each index gets a digest, and these are sorted.
+ * The same on every machine.
+ */
+export function shuffled(count: number, seed: number, epoch: number): number[] {
+  const keys = Array.from({ length: count }, (_, index) =>
+    createHash("sha256").update(`${seed}/${epoch}/${index}`).digest("hex"),
+  );
+  return [...keys.keys()].sort((a, b) => (keys[a]! < keys[b]! ? -1 : 1));
+}
+
+/** The items of each optimiser step over all epochs; a fraction of an epoch takes its first items. The last step may have fewer. */
+export function batchesOf(
+  count: number,
+  batchSize: number,
+  epochs: number,
+  orderOf: (epoch: number) => readonly number[],
+): number[][] {
+  const total = Math.max(1, Math.round(count * epochs));
+  const sequence: number[] = [];
+  for (let epoch = 0; sequence.length < total; epoch++)
+    sequence.push(...orderOf(epoch).slice(0, total - sequence.length));
+  const batches: number[][] = [];
+  for (let at = 0; at < total; at += batchSize) batches.push(sequence.slice(at, at + batchSize));
+  return batches;
+}

@@ -1,0 +1,44 @@
+import type { Objective, ResponseLogProbs, Role } from "../objectives/index.ts";
+import { batchLogProbs, bundleTokens, packBundles } from "../scoring/index.ts";
+import { tensor } from "../torch/index.ts";
+import type { TrainingRow } from "./rows.ts";
+import type { TrainingTask } from "./task.ts";
+
+/** A row with log pi_ref(y|x) of each of its responses. */
+export interface ReferencedRow extends TrainingRow {
+  readonly reference: readonly number[];
+}
+
+/** Preference training by an objective on rows whose responses stand in the order of the objective's roles. */
+export function preferenceTask(rows: readonly ReferencedRow[], objective: Objective): TrainingTask<ReferencedRow> {
+  const width = objective.roles.length;
+  return {
+    items: rows,
+    tokensOf: bundleTokens,
+    weightOf: () => 1,
+    nameOf: (row) => row.id,
+    compute(model, items, progress, options) {
+      const { device } = model.parameters.get("model.embed_tokens.weight")!;
+      const batch = packBundles(items, device);
+      const policy = batchLogProbs(model, batch, options).view([items.length, width]);
+      const matrix = (values: readonly number[]) =>
+        tensor(values, [items.length, width], "float64").to(device, policy.dtype);
+      const reference = matrix(items.flatMap((row) => row.reference));
+      const lengths = matrix(items.flatMap((row) => row.responses.map((response) => response.length)));
+      const column = (k: number): ResponseLogProbs => ({
+        policy: policy.select(1, k),
+        reference: reference.select(1, k),
+        lengths: lengths.select(1, k),
+      });
+      const logProbs = Object.fromEntries(objective.roles.map((role, k) => [role, column(k)])) as Record<
+        Role,
+        ResponseLogProbs
+      >;
+      const { loss, metrics } = objective.compute(logProbs, progress);
+      const sums = Object.entries(metrics).map(
+        ([name, values]) => [name, values.detach().to("float64").sum()] as const,
+      );
+      return { loss: loss.sum(), metrics: Object.fromEntries(sums) };
+    },
+  };
+}
