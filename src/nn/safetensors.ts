@@ -70,17 +70,13 @@ function openShards(folder: string, index: string): Safetensors {
       throw new ModelError(`the index places it in ${name}, which lacks it`, { file: index, field: tensor });
     tensors.set(tensor, found);
   }
-  for (const [name, shard] of shards)
-    for (const tensor of shard.tensors.keys())
-      if (map[tensor] === undefined)
-        throw new ModelError(`lies in ${name}, but the index does not name it`, { file: index, field: tensor });
   const metadata = Object.assign({}, ...[...shards.values()].map((shard) => shard.metadata));
   return { files: names.map((name) => join(folder, name)), tensors, metadata };
 }
 
 /**
- * The tensors of a safetensors file or of a model folder (one file, or shards named by an index), mapped into memory and
- * not copied.
+ * The tensors of a safetensors file or of a model folder (one file, or shards of which the index says what to take from
+ * where), mapped into memory and not copied.
  *
  * @throws ModelError for a missing or damaged file, with the tensor where one is at fault.
  */

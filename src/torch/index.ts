@@ -2,6 +2,8 @@ export * from "./autograd.ts";
 export { findCompiler } from "./build.ts";
 export type { DType } from "./dtype.ts";
 export { bytesOf } from "./dtype.ts";
+export type { GradcheckOptions } from "./gradcheck.ts";
+export { gradcheck } from "./gradcheck.ts";
 export * from "./group.ts";
 export type { TorchInstallation } from "./locate.ts";
 export { locateTorch, supportedTorch } from "./locate.ts";
