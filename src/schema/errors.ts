@@ -36,7 +36,20 @@ export class AmalgamError extends Error {
 /** The recipe says something that can't be carried out. */
 export class RecipeError extends AmalgamError {
   override readonly code = "RECIPE";
+  /** What else is wrong with the same recipe, so that all is mended at once. */
+  readonly others: readonly RecipeError[] = [];
+
+  /** The same error, together with others of the same recipe. */
+  with(others: readonly RecipeError[]): RecipeError {
+    const whole = new RecipeError(this.message, { ...this.place, ...hintAndCause(this) });
+    return Object.assign(whole, { others });
+  }
 }
+
+const hintAndCause = ({ hint, cause }: AmalgamError): Pick<ErrorDetails, "hint" | "cause"> => ({
+  ...(hint === undefined ? {} : { hint }),
+  ...(cause === undefined ? {} : { cause }),
+});
 
 /** A data file (prompts, responses, quadruples) is unreadable or breaks its format. */
 export class DataError extends AmalgamError {
@@ -73,9 +86,12 @@ export class TorchError extends AmalgamError {
   override readonly code = "TORCH";
 }
 
-/** The text that a person sees: place, message, hint. */
+/** The text that a person sees: place, message, hint; all of them where a recipe has several mistakes. */
 export function describeError(error: unknown): string {
   if (!(error instanceof AmalgamError)) return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  if (error instanceof RecipeError && error.others.length > 0) {
+    return [error.with([]), ...error.others].map(describeError).join("\n");
+  }
   const { file, line, field } = error.place;
   const place = [file === undefined ? undefined : line === undefined ? file : `${file}:${line}`, field].filter(Boolean);
   const head = place.length > 0 ? `${place.join(", ")}: ${error.message}` : error.message;

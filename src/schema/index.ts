@@ -4,4 +4,5 @@ export * from "./interfaces.ts";
 export * from "./key.ts";
 export * from "./nearest.ts";
 export * from "./recipe.ts";
+export { type LoadedRecipe, loadRecipe, recipeJsonSchema, resolvedYaml } from "./recipe-file.ts";
 export * from "./records.ts";

@@ -1,0 +1,167 @@
+import { existsSync, statSync } from "node:fs";
+import { dirname, relative, resolve } from "node:path";
+import { stringify } from "yaml";
+import { z } from "zod";
+import { expandHome } from "./cache.ts";
+import { RecipeError } from "./errors.ts";
+import { contentKey } from "./key.ts";
+import { type Recipe, recipeSchema } from "./recipe.ts";
+import { type Mistake, mistakesOf, valueAt } from "./recipe-issues.ts";
+import { applyOverrides, overrideOf, parseOverride } from "./recipe-overrides.ts";
+import { readYaml } from "./recipe-yaml.ts";
+
+/** A recipe with the place that it was read from. */
+export interface LoadedRecipe {
+  /** As written, every default filled in; relative paths start at `baseFolder`. */
+  readonly recipe: Recipe;
+  readonly file: string;
+  /** The recipe's own folder, absolute. */
+  readonly baseFolder: string;
+  /** Content key of the recipe with its paths made absolute: equal for the recipe and for its copy in a run folder. */
+  readonly digest: string;
+}
+
+/**
+ * Reads a recipe: YAML, then the overrides (`a.b=c`, the value in YAML, entries of lists by number), then the schema.
+ *
+ * Throws a RecipeError with file, line and field for the first mistake; its `others` are the rest. Mistakes are: no such
+ * file, not UTF-8, not YAML, a field twice, an unknown or missing field, a wrong type or value, a source's or a judge's
+ * name twice, a prompts file that is not there.
+ */
+export function loadRecipe(file: string, overrides: readonly string[] = []): LoadedRecipe {
+  const yaml = readYaml(file);
+  const baseFolder = resolve(dirname(file));
+  const given = overrides.map(parseOverride);
+  const value = applyOverrides(yaml.value, given);
+  const parsed = recipeSchema.safeParse(value);
+  const mistakes = [
+    ...(parsed.success ? [] : mistakesOf(recipeSchema, value, parsed.error.issues)),
+    ...repeatedNames(value, "sources"),
+    ...repeatedNames(value, "rewards"),
+    ...contradictions(value),
+    ...missingFiles(value, baseFolder),
+  ];
+  const errors = mistakes
+    .map(({ path, message, hint }) => {
+      const field = path.join(".");
+      const override = overrideOf(path, given);
+      const line = override === undefined ? yaml.lineOf(path) : undefined;
+      const from = override === undefined ? undefined : `Given by --set ${shownOverride(override.text, field)}.`;
+      const hints = [hint, from].filter((text) => text !== undefined).join(" ");
+      return new RecipeError(message, {
+        ...(override === undefined ? { file } : {}),
+        ...(line === undefined ? {} : { line }),
+        ...(field === "" ? {} : { field }),
+        ...(hints === "" ? {} : { hint: hints }),
+      });
+    })
+    .sort((a, b) => lineOf(a) - lineOf(b));
+  const [first, ...others] = errors;
+  if (first !== undefined) throw first.with(others);
+  if (!parsed.success) throw new Error("the schema refused the recipe without saying why", { cause: parsed.error });
+  const { data: recipe } = parsed;
+  return { recipe, file, baseFolder, digest: contentKey(withPaths(recipe, baseFolder, (path) => path)) };
+}
+
+const lineOf = ({ place }: RecipeError) => place.line ?? Number.MAX_SAFE_INTEGER;
+
+/** What a person typed, unless it may be a key. */
+const shownOverride = (text: string, field: string) => (/key_env|url/.test(field) ? `${text.split("=")[0]}=...` : text);
+
+const asList = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
+
+function repeatedNames(root: unknown, list: "sources" | "rewards"): Mistake[] {
+  const seen = new Map<string, number>();
+  return asList(valueAt(root, [list])).flatMap((entry, index) => {
+    const name = valueAt(entry, ["name"]);
+    if (typeof name !== "string") return [];
+    const earlier = seen.get(name);
+    if (earlier === undefined) {
+      seen.set(name, index);
+      return [];
+    }
+    const path = [list, index, "name"];
+    return [{ path, message: `${list}.${earlier} is called "${name}" too`, hint: "Give each a name of its own." }];
+  });
+}
+
+function contradictions(root: unknown): Mistake[] {
+  const lengths = ["sft", "wrpo"].flatMap((stage): Mistake[] => {
+    const whole = valueAt(root, [stage, "max_length"]) ?? 2048;
+    const prompt = valueAt(root, [stage, "max_prompt_length"]) ?? 1800;
+    if (!Number.isInteger(whole) || !Number.isInteger(prompt) || Number(prompt) < Number(whole)) return [];
+    const written = valueAt(root, [stage, "max_length"]) === undefined ? "max_prompt_length" : "max_length";
+    return [
+      {
+        path: [stage, written],
+        message: `max_prompt_length (${prompt}) leaves no room for a response within max_length (${whole})`,
+        hint: "Lower max_prompt_length (1800 unless written) or raise max_length (2048 unless written).",
+      },
+    ];
+  });
+  const scales = asList(valueAt(root, ["rewards"])).flatMap((reward, index): Mistake[] => {
+    const [low, high] = asList(valueAt(reward, ["scale"]));
+    if (typeof low !== "number" || typeof high !== "number" || low < high) return [];
+    const hint = "A scale is [lowest, highest], like [1, 5].";
+    return [{ path: ["rewards", index, "scale"], message: `the scale goes from ${low} to ${high}`, hint }];
+  });
+  return [...lengths, ...scales];
+}
+
+function missingFiles(root: unknown, baseFolder: string): Mistake[] {
+  return [
+    ["prompts", "file"],
+    ["evaluation", "prompts", "file"],
+  ].flatMap((path): Mistake[] => {
+    const file = valueAt(root, path);
+    if (typeof file !== "string" || file === "") return [];
+    const whole = absolute(file, baseFolder);
+    const found = statSync(whole, { throwIfNoEntry: false });
+    if (found?.isFile() === true) return [];
+    const message = found === undefined ? `there is no file ${whole}` : `${whole} is no file`;
+    return [{ path, message, hint: "Paths of a recipe are relative to its own folder." }];
+  });
+}
+
+const absolute = (path: string, baseFolder: string) => resolve(baseFolder, expandHome(path));
+
+/** The recipe with `change` applied to the absolute form of every path in it: of the prompts, and of models given by path. */
+function withPaths(recipe: Recipe, baseFolder: string, change: (path: string) => string): Recipe {
+  const file = <T extends { file: string }>(prompts: T): T => ({
+    ...prompts,
+    file: change(absolute(prompts.file, baseFolder)),
+  });
+  const model = <T extends object>(entry: T): T =>
+    "model" in entry && typeof entry.model === "string" && isPath(entry.model, baseFolder)
+      ? { ...entry, model: change(absolute(entry.model, baseFolder)) }
+      : entry;
+  return {
+    ...recipe,
+    prompts: file(recipe.prompts),
+    target: model(recipe.target),
+    sources: recipe.sources.map(model),
+    rewards: recipe.rewards.map(model),
+    evaluation: { ...recipe.evaluation, prompts: file(recipe.evaluation.prompts) },
+  };
+}
+
+/** `owner/name` is a path where such a folder stands, else a model on the hub: as `locateModel` reads it. */
+function isPath(reference: string, baseFolder: string): boolean {
+  if (reference.startsWith("package:")) return false;
+  return /^[./~]/.test(reference) || existsSync(absolute(reference, baseFolder));
+}
+
+/**
+ * The recipe as resolved, to stand in `folder`: every default is written out, and every path holds from there (relative
+ * inside the folder, absolute outside). Secrets stand in no recipe: keys are named by their environment variable.
+ */
+export function resolvedYaml({ recipe, baseFolder }: LoadedRecipe, folder: string): string {
+  const root = resolve(folder);
+  const seenFrom = (path: string) => (path.startsWith(`${root}/`) ? `./${relative(root, path)}` : path);
+  return stringify(withPaths(recipe, baseFolder, seenFrom), { lineWidth: 100 });
+}
+
+/** JSON Schema of a recipe as written, for editors. */
+export function recipeJsonSchema(): Record<string, unknown> {
+  return { ...z.toJSONSchema(recipeSchema, { io: "input" }), title: "Recipe of Amalgam" };
+}

@@ -1,0 +1,62 @@
+import { parseDocument } from "yaml";
+import { RecipeError } from "./errors.ts";
+import type { FieldPath } from "./recipe-yaml.ts";
+
+/** One `--set a.b=c`. */
+export interface Override {
+  readonly text: string;
+  readonly path: readonly string[];
+  readonly value: unknown;
+}
+
+const form =
+  "Write --set field.inner=value, with a number for an entry of a list: --set sources.0.sampling.temperature=0.";
+
+/** Reads `a.b=c`; the value is YAML, so that numbers are numbers. Throws RecipeError for another form. */
+export function parseOverride(text: string): Override {
+  const split = text.indexOf("=");
+  const field = split < 0 ? text : text.slice(0, split);
+  const path = field.split(".");
+  if (split < 0 || path.some((step) => step.trim() === "")) {
+    throw new RecipeError(`--set ${text} names no field and value`, { hint: form });
+  }
+  const document = parseDocument(text.slice(split + 1), { prettyErrors: false });
+  const fault = document.errors[0];
+  if (fault !== undefined) {
+    throw new RecipeError(`the value of --set ${text} is not YAML: ${fault.message.trim()}`, { field, hint: form });
+  }
+  return { text, path, value: document.toJS() };
+}
+
+/** A copy of the recipe's values with the overrides in place, later ones over earlier ones. */
+export function applyOverrides(value: unknown, overrides: readonly Override[]): unknown {
+  return overrides.reduce((root, override) => setAt(root, override, 0), value);
+}
+
+function setAt(value: unknown, override: Override, depth: number): unknown {
+  const { path, text } = override;
+  if (depth === path.length) return override.value;
+  const step = path[depth]!;
+  const field = path.slice(0, depth + 1).join(".");
+  const around = path.slice(0, depth).join(".");
+  if (Array.isArray(value)) {
+    const index = /^\d+$/.test(step) ? Number(step) : Number.NaN;
+    if (!(index < value.length)) {
+      throw new RecipeError(`${around} is a list with the entries 0 to ${value.length - 1}, and has no ${step}`, {
+        field,
+        hint: `Given by --set ${text}.`,
+      });
+    }
+    return value.map((entry: unknown, at) => (at === index ? setAt(entry, override, depth + 1) : entry));
+  }
+  if (value !== undefined && value !== null && typeof value !== "object") {
+    throw new RecipeError(`${around} holds a value and has no fields`, { field, hint: `Given by --set ${text}.` });
+  }
+  const fields = (value ?? {}) as Readonly<Record<string, unknown>>;
+  return { ...fields, [step]: setAt(Object.hasOwn(fields, step) ? fields[step] : undefined, override, depth + 1) };
+}
+
+/** The override that gave the value at this path. */
+export function overrideOf(path: FieldPath, overrides: readonly Override[]): Override | undefined {
+  return overrides.findLast((override) => override.path.every((step, at) => String(path[at]) === step));
+}

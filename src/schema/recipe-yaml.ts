@@ -1,0 +1,118 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
+import { RecipeError } from "./errors.ts";
+import { didYouMean } from "./nearest.ts";
+
+export type FieldPath = readonly PropertyKey[];
+
+/** A YAML file as plain values that still knows its lines. */
+export interface YamlFile {
+  readonly value: unknown;
+  /** Line of the field at this path, or of the nearest field around it; undefined for the file as a whole. */
+  lineOf(path: FieldPath): number | undefined;
+}
+
+/** Reads a recipe's YAML. Throws RecipeError where the file is missing, not UTF-8, empty, or no YAML. */
+export function readYaml(file: string): YamlFile {
+  const lines = new LineCounter();
+  const document = parseDocument(readText(file), { lineCounter: lines, prettyErrors: false, merge: true });
+  const errors = document.errors.map(({ code, message, pos }) => {
+    const line = lines.linePos(pos[0]).line;
+    const [said, hint] = syntaxWords[code] ?? [`not YAML: ${firstLower(message)}`, yamlHint];
+    return new RecipeError(said, { file, line, hint });
+  });
+  const [first, ...others] = errors;
+  if (first !== undefined) throw first.with(others);
+  if (document.contents === null) throw new RecipeError("the recipe is empty", { file, hint: emptyHint });
+  if (!isMap(document.contents)) {
+    throw new RecipeError("a recipe is a map of fields (`name: value`)", { file, line: 1, hint: emptyHint });
+  }
+  let value: unknown;
+  try {
+    value = document.toJS();
+  } catch (cause) {
+    throw new RecipeError(`not YAML: ${firstLower((cause as Error).message)}`, { file, cause, hint: yamlHint });
+  }
+  const at = (node: Node) => (node.range ? lines.linePos(node.range[0]).line : undefined);
+  return {
+    value,
+    lineOf(path) {
+      let node: unknown = document.contents;
+      let line: number | undefined;
+      for (const step of path) {
+        if (isAlias(node)) node = node.resolve(document);
+        if (isMap(node)) {
+          const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === String(step));
+          if (pair === undefined) break;
+          line = at(pair.key as Node) ?? line;
+          node = pair.value;
+        } else if (isSeq(node) && node.items[Number(step)] !== undefined) {
+          node = node.items[Number(step)];
+          line = at(node as Node) ?? line;
+        } else break;
+      }
+      return line;
+    },
+  };
+}
+
+const yamlHint = "A value with `: ` or ` #` in it, or one that begins with a sign, stands in quotes.";
+const emptyHint = "`amalgam init <folder>` writes a recipe to begin with.";
+
+const syntaxWords: Readonly<Record<string, readonly [message: string, hint: string]>> = {
+  DUPLICATE_KEY: ["this field stands twice in one map", "Take one of the two out."],
+  TAB_AS_INDENT: ["a tab indents this line", "YAML is indented by spaces."],
+  MULTIPLE_DOCS: ["a second document begins here (`---`)", "One file holds one recipe."],
+};
+
+const firstLower = (text: string) => text.charAt(0).toLowerCase() + text.slice(1).trim();
+
+function readText(file: string): string {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(file);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const missing = code === "ENOENT" || code === "ENOTDIR";
+    throw new RecipeError(missing ? "there is no such recipe" : `the recipe can't be read (${code})`, {
+      file,
+      cause,
+      hint: missing ? `${suggestion(file)}${emptyHint}` : "A recipe is one YAML file that you may read.",
+    });
+  }
+  return decode(bytes, file);
+}
+
+function suggestion(file: string): string {
+  try {
+    return didYouMean(basename(file), readdirSync(dirname(file)));
+  } catch {
+    return "";
+  }
+}
+
+function decode(bytes: Buffer, file: string): string {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  try {
+    return decoder.decode(bytes);
+  } catch (cause) {
+    let line = 1;
+    for (let start = 0; start < bytes.length; line++) {
+      const end = bytes.indexOf(0x0a, start);
+      const stop = end < 0 ? bytes.length : end;
+      try {
+        decoder.decode(bytes.subarray(start, stop));
+      } catch {
+        break;
+      }
+      start = stop + 1;
+    }
+    throw new RecipeError("not UTF-8: this line holds bytes that belong to no character", {
+      file,
+      line,
+      cause,
+      hint: "Save the file in the encoding UTF-8.",
+    });
+  }
+}
