@@ -1,0 +1,81 @@
+import { inspect } from "node:util";
+import { expect, test } from "vitest";
+import { AmalgamError, EnvironmentError, endpointSchema, RecipeError } from "../schema/index.ts";
+import { endpointAddress } from "./address.ts";
+
+const address = (url: string, key_env?: string, environment = {}) =>
+  endpointAddress(
+    endpointSchema.parse({ url, model: "m", ...(key_env === undefined ? {} : { key_env }) }),
+    environment,
+  );
+const failure = (work: () => unknown): AmalgamError => {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof AmalgamError) return error;
+    throw error;
+  }
+  throw new Error("did not fail");
+};
+
+test.each([
+  ["http://host:8000/v1", "http://host:8000/v1/chat/completions"],
+  ["http://host:8000/v1/", "http://host:8000/v1/chat/completions"],
+  ["http://host:8000/v1/chat/completions", "http://host:8000/v1/chat/completions"],
+  ["http://host:8000/v1/chat/completions/", "http://host:8000/v1/chat/completions"],
+])("%s is the same endpoint", (url, chat) => {
+  const { chatUrl, modelsUrl, shown, identity } = address(url);
+  expect(chatUrl.href).toBe(chat);
+  expect(modelsUrl.href).toBe("http://host:8000/v1/models");
+  expect(shown).toBe("http://host:8000/v1");
+  expect(identity).toBe(address("http://host:8000/v1").identity);
+});
+
+test("a server at the root", () => {
+  expect(address("https://host").chatUrl.href).toBe("https://host/chat/completions");
+});
+
+test("a query stays on every call, and out of sight", () => {
+  const { chatUrl, modelsUrl, shown, secrets } = address(
+    "https://host/o?api-version=2024-10-21&api-key=abcdef0123456789",
+  );
+  expect(chatUrl.href).toBe("https://host/o/chat/completions?api-version=2024-10-21&api-key=abcdef0123456789");
+  expect(modelsUrl.search).toBe(chatUrl.search);
+  expect(shown).toBe("https://host/o");
+  expect(secrets.scrub("abcdef0123456789")).toBe("[secret]");
+});
+
+test("another model or host is another identity; credentials don't count", () => {
+  const { identity } = address("http://host/v1");
+  expect(address("http://other/v1").identity).not.toBe(identity);
+  expect(endpointAddress(endpointSchema.parse({ url: "http://host/v1", model: "n" }), {}).identity).not.toBe(identity);
+  expect(address("http://me:word@host/v1").identity).toBe(identity);
+  expect(address("http://host/v1", "KEY", { KEY: "k" }).identity).toBe(identity);
+});
+
+test("a password in the URL is sent as Basic, and shown nowhere", () => {
+  const { headers, chatUrl, shown, secrets } = address("http://me:pass%40word99@host/v1");
+  expect(headers.authorization).toBe(`Basic ${Buffer.from("me:pass@word99").toString("base64")}`);
+  expect(chatUrl.href + shown).not.toMatch(/pass|me:/);
+  expect(secrets.scrub("me:pass@word99")).toBe("me:[secret]");
+});
+
+test("two credentials at once", () => {
+  const error = failure(() => address("http://me:word@host/v1", "KEY", { KEY: "k" }));
+  expect(error).toBeInstanceOf(RecipeError);
+  expect(error.message).not.toContain("word@");
+});
+
+test.each([{}, { KEY: "" }, { KEY: " \n" }])("no key: %j", (environment) => {
+  const error = failure(() => address("http://host/v1", "KEY", environment));
+  expect(error).toBeInstanceOf(EnvironmentError);
+  expect(error.message).toContain("KEY");
+  expect(error.hint).toContain("export KEY=");
+});
+
+test("a key with a line break inside, and one with a line break after it", () => {
+  const error = failure(() => address("http://host/v1", "KEY", { KEY: "sk-one\nsk-two" }));
+  expect(error).toBeInstanceOf(EnvironmentError);
+  expect(inspect(error)).not.toContain("sk-one");
+  expect(address("http://host/v1", "KEY", { KEY: "sk-one\n" }).headers.authorization).toBe("Bearer sk-one");
+});

@@ -1,0 +1,71 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { DataError, type SampleOutcome } from "../schema/index.ts";
+import { openRecorded } from "./recorded.ts";
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "amalgam-recorded-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const sampling = { temperature: 1, top_p: 1, top_k: 0, max_tokens: 8, stop: [], seed: 1 };
+let files = 0;
+const written = async (content: string | Uint8Array): Promise<string> => {
+  const file = join(folder, `${files++}.jsonl`);
+  await writeFile(file, content);
+  return file;
+};
+const openLines = async (...rows: unknown[]) =>
+  openRecorded("old", await written(rows.map((row) => JSON.stringify(row)).join("\n")));
+
+test("recorded responses by index, or in the file's order; what is missing is named", async () => {
+  const source = await openLines(
+    { prompt_id: "a", text: "first" },
+    { prompt_id: "b", index: 1, text: "zwölf 💡", finish: "length", prompt_tokens: 7, response_tokens: 4 },
+    { prompt_id: "a", text: "second" },
+  );
+  const requests = ["a", "b"].map((promptId) => ({
+    promptId,
+    messages: [{ role: "user" as const, content: "12345" }],
+    indices: [0, 1],
+  }));
+  const outcomes: SampleOutcome[] = [];
+  for await (const outcome of source.sample(requests, sampling, new AbortController().signal)) outcomes.push(outcome);
+  expect(outcomes).toEqual([
+    { promptId: "a", index: 0, text: "first", finish: "stop", promptTokens: 2, responseTokens: 2 },
+    { promptId: "a", index: 1, text: "second", finish: "stop", promptTokens: 2, responseTokens: 2 },
+    { promptId: "b", index: 0, failure: expect.stringMatching(/no response 0 to prompt b/) },
+    { promptId: "b", index: 1, text: "zwölf 💡", finish: "length", promptTokens: 7, responseTokens: 4 },
+  ]);
+  await source.close();
+});
+
+test("the identity is the file's content", async () => {
+  const one = await openLines({ prompt_id: "a", text: "x" });
+  expect((await openLines({ prompt_id: "a", text: "x" })).identity).toBe(one.identity);
+  expect((await openLines({ prompt_id: "a", text: "y" })).identity).not.toBe(one.identity);
+});
+
+describe("mistakes, with file and line", () => {
+  test.each<[string, string | Uint8Array, number, RegExp]>([
+    ["broken JSON", '{"prompt_id":"a","text":"x"}\n\n{"prompt_id', 3, /not JSON/],
+    ["no text", '{"prompt_id":"a"}\n', 1, /expected string/],
+    ["an empty text", '{"prompt_id":"a","text":" "}\n', 1, /empty/],
+    ["an unknown field", '{"prompt_id":"a","text":"x","txt":1}\n', 1, /txt/],
+    ["an index twice", '{"prompt_id":"a","text":"x"}\n{"prompt_id":"a","text":"x","index":0}', 2, /there twice/],
+    ["not UTF-8", Uint8Array.from([0x7b, 0xff, 0x0a]), 1, /UTF-8/],
+  ])("%s", async (_, content, line, message) => {
+    const file = await written(content);
+    const error: unknown = await openRecorded("old", file).catch((error: unknown) => error);
+    expect(error).toBeInstanceOf(DataError);
+    expect((error as DataError).place).toMatchObject({ file, line });
+    expect((error as DataError).message).toMatch(message);
+  });
+
+  test("no such file", async () => {
+    await expect(openRecorded("old", join(folder, "none.jsonl"))).rejects.toThrow(DataError);
+  });
+});
