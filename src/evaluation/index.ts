@@ -9,3 +9,10 @@ export {
   type Verdict,
   verdict,
 } from "./statistics.ts";
+export {
+  type EvaluationSummary,
+  evaluationSummarySchema,
+  type ModelResponses,
+  type ModelSummary,
+  summarise,
+} from "./summary.ts";
