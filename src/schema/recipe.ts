@@ -116,17 +116,15 @@ export const recipeSchema = z.strictObject({
   target: modelSchema,
   sources: z.array(sourceSchema).min(1),
   sampling: z
-    .strictObject({ ...samplingSchema.omit({ seed: true }).shape, n: z.int().min(1) })
-    .partial()
-    .transform((given) => ({
-      n: 5,
-      temperature: 0.8,
-      top_p: 0.95,
-      top_k: 0,
-      max_tokens: 2048,
-      stop: [] as string[],
-      ...given,
-    }))
+    .strictObject({
+      /** Responses of each source to each prompt, and of the tuned target. */
+      n: z.int().min(1).default(5),
+      temperature: samplingSchema.shape.temperature.default(0.8),
+      top_p: samplingSchema.shape.top_p.default(0.95),
+      top_k: samplingSchema.shape.top_k.default(0),
+      max_tokens: samplingSchema.shape.max_tokens.default(2048),
+      stop: samplingSchema.shape.stop.default([]),
+    })
     .prefault({}),
   rewards: z.array(rewardSchema).min(1),
   selection: z

@@ -1,0 +1,77 @@
+import { type EvaluationSummary, evaluationSummarySchema, type Reward, summarise } from "../evaluation/index.ts";
+import type { ModelFiles } from "../models/index.ts";
+import { contentKey } from "../schema/index.ts";
+import type { Json } from "../store/index.ts";
+import { type Run, runPaths } from "./run.ts";
+import { drawMissing, lazyModel, samplingOf } from "./sampling.ts";
+import { openReward, scoreMissing } from "./scoring.ts";
+import { tunedFiles } from "./tuning.ts";
+
+/** The models that are compared on the held-out prompts, in the order of the table; the first is the baseline. */
+const evaluatedModels = {
+  untuned: (run: Run): Promise<ModelFiles> => run.model(run.recipe.target),
+  sft: (run: Run) => tunedFiles(runPaths(run.folder).sftModel, "sft"),
+  wrpo: (run: Run) => tunedFiles(runPaths(run.folder).fusedModel, "wrpo"),
+};
+
+/** Every model draws from the streams of this name: what differs between them is the model, not the luck. */
+const sourceName = "target";
+
+/** Rewards and lengths of one model's responses to the held-out prompts. */
+async function responsesOf(run: Run, label: string, stage: string, reward: string) {
+  const rewards: Reward[] = [];
+  const responseTokens: number[] = [];
+  let unfinished = 0;
+  for await (const response of run.ledger.responses.byStage(stage)) {
+    responseTokens.push(response.responseTokens);
+    if (response.finish === "length") unfinished += 1;
+  }
+  for await (const { prompt, responses } of run.ledger.scores.byPrompt(stage, reward))
+    for (const { value } of responses) rewards.push({ promptId: prompt.id, value });
+  return { label, rewards, responseTokens, unfinished };
+}
+
+/**
+ * k responses of each model to every held-out prompt, scored by the recipe's reward, and their comparison: mean rewards,
+ * differences to the untuned target and win rates, with bootstrap intervals. The result is kept in the ledger.
+ */
+export async function evaluateModels(run: Run): Promise<Record<string, number>> {
+  const { recipe, ledger, listener } = run;
+  const reward = await openReward(run);
+  try {
+    const models = [];
+    const identities: string[] = [];
+    for (const [label, filesOf] of Object.entries(evaluatedModels)) {
+      const stage = `evaluation/${label}`;
+      const source = lazyModel(sourceName, await filesOf(run), recipe.target);
+      identities.push(source.identity);
+      const sampling = samplingOf(run, recipe.evaluation.sampling);
+      await drawMissing(run, {
+        stage: "evaluate",
+        label: stage,
+        draws: [{ source, sampling, n: recipe.evaluation.k, splits: ["evaluation"] }],
+      });
+      await scoreMissing(run, "evaluate", stage, reward);
+      models.push(await responsesOf(run, label, stage, reward.identity));
+    }
+    const resampling = { resamples: recipe.evaluation.bootstrap, seed: recipe.seed };
+    const summary = summarise(models, "untuned", resampling);
+    const inputs = contentKey({
+      identities,
+      reward: reward.identity,
+      evaluation: recipe.evaluation,
+      seed: recipe.seed,
+    });
+    await ledger.evaluations.set("comparison", inputs, summary as unknown as Json);
+    for (const { verdict } of summary.models) if (verdict !== null) listener.notice(verdict.sentence);
+    return { models: models.length, prompts: (await ledger.prompts.list(["evaluation"])).length };
+  } finally {
+    await reward.close();
+  }
+}
+
+/** The latest comparison that the ledger holds. */
+export async function latestComparison({ ledger }: Pick<Run, "ledger">): Promise<EvaluationSummary | undefined> {
+  const latest = (await ledger.evaluations.list()).filter(({ name }) => name === "comparison").at(-1);
+  return latest === undefined ? undefined : evaluationSummarySchema.parse(latest.result);
+}

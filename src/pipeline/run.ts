@@ -1,0 +1,150 @@
+import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { findModel, formatBytes, type LocateProgress, type ModelFiles } from "../models/index.ts";
+import { readPrompts, splitPrompts } from "../preferences/index.ts";
+import { validateChecks } from "../rewards/index.ts";
+import {
+  type LoadedRecipe,
+  loadRecipe,
+  type ModelRecipe,
+  type Recipe,
+  RecipeError,
+  resolvedYaml,
+} from "../schema/index.ts";
+import { type Ledger, openLedger, type StoredPrompt } from "../store/index.ts";
+import type { Listener, StageName } from "./events.ts";
+
+export interface RunOptions {
+  /** The run folder; made where there is none. */
+  readonly folder: string;
+  /** A recipe to run; without it the run folder's own `recipe.yaml` counts. */
+  readonly recipeFile?: string;
+  /** `a.b=c`, on top of the recipe. */
+  readonly overrides?: readonly string[];
+  readonly signal: AbortSignal;
+  readonly listener: Listener;
+  /** Fetch nothing. */
+  readonly offline?: boolean;
+}
+
+/** An open run: its recipe, its ledger, and what its stages share. */
+export interface Run {
+  readonly folder: string;
+  readonly recipe: Recipe;
+  /** Relative paths of the recipe start here. */
+  readonly baseFolder: string;
+  readonly ledger: Ledger;
+  readonly listener: Listener;
+  readonly signal: AbortSignal;
+  /** Config, tokenizer and digest of a model that the recipe names; found once. */
+  model(recipe: ModelRecipe): Promise<ModelFiles>;
+  close(): Promise<void>;
+}
+
+/** Thrown where the user stopped a run; nothing is lost, and the same command goes on. */
+export class Interrupted extends Error {}
+
+/** @throws Interrupted once the run was told to stop. */
+export function checkInterrupted({ signal }: Pick<Run, "signal">): void {
+  if (signal.aborted) throw new Interrupted("stopped; the same command goes on from here");
+}
+
+/** Where a run keeps its models, metrics and data sets. */
+export const runPaths = (folder: string) => ({
+  recipe: join(folder, "recipe.yaml"),
+  sftModel: join(folder, "models", "sft"),
+  fusedModel: join(folder, "models", "fused"),
+  checkpoints: (stage: "sft" | "wrpo") => join(folder, "checkpoints", stage),
+  metrics: (stage: "sft" | "wrpo") => join(folder, "metrics", `${stage}.jsonl`),
+  quadruples: join(folder, "datasets", "quadruples.jsonl"),
+  report: join(folder, "report.html"),
+});
+
+function recipeOf({ folder, recipeFile, overrides }: RunOptions): LoadedRecipe {
+  const own = runPaths(folder).recipe;
+  if (recipeFile !== undefined) return loadRecipe(recipeFile, overrides);
+  if (!existsSync(own))
+    throw new RecipeError("the run folder has no recipe yet, and none was given", {
+      file: own,
+      hint: "Name one with --recipe FILE, or write one with `amalgam init FOLDER`.",
+    });
+  return loadRecipe(own, overrides);
+}
+
+/** The prompts of the recipe with the part of the run that each belongs to. */
+async function promptsOf({ recipe, baseFolder }: LoadedRecipe): Promise<StoredPrompt[]> {
+  const read = async ({ file, limit }: Recipe["prompts"]) => {
+    const path = resolve(baseFolder, file);
+    const prompts = await readPrompts(path, limit === undefined ? {} : { limit });
+    validateChecks(prompts, path);
+    return prompts;
+  };
+  const training = await read(recipe.prompts);
+  const heldOut = await read(recipe.evaluation.prompts);
+  const { sft } = splitPrompts(
+    training.map((prompt) => prompt.id),
+    recipe.selection.sft_share,
+    recipe.seed,
+  );
+  const tuned = new Set(sft);
+  return [
+    ...training.map((prompt) => ({ ...prompt, split: tuned.has(prompt.id) ? ("sft" as const) : ("wrpo" as const) })),
+    ...heldOut.map((prompt) => ({ ...prompt, split: "evaluation" as const })),
+  ];
+}
+
+function fetchProgress(listener: Listener, stage: StageName): (progress: LocateProgress) => void {
+  let last = "";
+  return ({ label, step, doneBytes, totalBytes }) => {
+    if (step === "download")
+      listener.progress({ stage, label: `fetching ${label}`, done: doneBytes, total: totalBytes, unit: "bytes" });
+    else if (`${label} ${step}` !== last && step === "done")
+      listener.notice(`${label} is there (${formatBytes(totalBytes)})`);
+    last = `${label} ${step}`;
+  };
+}
+
+/**
+ * Opens a run: checks the recipe and its prompts, takes the run folder, and writes the recipe as resolved into it.
+ *
+ * @throws RecipeError, DataError, LedgerError: whatever is wrong with them, before anything is computed.
+ */
+export async function openRun(options: RunOptions): Promise<Run> {
+  const folder = resolve(options.folder);
+  const loaded = recipeOf({ ...options, folder });
+  const prompts = await promptsOf(loaded);
+  const ledger = await openLedger(folder);
+  try {
+    const file = runPaths(folder).recipe;
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(`${file}.partial`, resolvedYaml(loaded.recipe, loaded.baseFolder, folder));
+    renameSync(`${file}.partial`, file);
+    await ledger.prompts.replace(prompts);
+    await ledger.meta.set("recipe", loaded.digest);
+  } catch (error) {
+    await ledger.close();
+    throw error;
+  }
+  const found = new Map<string, Promise<ModelFiles>>();
+  return {
+    folder,
+    recipe: loaded.recipe,
+    baseFolder: loaded.baseFolder,
+    ledger,
+    listener: options.listener,
+    signal: options.signal,
+    model(recipe) {
+      const key = JSON.stringify([recipe.model, recipe.chat_template]);
+      const known = found.get(key);
+      if (known !== undefined) return known;
+      const looked = findModel(recipe, {
+        baseFolder: loaded.baseFolder,
+        progress: fetchProgress(options.listener, "sample"),
+        ...(options.offline === undefined ? {} : { offline: options.offline }),
+      });
+      found.set(key, looked);
+      return looked;
+    },
+    close: () => ledger.close(),
+  };
+}

@@ -1,0 +1,121 @@
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import {
+  type Contribution,
+  contributions,
+  type LeftOut,
+  leftOutReasons,
+  type PromptCandidates,
+  type SelectedBest,
+  type SelectedQuadruple,
+  type Selection,
+  type SelectionRule,
+  selectBest,
+  selectQuadruples,
+  toQuadruple,
+  writeQuadruples,
+} from "../preferences/index.ts";
+import { TrainingError } from "../schema/index.ts";
+import type { ScoredResponse, StoredPrompt } from "../store/index.ts";
+import { type Run, runPaths } from "./run.ts";
+import { openReward } from "./scoring.ts";
+
+const ruleOf = ({ recipe }: Run): SelectionRule => ({
+  minGap: recipe.selection.min_gap,
+  unfinished: recipe.selection.unfinished,
+});
+
+/** Scored responses of a label, by prompt. */
+async function scoredBy(
+  run: Run,
+  label: string,
+  reward: string,
+  split: StoredPrompt["split"],
+): Promise<Map<string, readonly ScoredResponse[]>> {
+  const found = new Map<string, readonly ScoredResponse[]>();
+  for await (const { prompt, responses } of run.ledger.scores.byPrompt(label, reward))
+    if (prompt.split === split) found.set(prompt.id, responses);
+  return found;
+}
+
+function describe(
+  run: Run,
+  what: string,
+  selection: Selection<SelectedBest>,
+  given: readonly Contribution[],
+): Record<string, number> {
+  const { listener } = run;
+  const shares = given.map(
+    ({ source, chosen, chosenShare }) => `${source} ${chosen} (${(100 * chosenShare).toFixed(0)} %)`,
+  );
+  listener.notice(`${what}: ${selection.selected.length} prompts selected; best response from: ${shares.join(", ")}`);
+  const left = Object.entries(selection.counts).filter(([, count]) => count > 0);
+  for (const [reason, count] of left)
+    listener.notice(`${what}: ${count} prompts left out: ${leftOutReasons[reason as LeftOut]}`);
+  return {
+    selected: selection.selected.length,
+    ...Object.fromEntries(left.map(([reason, count]) => [`left out: ${reason}`, count])),
+  };
+}
+
+const rewardIdentity = async (run: Run): Promise<string> => {
+  const reward = await openReward(run);
+  await reward.close();
+  return reward.identity;
+};
+
+/** y_ws for each prompt of the supervised split: the best response of all sources. */
+export async function selectForSft(run: Run): Promise<Record<string, number>> {
+  const candidates: PromptCandidates[] = [];
+  for (const [promptId, sources] of await scoredBy(run, "sources", await rewardIdentity(run), "sft"))
+    candidates.push({ promptId, sources, target: [] });
+  const rule = ruleOf(run);
+  const selection = await selectBest(candidates, rule);
+  await run.ledger.selections.replace("sft", [
+    ...selection.selected.map(({ promptId, sourceChosen }) => ({ promptId, sourceChosen: sourceChosen.key })),
+    ...selection.leftOut,
+  ]);
+  if (selection.selected.length === 0)
+    throw new TrainingError("no prompt of the supervised split has a usable response", {
+      hint: "Look at `amalgam status`: were responses drawn and scored? More prompts, more responses or another reward may help.",
+    });
+  return describe(run, "supervised tuning", selection, await contributions(candidates, selection.selected, rule));
+}
+
+/** (y_ws, y_wt, y_l) for each prompt of the preference split, kept in the ledger and as a data set in the interchange format. */
+export async function selectForWrpo(run: Run): Promise<Record<string, number>> {
+  const reward = await rewardIdentity(run);
+  const sources = await scoredBy(run, "sources", reward, "wrpo");
+  const targets = await scoredBy(run, "target", reward, "wrpo");
+  const prompts = (await run.ledger.prompts.list(["wrpo"])).map((prompt) => [prompt.id, prompt] as const);
+  const candidates = prompts.map(
+    ([promptId]): PromptCandidates => ({
+      promptId,
+      sources: sources.get(promptId) ?? [],
+      target: targets.get(promptId) ?? [],
+    }),
+  );
+  const rule = ruleOf(run);
+  const selection = await selectQuadruples(candidates, rule);
+  await run.ledger.selections.replace("wrpo", [
+    ...selection.selected.map(({ promptId, sourceChosen, targetChosen, rejected }) => ({
+      promptId,
+      sourceChosen: sourceChosen.key,
+      targetChosen: targetChosen.key,
+      rejected: rejected.key,
+    })),
+    ...selection.leftOut,
+  ]);
+  if (selection.selected.length === 0)
+    throw new TrainingError("no prompt gives a quadruple (y_ws, y_wt, y_l)", {
+      hint: "Look at `amalgam status`: the target's responses may all have the same reward. More responses for each prompt, or a finer reward, help.",
+    });
+  const messages = new Map(prompts.map(([id, prompt]) => [id, prompt.messages]));
+  const file = runPaths(run.folder).quadruples;
+  mkdirSync(dirname(file), { recursive: true });
+  await writeQuadruples(
+    file,
+    selection.selected.map((selected: SelectedQuadruple) => toQuadruple(selected, messages.get(selected.promptId)!)),
+  );
+  return describe(run, "WRPO", selection, await contributions(candidates, selection.selected, rule));
+}
