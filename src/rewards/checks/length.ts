@@ -4,7 +4,7 @@ import { occurrences, wordCharacter } from "./patterns.ts";
 import { splitSentences } from "./sentences.ts";
 
 /** Words as the official check counts them: runs of word characters, so "don't" is two. */
-export function countWords(text: string): number {
+function countWords(text: string): number {
   return occurrences(text, new RegExp(`${wordCharacter}+`, "gu"));
 }
 
