@@ -152,10 +152,11 @@ function isPath(reference: string, baseFolder: string): boolean {
 }
 
 /**
- * The recipe as resolved, to stand in `folder`: every default is written out, and every path holds from there (relative
- * inside the folder, absolute outside). Secrets stand in no recipe: keys are named by their environment variable.
+ * The recipe as resolved (its paths start at `baseFolder`), to stand in `folder`: every default is written out, and
+ * every path holds from there, relative inside the folder and absolute outside. Secrets stand in no recipe: keys are
+ * named by their environment variable.
  */
-export function resolvedYaml({ recipe, baseFolder }: LoadedRecipe, folder: string): string {
+export function resolvedYaml(recipe: Recipe, baseFolder: string, folder: string): string {
   const root = resolve(folder);
   const seenFrom = (path: string) => (path.startsWith(`${root}/`) ? `./${relative(root, path)}` : path);
   return stringify(withPaths(recipe, baseFolder, seenFrom), { lineWidth: 100 });

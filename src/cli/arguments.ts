@@ -1,0 +1,129 @@
+import { parseArgs } from "node:util";
+import { didYouMean } from "../schema/index.ts";
+import { type CommandName, commands, globalOptions, type OptionName, options } from "./command-table.ts";
+
+/** The command line is not one that Amalgam knows: exit code 2. */
+export class UsageError extends Error {
+  readonly hint: string | undefined;
+  constructor(message: string, hint?: string) {
+    super(message);
+    this.hint = hint;
+  }
+}
+
+/** A command line that says what to do. */
+export interface Arguments {
+  readonly command: CommandName;
+  /** The run folder, or the model of `chat`; undefined where none was named. */
+  readonly target: string | undefined;
+  readonly recipe: string | undefined;
+  readonly set: readonly string[];
+  readonly offline: boolean;
+  readonly json: boolean;
+  readonly temperature: string | undefined;
+  readonly maxTokens: string | undefined;
+}
+
+export type Parsed =
+  | { readonly kind: "run"; readonly arguments: Arguments }
+  | { readonly kind: "help"; readonly command: CommandName | undefined }
+  | { readonly kind: "version" };
+
+const isCommand = (name: string): name is CommandName => Object.hasOwn(commands, name);
+
+/** Reads the words after `amalgam`. Throws UsageError for what no command knows, with what was probably meant. */
+export function parseArguments(words: readonly string[]): Parsed {
+  const at = words.findIndex((word) => !word.startsWith("-"));
+  const named = at < 0 ? undefined : words[at]!;
+  if (named === undefined) {
+    const [first] = words;
+    if (first === undefined || first === "--help" || first === "-h") return { kind: "help", command: undefined };
+    if (first === "--version" || first === "-v") return { kind: "version" };
+    throw new UsageError(
+      `unknown option ${first}`,
+      `${didYouMean(first, globalOptions)}\`amalgam --help\` lists the commands.`,
+    );
+  }
+  if (named === "help") {
+    const topic = words[at + 1];
+    return { kind: "help", command: topic !== undefined && isCommand(topic) ? topic : undefined };
+  }
+  if (!isCommand(named)) {
+    throw new UsageError(
+      `unknown command ${named}`,
+      `${didYouMean(named, Object.keys(commands))}\`amalgam --help\` lists the commands.`,
+    );
+  }
+  return parseCommand(named, words.toSpliced(at, 1));
+}
+
+function parseCommand(command: CommandName, words: readonly string[]): Parsed {
+  const known: readonly OptionName[] = commands[command].options;
+  const parsed = parseArgs({
+    args: [...words],
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+    options: Object.fromEntries(
+      known.map((name) => [
+        name,
+        { type: options[name].value === undefined ? ("boolean" as const) : ("string" as const) },
+      ]),
+    ),
+  });
+  const given = new Map<string, string[]>();
+  const positionals: string[] = [];
+  for (const token of parsed.tokens) {
+    if (token.kind === "positional") positionals.push(token.value);
+    if (token.kind !== "option") continue;
+    if (token.name === "help" || token.name === "h") return { kind: "help", command };
+    const option = known.find((name) => name === token.name);
+    if (option === undefined || !token.rawName.startsWith("--")) {
+      const near = didYouMean(
+        token.rawName,
+        known.map((name) => `--${name}`),
+      );
+      throw new UsageError(
+        `${command} has no option ${token.rawName}`,
+        `${near}\`amalgam ${command} --help\` lists them.`,
+      );
+    }
+    const wantsValue = options[option].value !== undefined;
+    if (wantsValue && (token.value === undefined || (token.inlineValue === false && token.value.startsWith("--")))) {
+      throw new UsageError(`--${option} wants a value: --${option} ${options[option].value}`);
+    }
+    if (!wantsValue && token.value !== undefined) throw new UsageError(`--${option} takes no value`);
+    given.set(option, [...(given.get(option) ?? []), token.value ?? ""]);
+  }
+  const single = (name: OptionName): string | undefined => {
+    const values = given.get(name) ?? [];
+    if (values.length > 1) throw new UsageError(`--${name} stands twice`);
+    return values[0];
+  };
+  if (positionals.length > 1) {
+    throw new UsageError(
+      `${command} takes one ${commands[command].positional}, and was given ${positionals.join(" and ")}`,
+      "A name with spaces stands in quotes.",
+    );
+  }
+  const set = given.get("set") ?? [];
+  const odd = set.find((text) => !/^[^=]+=/.test(text));
+  if (odd !== undefined)
+    throw new UsageError(
+      `--set ${odd} names no field and value`,
+      "Write --set field.inner=value, for example --set sampling.n=8.",
+    );
+  return {
+    kind: "run",
+    arguments: {
+      command,
+      target: positionals[0],
+      recipe: single("recipe"),
+      set,
+      offline: single("offline") !== undefined,
+      json: single("json") !== undefined,
+      temperature: single("temperature"),
+      maxTokens: single("max-tokens"),
+    },
+  };
+}

@@ -1,0 +1,83 @@
+/** Every option of the command line. One with `value` takes a value of that description. */
+export const options = {
+  recipe: { value: "FILE", text: "the recipe; without it, the recipe.yaml of the run folder" },
+  set: { value: "FIELD=VALUE", text: "change a field of the recipe: --set sampling.n=8 (may be repeated)" },
+  offline: { value: undefined, text: "fetch nothing: use only models that are on this machine" },
+  json: { value: undefined, text: "print JSON" },
+  temperature: { value: "NUMBER", text: "0 always takes the most probable token (default 0.7)" },
+  "max-tokens": { value: "NUMBER", text: "most tokens of an answer (default 1024)" },
+} as const satisfies Record<string, { readonly value: string | undefined; readonly text: string }>;
+
+export type OptionName = keyof typeof options;
+
+export const globalOptions = ["--help", "--version"];
+
+interface Command {
+  readonly summary: string;
+  readonly positional: string;
+  /** Whether the command works without one. */
+  readonly optional: boolean;
+  readonly options: readonly OptionName[];
+  readonly details: string;
+}
+
+const stage = { positional: "RUN FOLDER", optional: true, options: ["recipe", "set", "offline"] } as const;
+const here = "Without a run folder, the current folder is taken if it is one.";
+
+/** Every command, in the order in which they are used. */
+export const commands = {
+  init: {
+    summary: "write a recipe and a few prompts to begin with",
+    positional: "FOLDER",
+    optional: false,
+    options: [],
+    details: "Files that are there already are never overwritten.",
+  },
+  doctor: {
+    summary: "check the machine, and a recipe's models, endpoints, prompts and needs",
+    positional: "RUN FOLDER",
+    optional: true,
+    options: ["recipe", "set", "offline", "json"],
+    details:
+      "Computes nothing but two small measurements, and fetches no model. Ends with exit code 1 where there is a problem.",
+  },
+  run: {
+    ...stage,
+    summary: "the whole way: sample, score, select, tune, WRPO, evaluate, report",
+    details: `Stopped or killed at any moment, the same command goes on where it was. ${here}`,
+  },
+  sample: {
+    ...stage,
+    summary: "draw the responses of the sources; after the tuning, those of the tuned target",
+    details: here,
+  },
+  score: { ...stage, summary: "give every response its reward", details: here },
+  select: {
+    ...stage,
+    summary: "choose the responses to tune on; after the tuning, the quadruples for WRPO",
+    details: here,
+  },
+  train: { ...stage, summary: "tune the target on the best responses; then WRPO on the quadruples", details: here },
+  evaluate: {
+    ...stage,
+    summary: "compare the models before and after on held-out prompts; write the report",
+    details: here,
+  },
+  status: {
+    summary: "how far a run is; it may be running",
+    positional: "RUN FOLDER",
+    optional: true,
+    options: ["json"],
+    details: here,
+  },
+  chat: {
+    summary: "talk to a model, or to the fused model of a run",
+    positional: "MODEL OR RUN FOLDER",
+    optional: false,
+    options: ["temperature", "max-tokens", "offline"],
+    details:
+      "A model is a folder or .gguf file, owner/name on the hub, or package:NAME. Text that is piped in is answered once.",
+  },
+} as const satisfies Record<string, Command>;
+
+export type CommandName = keyof typeof commands;

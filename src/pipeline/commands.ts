@@ -1,0 +1,64 @@
+import { LedgerError } from "../schema/index.ts";
+import { type StageName, stageNames } from "./events.ts";
+import type { Run } from "./run.ts";
+import { runStages } from "./stages.ts";
+
+/** The stages behind each command: the first belongs to the sources and the tuning, the second to the tuned target. */
+const stagesOf = {
+  sample: ["sample", "sample_target"],
+  score: ["score", "score_target"],
+  select: ["select_sft", "select_quadruples"],
+  train: ["sft", "wrpo"],
+  evaluate: ["evaluate", "report"],
+} as const satisfies Record<string, readonly StageName[]>;
+
+/** A command that does a part of a run. */
+export type StageCommand = keyof typeof stagesOf;
+
+const commandOf = (stage: StageName): StageCommand =>
+  (Object.keys(stagesOf) as StageCommand[]).find((name) => (stagesOf[name] as readonly StageName[]).includes(stage))!;
+
+/** The stages of a command whose forerunners are all done, or stand in the command itself. */
+export function readyStages(command: StageCommand, done: ReadonlySet<StageName>): StageName[] {
+  const ready: StageName[] = [];
+  for (const stage of stagesOf[command]) {
+    const before = stageNames.slice(0, stageNames.indexOf(stage));
+    if (before.every((name) => done.has(name) || ready.includes(name))) ready.push(stage);
+  }
+  return ready;
+}
+
+/** The command that takes the run further; undefined when all is done. */
+export function nextCommand(done: ReadonlySet<StageName>): StageCommand | undefined {
+  const open = stageNames.find((name) => !done.has(name));
+  return open === undefined ? undefined : commandOf(open);
+}
+
+/** The stages that the ledger has as done. */
+export async function doneStages({ ledger }: Pick<Run, "ledger">): Promise<Set<StageName>> {
+  const records = await ledger.stages.list();
+  const done = new Set(records.filter(({ state }) => state === "done").map(({ name }) => name));
+  return new Set(stageNames.filter((name) => done.has(name)));
+}
+
+/** The whole way: every stage in order, those that are done before in no time. */
+export const runAll = (run: Run): Promise<void> => runStages(run, stageNames);
+
+/**
+ * Does whatever of a command is ready, and returns the command that comes next (undefined when the run is complete).
+ *
+ * @throws LedgerError naming the command that comes first, when nothing is ready.
+ */
+export async function runCommand(run: Run, command: StageCommand): Promise<StageCommand | undefined> {
+  const before = await doneStages(run);
+  const ready = readyStages(command, before);
+  if (ready.length === 0) {
+    const first = nextCommand(before)!;
+    throw new LedgerError(`nothing is ready for \`${command}\` yet`, {
+      file: run.folder,
+      hint: `First comes: amalgam ${first} ${run.folder}. \`amalgam run\` does all in order.`,
+    });
+  }
+  await runStages(run, ready);
+  return nextCommand(await doneStages(run));
+}

@@ -1,0 +1,118 @@
+import { existsSync } from "node:fs";
+import { type EvaluationSummary, evaluationSummarySchema } from "../evaluation/index.ts";
+import { AmalgamError, loadRecipe, type Recipe } from "../schema/index.ts";
+import {
+  type DrawStatus,
+  type LedgerReader,
+  readLedger,
+  type ScoreStatus,
+  type Split,
+  type StageRecord,
+  type Writer,
+} from "../store/index.ts";
+import { type StageName, stageNames } from "./events.ts";
+import { type SplitSelection, splitSelection } from "./report/split-selection.ts";
+import { runPaths } from "./run.ts";
+
+export interface StageStatus {
+  readonly stage: StageName;
+  /** `interrupted`: began, has not ended, and no process is at it now. */
+  readonly state: "waiting" | "running" | "interrupted" | "done" | "failed";
+  readonly done: number;
+  readonly total: number;
+  readonly failed: number;
+  /** Seconds worked so far. */
+  readonly seconds: number;
+  /** Items a second, and seconds to go at that rate. */
+  readonly rate?: number;
+  readonly secondsLeft?: number;
+  readonly counts: StageRecord["counts"];
+}
+
+/** How far a run is. */
+export interface RunStatus {
+  readonly folder: string;
+  /** The process that works on the run now. */
+  readonly writer?: Writer;
+  readonly prompts: Readonly<Record<Split, number>>;
+  /** All stages, in the order in which they run. */
+  readonly stages: readonly StageStatus[];
+  readonly draws: readonly DrawStatus[];
+  readonly scores: readonly ScoreStatus[];
+  /** What was selected and from which source; null until it is. */
+  readonly selections: { readonly sft: SplitSelection | null; readonly wrpo: SplitSelection | null };
+  readonly comparison?: EvaluationSummary;
+  /** Where these lie, once they are there. */
+  readonly tunedModel?: string;
+  readonly fusedModel?: string;
+  readonly report?: string;
+}
+
+/** Reads how far the run in a folder is, while it may be running. Throws LedgerError where there is no run. */
+export async function runStatus(folder: string): Promise<RunStatus> {
+  const reader = await readLedger(folder);
+  try {
+    const writer = await reader.writer();
+    const records = new Map((await reader.stages.list()).map((record) => [record.name, record]));
+    const prompts = await reader.prompts.list();
+    const scores = await reader.scoreStatus();
+    const comparison = (await reader.evaluations.list()).findLast(({ name }) => name === "comparison");
+    const paths = runPaths(reader.folder);
+    const standing = (name: "tunedModel" | "fusedModel" | "report", path: string) =>
+      existsSync(path) ? { [name]: path } : {};
+    const count = (split: Split) => prompts.filter((prompt) => prompt.split === split).length;
+    return {
+      folder: reader.folder,
+      ...(writer === undefined ? {} : { writer }),
+      prompts: { sft: count("sft"), wrpo: count("wrpo"), evaluation: count("evaluation") },
+      stages: stageNames.map((stage) => stageStatus(stage, records.get(stage), writer !== undefined)),
+      draws: await reader.drawStatus(),
+      scores,
+      selections: await selectionsOf(reader, scores),
+      ...(comparison === undefined ? {} : { comparison: evaluationSummarySchema.parse(comparison.result) }),
+      ...standing("tunedModel", paths.sftModel),
+      ...standing("fusedModel", paths.fusedModel),
+      ...standing("report", paths.report),
+    };
+  } finally {
+    await reader.close();
+  }
+}
+
+function stageStatus(stage: StageName, record: StageRecord | undefined, alive: boolean): StageStatus {
+  if (record === undefined) return { stage, state: "waiting", done: 0, total: 0, failed: 0, seconds: 0, counts: {} };
+  const { state, done, total, failed, seconds, rate, secondsLeft, counts } = record;
+  const running = state === "running" && alive;
+  return {
+    stage,
+    state: state === "running" && !alive ? "interrupted" : state,
+    done,
+    total,
+    failed,
+    seconds,
+    ...(rate === undefined ? {} : { rate }),
+    ...(running && secondsLeft !== undefined ? { secondsLeft } : {}),
+    counts,
+  };
+}
+
+async function selectionsOf(reader: LedgerReader, scores: readonly ScoreStatus[]): Promise<RunStatus["selections"]> {
+  const rewards = scores.filter(({ stage }) => stage === "sources").sort((a, b) => b.done - a.done);
+  const rule = selectionRule(reader.folder);
+  const [reward] = rewards;
+  if (reward === undefined || rule === undefined) return { sft: null, wrpo: null };
+  return {
+    sft: await splitSelection(reader, "sft", reward.reward, rule),
+    wrpo: await splitSelection(reader, "wrpo", reward.reward, rule),
+  };
+}
+
+/** The rule of the run's own recipe; a recipe that can't be read any more hides the contributions and nothing else. */
+function selectionRule(folder: string): Recipe["selection"] | undefined {
+  try {
+    return loadRecipe(runPaths(folder).recipe).recipe.selection;
+  } catch (error) {
+    if (error instanceof AmalgamError) return undefined;
+    throw error;
+  }
+}
