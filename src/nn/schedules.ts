@@ -13,10 +13,11 @@ export interface ScheduleLength {
 /** Warm-up steps as a share of all steps, rounded up as transformers' Trainer does. */
 export const warmupStepsOf = (ratio: number, totalSteps: number): number => Math.ceil(ratio * totalSteps);
 
-const decays: Record<ScheduleName, (done: number) => number> = {
+/** Factors after warm-up, by the steps that are left and the steps that the decay takes in all. */
+const decays: Record<ScheduleName, (left: number, all: number) => number> = {
   constant: () => 1,
-  linear: (done) => 1 - done,
-  cosine: (done) => 0.5 * (1 + Math.cos(Math.PI * done)),
+  linear: (left, all) => left / all,
+  cosine: (left, all) => 0.5 * (1 + Math.cos(Math.PI * (1 - left / all))),
 };
 
 /**
@@ -27,6 +28,6 @@ export function schedule(name: ScheduleName, { warmupSteps, totalSteps }: Schedu
   const decay = decays[name];
   return (step) => {
     if (step < warmupSteps) return step / warmupSteps;
-    return decay(Math.min(1, (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps)));
+    return decay(Math.max(0, totalSteps - step), Math.max(1, totalSteps - warmupSteps));
   };
 }

@@ -1,0 +1,116 @@
+import { mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { ModelError } from "../schema/index.ts";
+import { backward, scope, type Tensor, tensor, toNumbers } from "../torch/index.ts";
+import {
+  adamW,
+  clipGradNorm,
+  type Optimiser,
+  openSafetensors,
+  type Parameters,
+  sgd,
+  writeSafetensorsFile,
+} from "./index.ts";
+
+interface Step {
+  readonly grads: Record<string, number[] | null>;
+  readonly norm: number;
+  readonly values: Record<string, number[]>;
+}
+const truth = JSON.parse(readFileSync(join(import.meta.dirname, "fixtures/optimisation.json"), "utf8")) as {
+  readonly rates: number[];
+  readonly start: Record<string, { shape: number[]; values: number[] }>;
+  readonly optimisers: Record<string, Step[]>;
+};
+
+function start(): Map<string, Tensor> {
+  const parameters = new Map<string, Tensor>();
+  for (const [name, { shape, values }] of Object.entries(truth.start)) {
+    const parameter = tensor(values, shape);
+    parameter.requiresGrad = true;
+    parameters.set(name, parameter);
+  }
+  return parameters;
+}
+
+function setGradients(parameters: Parameters, grads: Step["grads"]): void {
+  for (const [name, parameter] of parameters) {
+    const values = grads[name];
+    parameter.grad = values ? tensor(values, parameter.shape) : null;
+  }
+}
+
+function expectClose(parameters: Parameters, values: Step["values"]): void {
+  for (const [name, parameter] of parameters)
+    for (const [k, value] of toNumbers(parameter).entries())
+      expect(Math.abs(value - values[name]![k]!), `${name}[${k}]`).toBeLessThan(2e-6);
+}
+
+const adam = { beta1: 0.9, beta2: 0.95, epsilon: 1e-6, weightDecay: 0.1 };
+const rule = (name: string) => (name === "weight" ? {} : { weightDecay: 0, rateFactor: 0.5 });
+const makers: Record<string, (parameters: Parameters) => Optimiser> = {
+  adamw: (parameters) => adamW(parameters, adam),
+  "adamw, groups": (parameters) => adamW(parameters, { ...adam, rule }),
+  sgd: (parameters) => sgd(parameters, { momentum: 0, weightDecay: 0 }),
+  "sgd, momentum": (parameters) => sgd(parameters, { momentum: 0.9, weightDecay: 0.05 }),
+  "sgd, nesterov": (parameters) => sgd(parameters, { momentum: 0.9, weightDecay: 0, nesterov: true }),
+};
+
+describe.each(Object.keys(truth.optimisers))("%s, after clipping, is torch.optim's", (name) => {
+  const steps = truth.optimisers[name]!;
+  const make = makers[name]!;
+
+  test("over steps with changing rates and a missing gradient", () => {
+    const parameters = start();
+    const optimiser = make(parameters);
+    for (const [k, { grads, norm, values }] of steps.entries()) {
+      setGradients(parameters, grads);
+      expect(clipGradNorm(parameters.values(), 2)).toBeCloseTo(norm, 5);
+      scope(() => optimiser.step(truth.rates[k]!));
+      expectClose(parameters, values);
+    }
+  });
+
+  test("when it goes on in another process's place from the saved state", () => {
+    const file = join(mkdtempSync(join(tmpdir(), "optimiser-")), "state.safetensors");
+    const parameters = start();
+    const before = make(parameters);
+    for (const [k, { grads }] of steps.slice(0, 2).entries()) {
+      setGradients(parameters, grads);
+      clipGradNorm(parameters.values(), 2);
+      before.step(truth.rates[k]!);
+    }
+    writeSafetensorsFile(file, before.state());
+    const after = make(parameters);
+    after.load(openSafetensors(file).tensors);
+    for (const [k, { grads }] of steps.entries()) {
+      if (k < 2) continue;
+      setGradients(parameters, grads);
+      clipGradNorm(parameters.values(), 2);
+      after.step(truth.rates[k]!);
+    }
+    expectClose(parameters, steps.at(-1)!.values);
+  });
+});
+
+test("zeroGrad lets go of all gradients", () => {
+  const parameters = start();
+  const optimiser = adamW(parameters, adam);
+  backward([...parameters.values()].map((parameter) => parameter.sum()).reduce((a, b) => a.add(b)));
+  expect([...parameters.values()].every((parameter) => parameter.grad !== null)).toBe(true);
+  optimiser.zeroGrad();
+  expect([...parameters.values()].every((parameter) => parameter.grad === null)).toBe(true);
+});
+
+test("a state of other parameters is refused and changes nothing", () => {
+  const optimiser = adamW(start(), adam);
+  const state = optimiser.state();
+  state.delete("step.bias");
+  state.set("exp_avg.weight", tensor([9]));
+  state.set("exp_avg.bias", tensor([9, 9, 9, 9]));
+  expect(() => optimiser.load(state)).toThrow(ModelError);
+  expect(() => optimiser.load(state)).toThrow(/missing: step.bias.*exp_avg.weight is \[1\], not \[4, 3\]/);
+  expect(toNumbers(optimiser.state().get("exp_avg.bias")!)).toEqual([0, 0, 0, 0]);
+});
