@@ -1,8 +1,13 @@
+export { type Chat, type ChatOptions, openChat } from "./chat.ts";
+export { nextCommand, readyStages, runAll, runCommand, type StageCommand } from "./commands.ts";
+export { type DoctorOptions, diagnose, type Finding } from "./doctor/index.ts";
 export { evaluateModels, latestComparison } from "./evaluating.ts";
 export * from "./events.ts";
+export { initRun } from "./init.ts";
 export { Interrupted, openRun, type Run, type RunOptions, runPaths } from "./run.ts";
 export { drawMissing, type LazySource, lazyModel, type SamplingPlan, sampleSources } from "./sampling.ts";
 export { scoreLabel, scoreMissing } from "./scoring.ts";
 export { selectForSft, selectForWrpo } from "./selecting.ts";
 export { runStages, sampleTarget } from "./stages.ts";
+export { type RunStatus, runStatus, type StageStatus } from "./status.ts";
 export { tuneSft, tuneWrpo } from "./tuning.ts";

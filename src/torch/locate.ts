@@ -36,6 +36,17 @@ function readVersion(root: string): string | undefined {
 
 const versionHint = `Supported versions: ${supportedTorch.map((v) => `${v}.x`).join(", ")}.`;
 
+const privateFolder = () => join(cacheFolder(), `torch-${downloadedVersion}`);
+
+/**
+ * Finds libtorch as `locateTorch` does, but fetches nothing: undefined where it would have to.
+ *
+ * @throws EnvironmentError when `AMALGAM_TORCH` names no usable libtorch.
+ */
+export function findTorch(notify: (line: string) => void): TorchInstallation | undefined {
+  return presentTorch(notify) ?? readInstallation(join(privateFolder(), "torch"), "cache");
+}
+
 /**
  * Finds libtorch: the folder named by `AMALGAM_TORCH`, else the `torch` package of the `python3` on PATH, else a private
  * copy in the cache, which is downloaded by pip (and so honours pip's own configuration: CPU, CUDA or ROCm builds).
@@ -44,6 +55,10 @@ const versionHint = `Supported versions: ${supportedTorch.map((v) => `${v}.x`).j
  * @throws EnvironmentError when `AMALGAM_TORCH` names no usable libtorch, or nothing is found and pip can't fetch it.
  */
 export function locateTorch(notify: (line: string) => void): TorchInstallation {
+  return presentTorch(notify) ?? privateCopy(notify);
+}
+
+function presentTorch(notify: (line: string) => void): TorchInstallation | undefined {
   const named = process.env.AMALGAM_TORCH;
   if (named !== undefined && named !== "") {
     const found = readInstallation(named, "AMALGAM_TORCH");
@@ -71,11 +86,11 @@ export function locateTorch(notify: (line: string) => void): TorchInstallation {
     if (found)
       notify(`python3 has torch ${found.version}, which is not supported (${versionHint}); using a private copy`);
   }
-  return privateCopy(notify);
+  return undefined;
 }
 
 function privateCopy(notify: (line: string) => void): TorchInstallation {
-  const folder = join(cacheFolder(), `torch-${downloadedVersion}`);
+  const folder = privateFolder();
   const cached = readInstallation(join(folder, "torch"), "cache");
   if (cached) return cached;
   notify(

@@ -6,6 +6,7 @@ import type { Located, LocateOptions } from "./located.ts";
 import { locatePackage } from "./package-fetch.ts";
 import { parseReference } from "./reference.ts";
 
+export { type Inquiry, inquireModel } from "./inquire.ts";
 export type { Located, LocateOptions } from "./located.ts";
 export { type ModelPackage, modelPackages, type PackagePart } from "./packages.ts";
 export { formatBytes, type LocateProgress, type ProgressListener } from "./progress.ts";

@@ -1,0 +1,167 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { formatBytes } from "../models/index.ts";
+import {
+  diagnose,
+  type Finding,
+  initRun,
+  openChat,
+  openRun,
+  runAll,
+  runCommand,
+  runStatus,
+  type StageCommand,
+} from "../pipeline/index.ts";
+import { onSetup } from "../torch/index.ts";
+import { type Arguments, UsageError } from "./arguments.ts";
+import { chatLoop, chatOnce } from "./chat-loop.ts";
+import { doctorSummary, findingText } from "./doctor-text.ts";
+import type { Output, ProgressPrinter } from "./progress.ts";
+import { progressPrinter } from "./progress.ts";
+import { statusText } from "./status-text.ts";
+
+/** Exit code of a command that ran. */
+type ExitCode = 0 | 1;
+
+export interface Surroundings {
+  readonly signal: AbortSignal;
+  /** Where progress goes: standard error, so that standard output holds results only. */
+  readonly output: Output;
+  readonly printer: ProgressPrinter;
+  readonly print: (text: string) => void;
+}
+
+/** What a command needs of the process that it runs in. */
+export function surroundings(signal: AbortSignal): Surroundings {
+  const { stderr } = process;
+  const output: Output = {
+    terminal: stderr.isTTY === true && process.env.TERM !== "dumb",
+    columns: () => stderr.columns ?? 80,
+    write: (text) => void stderr.write(text),
+  };
+  return { signal, output, printer: progressPrinter(output), print: (text) => void process.stdout.write(`${text}\n`) };
+}
+
+/** Does what the command line asks. Throws AmalgamError, UsageError or Interrupted. */
+export async function execute(given: Arguments, around: Surroundings): Promise<ExitCode> {
+  onSetup((line) => around.printer.notice(line));
+  switch (given.command) {
+    case "init":
+      return init(given, around);
+    case "doctor":
+      return doctor(given, around);
+    case "status":
+      return status(given, around);
+    case "chat":
+      return chat(given, around);
+    default:
+      return work(given, given.command, around);
+  }
+}
+
+const isRun = (folder: string) => ["recipe.yaml", "run.db"].some((name) => existsSync(join(folder, name)));
+
+/** The run folder: as named, else the current folder if it is one. */
+function runFolder({ target, command }: Arguments): string {
+  if (target !== undefined) return target;
+  if (isRun(".")) return ".";
+  throw new UsageError(
+    `name the run folder: amalgam ${command} FOLDER`,
+    "The current folder holds neither a recipe.yaml nor a run.db.",
+  );
+}
+
+function init({ target }: Arguments, { print }: Surroundings): ExitCode {
+  if (target === undefined) throw new UsageError("name the folder to write into: amalgam init FOLDER");
+  const files = initRun(target);
+  print(["Wrote", ...files.map((file) => `  ${file}`)].join("\n"));
+  print(`Next: edit them, then \`amalgam doctor ${target}\` and \`amalgam run ${target}\`.`);
+  return 0;
+}
+
+async function work(
+  given: Arguments,
+  command: "run" | StageCommand,
+  { signal, printer, print }: Surroundings,
+): Promise<ExitCode> {
+  const folder = runFolder(given);
+  const run = await openRun({
+    folder,
+    ...(given.recipe === undefined ? {} : { recipeFile: given.recipe }),
+    overrides: given.set,
+    signal,
+    listener: printer,
+    offline: given.offline,
+  });
+  try {
+    if (command === "run") await runAll(run);
+    else {
+      const next = await runCommand(run, command);
+      printer.clear();
+      print(next === undefined ? "The run is complete." : `Next: amalgam ${next} ${folder}`);
+    }
+  } finally {
+    await run.close();
+    printer.clear();
+  }
+  if (command === "run" || command === "evaluate") print(statusText(await runStatus(folder)));
+  return 0;
+}
+
+async function status(given: Arguments, { print }: Surroundings): Promise<ExitCode> {
+  const found = await runStatus(runFolder(given));
+  print(given.json ? JSON.stringify(found, null, 2) : statusText(found));
+  return 0;
+}
+
+async function doctor(given: Arguments, { signal, printer, print }: Surroundings): Promise<ExitCode> {
+  const findings: Finding[] = [];
+  const folder = given.target ?? (isRun(".") ? "." : undefined);
+  for await (const finding of diagnose({
+    folder,
+    recipeFile: given.recipe,
+    overrides: given.set,
+    offline: given.offline,
+    signal,
+    notify: (line) => printer.notice(line),
+  })) {
+    findings.push(finding);
+    if (!given.json) print(findingText(finding));
+  }
+  print(given.json ? JSON.stringify(findings, null, 2) : doctorSummary(findings));
+  return findings.some(({ outcome }) => outcome === "problem") ? 1 : 0;
+}
+
+async function chat(given: Arguments, { signal, output, printer }: Surroundings): Promise<ExitCode> {
+  if (given.target === undefined) throw new UsageError("name a model or a run folder: amalgam chat MODEL");
+  const opened = await openChat(given.target, {
+    temperature: numberOption("temperature", given.temperature, 0.7, (value) => value >= 0),
+    topP: 0.95,
+    maxTokens: numberOption("max-tokens", given.maxTokens, 1024, (value) => Number.isInteger(value) && value > 0),
+    offline: given.offline,
+    progress: ({ label, step, doneBytes, totalBytes }) => {
+      if (step === "done") printer.clear();
+      else if (output.terminal)
+        output.write(`\r\x1b[K${label}: ${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}`);
+    },
+  });
+  try {
+    if (process.stdin.isTTY === true) await chatLoop(opened);
+    else await chatOnce(opened, signal);
+  } finally {
+    opened.close();
+  }
+  return 0;
+}
+
+function numberOption(
+  name: string,
+  text: string | undefined,
+  otherwise: number,
+  valid: (value: number) => boolean,
+): number {
+  if (text === undefined) return otherwise;
+  const value = text.trim() === "" ? Number.NaN : Number(text);
+  if (Number.isFinite(value) && valid(value)) return value;
+  throw new UsageError(`--${name} ${text}: not a number that it can be`);
+}

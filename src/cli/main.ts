@@ -1,0 +1,70 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { AmalgamError, describeError } from "../schema/index.ts";
+import { parseArguments, UsageError } from "./arguments.ts";
+import { commandHelp, generalHelp } from "./help.ts";
+import { stopOnSignals } from "./signals.ts";
+
+/** Runs a command line and gives its exit code: 0 done, 1 an error for the user, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM. */
+async function main(words: readonly string[]): Promise<number> {
+  const complain = (text: string) => void process.stderr.write(`${text}\n`);
+  try {
+    const parsed = parseArguments(words);
+    if (parsed.kind === "version") return say(version());
+    if (parsed.kind === "help") return say(parsed.command === undefined ? generalHelp() : commandHelp(parsed.command));
+    return await start(parsed.arguments, complain);
+  } catch (error) {
+    if (error instanceof UsageError) {
+      complain(`amalgam: ${error.message}${error.hint === undefined ? "" : `\n  ${error.hint}`}`);
+      return 2;
+    }
+    complain(error instanceof AmalgamError ? `amalgam: ${describeError(error)}` : defect(error));
+    return 1;
+  }
+}
+
+async function start(
+  given: Parameters<typeof import("./execute.ts").execute>[0],
+  complain: (text: string) => void,
+): Promise<number> {
+  // Loaded only now: help and usage errors need none of it.
+  const { execute, surroundings } = await import("./execute.ts");
+  const stopper = stopOnSignals(() => {
+    around.printer.clear();
+    complain("stopping at the next safe point; Ctrl-C once more ends at once ...");
+  });
+  const around = surroundings(stopper.signal);
+  try {
+    const code = await execute(given, around);
+    return stopper.exitCode() ?? code;
+  } catch (error) {
+    const stopped = stopper.exitCode();
+    if (stopped === undefined) throw error;
+    if (error instanceof AmalgamError) complain(`amalgam: ${describeError(error)}`);
+    complain("stopped; nothing is lost, and the same command goes on from here");
+    return stopped;
+  } finally {
+    around.printer.clear();
+    stopper.release();
+  }
+}
+
+function say(text: string): number {
+  process.stdout.write(`${text}\n`);
+  return 0;
+}
+
+function version(): string {
+  const file = new URL("../../package.json", import.meta.url);
+  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
+}
+
+/** Anything but an AmalgamError is a mistake of the program: its stack trace belongs into a report of it. */
+const defect = (error: unknown) => `amalgam: this is a defect of Amalgam, please report it:\n${describeError(error)}`;
+
+// A reader that has seen enough (`amalgam status | head`) is no error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+});
+process.exitCode = await main(process.argv.slice(2));

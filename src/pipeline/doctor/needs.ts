@@ -1,0 +1,47 @@
+import { type DecoderConfig, parameterShapes } from "../../models/index.ts";
+import type { OptimisationRecipe } from "../../schema/index.ts";
+
+export type Compute = "fp32" | "bf16";
+
+/** Node, libtorch and their buffers before any model is there. */
+const baseBytes = 0.5e9;
+/** The most that generation keeps of keys and values, and what one step needs beside them. */
+const generationBytes = 2.5e9;
+const bytesOf = { fp32: 4, bf16: 2 } as const;
+
+/** Number of weights of a decoder. */
+export function parameterCount(config: DecoderConfig): number {
+  let count = 0;
+  for (const [, shape] of parameterShapes(config)) count += shape.reduce((product, size) => product * size, 1);
+  return count;
+}
+
+/**
+ * Estimated peak memory of training in bytes: fp32 weights, gradients and the two moments of AdamW (16 bytes a weight;
+ * 2 more for a bf16 copy), and the activations kept for the backward pass of one micro-batch: per layer and token about
+ * ten vectors of the hidden size and four of the MLP's, or one where activations are computed anew.
+ */
+export function trainingMemory(
+  config: DecoderConfig,
+  { micro_batch_tokens, activation_checkpointing }: OptimisationRecipe,
+  compute: Compute,
+): number {
+  const weights = parameterCount(config) * (compute === "bf16" ? 18 : 16);
+  const layer = (10 * config.hiddenSize + 4 * config.intermediateSize) * bytesOf[compute];
+  const layers = config.layers.length;
+  const kept = activation_checkpointing ? layers * config.hiddenSize * bytesOf[compute] + layer : layers * layer;
+  return baseBytes + weights + micro_batch_tokens * kept;
+}
+
+/** Estimated peak memory in bytes of drawing responses from a model, or of judging with it. */
+export const samplingMemory = (config: DecoderConfig, compute: Compute): number =>
+  baseBytes + parameterCount(config) * bytesOf[compute] + generationBytes;
+
+/** Bytes on the disk of one stored response with its scores: text of some hundred tokens, keys, indices. */
+const responseBytes = 3000;
+
+/** Estimated bytes that a run folder comes to: ledger, two checkpoints at the moment one replaces the other, two models. */
+export function runFolderBytes(config: DecoderConfig | undefined, responses: number): number {
+  const parameters = config === undefined ? 0 : parameterCount(config);
+  return responses * responseBytes + parameters * (2 * 12 + 2 * 4);
+}

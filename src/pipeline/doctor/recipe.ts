@@ -1,0 +1,222 @@
+import { resolve } from "node:path";
+import { formatBytes, inquireModel, type ModelFiles, measurePrecision, readModelFiles } from "../../models/index.ts";
+import { readPrompts, splitPrompts } from "../../preferences/index.ts";
+import { validateChecks } from "../../rewards/index.ts";
+import type { EndpointRecipe, LoadedRecipe, ModelRecipe, Precision, Prompt } from "../../schema/index.ts";
+import { probeEndpoint } from "../../sources/index.ts";
+import { type Finding, findingOf, ok, problem, warning } from "./finding.ts";
+import { availableMemory, freeSpace } from "./machine.ts";
+import { type Compute, parameterCount, runFolderBytes, samplingMemory, trainingMemory } from "./needs.ts";
+
+export interface RecipeQuestion {
+  readonly loaded: LoadedRecipe;
+  /** Where the run is to lie. */
+  readonly folder: string;
+  readonly offline: boolean;
+  /** Whether libtorch can be asked for its rates. */
+  readonly engine: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** What a recipe needs, and whether it is there. Fetches no model and asks no endpoint for a completion. */
+export async function* recipeFindings(question: RecipeQuestion): AsyncGenerator<Finding> {
+  const { recipe } = question.loaded;
+  const prompts = promptFindings(question.loaded);
+  yield* prompts.findings;
+  const models = new Map<string, ModelFiles>();
+  let toFetch = 0;
+  for (const [names, model] of embeddedModels(question.loaded)) {
+    const { finding, files, bytes } = await modelFinding(names, model, question);
+    yield finding;
+    if (files !== undefined) models.set(modelKey(model), files);
+    toFetch += bytes;
+  }
+  for (const [name, endpoint] of endpointsOf(question.loaded)) {
+    const findings = await probeEndpoint(endpoint, { signal: question.signal });
+    for (const { outcome, text, hint } of findings) {
+      const make = { ok, unknown: warning, problem }[outcome];
+      yield make(`endpoint of ${name}`, text, hint);
+    }
+  }
+  const target = models.get(modelKey(recipe.target));
+  const compute = computeOf(question);
+  if (compute !== undefined) yield memoryFinding(question.loaded, models, compute);
+  yield await diskFinding(question, target, prompts.responses, toFetch);
+}
+
+function promptFindings({ recipe, baseFolder }: LoadedRecipe): { findings: Finding[]; responses: number } {
+  const findings: Finding[] = [];
+  const read = (what: string, { file, limit }: { file: string; limit?: number | undefined }): Prompt[] => {
+    const path = resolve(baseFolder, file);
+    try {
+      const prompts = readPrompts(path, { limit });
+      validateChecks(prompts, path);
+      const checked = prompts.filter(({ checks }) => checks.length > 0).length;
+      const unchecked = recipe.rewards.every(({ kind }) => kind === "checks") && checked < prompts.length;
+      const detail = `${prompts.length} in ${path}, ${checked} of them with checks`;
+      findings.push(
+        unchecked
+          ? warning(what, detail, "A prompt without checks has no reward where checks are the only one.")
+          : ok(what, detail),
+      );
+      return prompts;
+    } catch (error) {
+      findings.push(findingOf(what, error));
+      return [];
+    }
+  };
+  const training = read("prompts", recipe.prompts);
+  const heldOut = read("held-out prompts", recipe.evaluation.prompts);
+  const ids = training.map(({ id }) => id);
+  const { sft, wrpo } = splitPrompts(ids, recipe.selection.sft_share, recipe.seed);
+  if (training.length > 0) {
+    const detail = `${sft.length} prompts for supervised tuning, ${wrpo.length} for ${recipe.wrpo.objective}`;
+    const empty = sft.length === 0 || wrpo.length === 0;
+    findings.push(
+      empty ? problem("split", detail, "Bring more prompts, or change selection.sft_share.") : ok("split", detail),
+    );
+  }
+  const seen = new Set(ids);
+  const shared = heldOut.filter(({ id }) => seen.has(id));
+  if (shared.length > 0) {
+    findings.push(
+      problem(
+        "held-out prompts",
+        `${shared.length} are among the training prompts, ${shared[0]!.id} for one`,
+        "An evaluation is honest only on prompts that nothing was trained on.",
+      ),
+    );
+  }
+  const responses =
+    recipe.sampling.n * (training.length * recipe.sources.length + wrpo.length) +
+    3 * recipe.evaluation.k * heldOut.length;
+  return { findings, responses };
+}
+
+const modelKey = ({ model, chat_template }: ModelRecipe) => JSON.stringify([model, chat_template]);
+
+type Named<T> = readonly (readonly [name: string, value: T])[];
+
+function entriesOf({ recipe }: LoadedRecipe): Named<ModelRecipe | { readonly endpoint: EndpointRecipe }> {
+  return [
+    ["target", recipe.target] as const,
+    ...recipe.sources.map((source) => [`source ${source.name}`, source] as const),
+    ...recipe.rewards.flatMap((reward) => (reward.kind === "judge" ? [[`judge ${reward.name}`, reward] as const] : [])),
+  ];
+}
+
+const endpointsOf = (loaded: LoadedRecipe): Named<EndpointRecipe> =>
+  entriesOf(loaded).flatMap(([name, entry]) => ("endpoint" in entry ? [[name, entry.endpoint] as const] : []));
+
+/** Each model once, with all the names that it serves under. */
+function embeddedModels(loaded: LoadedRecipe): Named<ModelRecipe> {
+  const found = new Map<string, { names: string[]; model: ModelRecipe }>();
+  for (const [name, entry] of entriesOf(loaded)) {
+    if (!("model" in entry)) continue;
+    const known = found.get(modelKey(entry)) ?? { names: [], model: entry };
+    known.names.push(name);
+    found.set(modelKey(entry), known);
+  }
+  return [...found.values()].map(({ names, model }) => [names.join(", "), model] as const);
+}
+
+async function modelFinding(
+  names: string,
+  { model, chat_template }: ModelRecipe,
+  { loaded, offline }: RecipeQuestion,
+): Promise<{ finding: Finding; files?: ModelFiles; bytes: number }> {
+  const what = `model of ${names}`;
+  try {
+    const inquiry = await inquireModel(model, { baseFolder: loaded.baseFolder, offline });
+    if (inquiry.state === "elsewhere") {
+      const { bytes } = inquiry;
+      const size = bytes === undefined ? "of unknown size" : formatBytes(bytes);
+      const finding = offline
+        ? problem(
+            what,
+            `${model} is not on this machine, and nothing may be fetched`,
+            "Fetch it once without --offline.",
+          )
+        : ok(what, `${model}: to be fetched, ${size}`);
+      return { finding, bytes: bytes ?? 0 };
+    }
+    const { located } = inquiry;
+    const files = await readModelFiles(located.path, located.label, chat_template);
+    if (!files.tokenizer.hasChatTemplate) {
+      const hint = "Take its instruction-tuned version, or write a `chat_template` into the recipe.";
+      return { finding: problem(what, `${model} has no chat template: it is a base model`, hint), files, bytes: 0 };
+    }
+    const millions = (parameterCount(files.decoderConfig) / 1e6).toFixed(0);
+    const note = located.note === undefined ? "" : `; ${located.note}`;
+    return {
+      finding: ok(what, `${model}: here, ${files.family.architecture}, ${millions} M weights${note}`),
+      files,
+      bytes: 0,
+    };
+  } catch (error) {
+    return { finding: findingOf(what, error), bytes: 0 };
+  }
+}
+
+/** What each precision of the recipe comes to; undefined where only a measurement could tell and none can be made. */
+function computeOf({
+  loaded,
+  engine,
+}: RecipeQuestion): ((precision: Precision, device: string) => Compute) | undefined {
+  const { target, sources, sft, wrpo } = loaded.recipe;
+  const asked = [target, sft, wrpo, ...sources].flatMap((entry) => ("precision" in entry ? [entry.precision] : []));
+  if (!engine && asked.includes("auto")) return undefined;
+  return (precision, device) => {
+    if (precision !== "auto") return precision;
+    return device === "cpu" ? measurePrecision().choice : "bf16";
+  };
+}
+
+function memoryFinding(
+  { recipe }: LoadedRecipe,
+  models: ReadonlyMap<string, ModelFiles>,
+  compute: (precision: Precision, device: string) => Compute,
+): Finding {
+  const what = "memory of the recipe";
+  const needs: { name: string; bytes: number }[] = [];
+  const target = models.get(modelKey(recipe.target));
+  if (target !== undefined && recipe.target.device === "cpu") {
+    for (const stage of ["sft", "wrpo"] as const) {
+      const settings = recipe[stage];
+      const bytes = trainingMemory(target.decoderConfig, settings, compute(settings.precision, "cpu"));
+      needs.push({ name: `training (${stage})`, bytes });
+    }
+  }
+  for (const source of recipe.sources) {
+    if (!("model" in source) || source.device !== "cpu") continue;
+    const files = models.get(modelKey(source));
+    if (files === undefined) continue;
+    needs.push({
+      name: `source ${source.name}`,
+      bytes: samplingMemory(files.decoderConfig, compute(source.precision, "cpu")),
+    });
+  }
+  const [largest] = needs.sort((a, b) => b.bytes - a.bytes);
+  if (largest === undefined) return ok(what, "told once the models are on this machine");
+  const free = availableMemory();
+  const detail = `about ${formatBytes(largest.bytes)} at most, for ${largest.name}; ${formatBytes(free)} are free`;
+  if (largest.bytes <= 0.9 * free) return ok(what, detail);
+  const hint =
+    "Lower micro_batch_tokens, or set activation_checkpointing: true; both bound the memory and never change the result.";
+  return largest.bytes <= 1.2 * free ? warning(what, detail, hint) : problem(what, detail, hint);
+}
+
+async function diskFinding(
+  { folder }: RecipeQuestion,
+  target: ModelFiles | undefined,
+  responses: number,
+  toFetch: number,
+): Promise<Finding> {
+  const needed = runFolderBytes(target?.decoderConfig, responses);
+  const free = await freeSpace(folder);
+  const fetched = toFetch > 0 ? `, and ${formatBytes(toFetch)} of models to fetch` : "";
+  const most = target === undefined ? " without the target's models, whose size is not known yet" : "";
+  const detail = `about ${formatBytes(needed)} for the run${most}${fetched}; ${formatBytes(free)} are free for ${folder}`;
+  if (needed + toFetch <= 0.9 * free) return ok("disk of the run", detail);
+  return problem("disk of the run", detail, "Free some space, or name a run folder on another disk.");
+}
