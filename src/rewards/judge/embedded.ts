@@ -1,0 +1,70 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { LoadedModel, ModelFiles } from "../../models/index.ts";
+import { disposeModel, loadFiles, resolvePrecision } from "../../models/index.ts";
+import { contentKey, DataError, type ModelRecipe } from "../../schema/index.ts";
+import type { JudgeReader } from "./judge.ts";
+import { ratingTokens } from "./rating-tokens.ts";
+import { batchPrompts, type JudgePrompt, readEdges } from "./read-ratings.ts";
+import type { Scale } from "./scale.ts";
+
+/** Tokens computed at once: enough for fast matrix products, few enough for little memory. The ratings don't depend on it. */
+const usualMicroBatch = 4096;
+
+/**
+ * A model on this machine as a judge. Each response's judge prompt goes through the model's chat template, with special
+ * tokens that are written in the texts spelled out as text; prompts about the same request share the computation of
+ * their common beginning. The weights are read for the first response. A judge prompt that does not fit into the
+ * context is a failure with its counts, never cut.
+ */
+export function embeddedReader(
+  files: ModelFiles,
+  recipe: Pick<ModelRecipe, "precision" | "device">,
+  scale: Scale,
+  field: string,
+  microBatchTokens = usualMicroBatch,
+): JudgeReader {
+  const { tokenizer, label } = files;
+  const tokens = ratingTokens(tokenizer, scale, label, `${field}.scale`);
+  const longestChain = Math.max(...tokens.chains.map((chain) => chain.length));
+  const context = files.decoderConfig.maxPositions;
+  let model: LoadedModel | undefined;
+  return {
+    identity: contentKey({
+      digest: files.digest,
+      template: tokenizer.files()["chat_template.jinja"] ?? "",
+      precision: resolvePrecision(recipe.precision, recipe.device),
+    }),
+    async *read(questions, signal) {
+      const prompts: JudgePrompt[] = [];
+      for (const [index, { messages, group }] of questions.entries()) {
+        let ids: number[];
+        try {
+          ids = tokenizer.encodePrompt(messages, { sanitizeContent: true });
+        } catch (error) {
+          if (!(error instanceof DataError)) throw error;
+          yield { index, failure: error.message };
+          continue;
+        }
+        if (ids.length + longestChain <= context) prompts.push({ index, group, ids });
+        else {
+          const rating = longestChain === 0 ? "" : ` and the rating's beginning ${longestChain}`;
+          yield {
+            index,
+            failure: `the judge's prompt has ${ids.length} tokens${rating}, the context of ${label} ${context}`,
+          };
+        }
+      }
+      for (const batch of batchPrompts(prompts, tokens, microBatchTokens)) {
+        if (signal.aborted) return;
+        model ??= loadFiles(files, recipe);
+        for (const [index, logProbs] of readEdges(model.decoder, batch, tokens, recipe.device))
+          yield { index, probabilities: tokens.probabilities(logProbs) };
+        await nextTurn();
+      }
+    },
+    async close() {
+      if (model !== undefined) disposeModel(model);
+      model = undefined;
+    },
+  };
+}

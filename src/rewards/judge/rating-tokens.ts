@@ -1,0 +1,97 @@
+import { RecipeError } from "../../schema/index.ts";
+import type { Tokenizer } from "../../tokenizers/index.ts";
+import { ratingsOf, type Scale } from "./scale.ts";
+
+/** A token whose probability is wanted after the judge's prompt and the first `depth` tokens of chain `chain`. */
+interface Edge {
+  readonly chain: number;
+  readonly depth: number;
+  readonly token: number;
+}
+
+/** How the ratings are spelled in tokens, and what must be read to know their probabilities. */
+export interface RatingTokens {
+  /**
+   * What is put after the judge's prompt for reading: nothing where every rating is one token, else the tokens that a
+   * rating starts with. Each chain needs the end of the judge's prompt once more.
+   */
+  readonly chains: readonly (readonly number[])[];
+  readonly edges: readonly Edge[];
+  /** The probability of each rating, from the lowest on, by the log-probs of the edges. */
+  probabilities(edgeLogProbs: readonly number[]): number[];
+}
+
+interface Spelling {
+  readonly rating: number;
+  readonly ids: readonly number[];
+}
+
+/**
+ * The tokens of the ratings as the judge would write them right after its generation prompt, with and without a space
+ * before. The probability of a rating is that of the answer starting with one of its spellings, whatever follows; where
+ * one spelling starts another ("1" and "10" as two tokens), the longer one's probability is taken from the shorter's,
+ * so that no answer counts twice. This is exact for ratings of any number of tokens.
+ *
+ * Throws RecipeError at `field` where the tokenizer can't spell a rating or spells two alike, ModelError where it has
+ * no chat template.
+ */
+export function ratingTokens(tokenizer: Tokenizer, scale: Scale, label: string, field: string): RatingTokens {
+  const spellings = spellingsOf(tokenizer, scale, label, field);
+  const beginnings = unique(spellings.flatMap(({ ids }) => ids.slice(1).map((_, i) => ids.slice(0, i + 1))));
+  const ends = beginnings.filter((one) => !beginnings.some((other) => other.length > one.length && starts(other, one)));
+  const chains = ends.length === 0 ? [[]] : ends;
+  const edges = unique(spellings.flatMap(({ ids }) => ids.map((_, i) => ids.slice(0, i + 1))));
+  const edgeOf = new Map(edges.map((path, at) => [path.join(), at]));
+  const extensions = spellings.map(({ ids }) =>
+    spellings.flatMap((other, at) => (other.ids.length > ids.length && starts(other.ids, ids) ? [at] : [])),
+  );
+  return {
+    chains,
+    edges: edges.map((path) => ({
+      chain: chains.findIndex((chain) => starts(chain, path.slice(0, -1))),
+      depth: path.length - 1,
+      token: path.at(-1)!,
+    })),
+    probabilities(edgeLogProbs) {
+      const begins = spellings.map(({ ids }) =>
+        Math.exp(ids.reduce((sum, _, i) => sum + edgeLogProbs[edgeOf.get(ids.slice(0, i + 1).join())!]!, 0)),
+      );
+      // Only "10" starts with another rating, so an extension is never itself extended.
+      const own = begins.map((p, at) => p - extensions[at]!.reduce((sum, longer) => sum + begins[longer]!, 0));
+      return ratingsOf(scale).map((rating) =>
+        spellings.reduce((sum, spelling, at) => (spelling.rating === rating ? sum + Math.max(0, own[at]!) : sum), 0),
+      );
+    },
+  };
+}
+
+const starts = (ids: readonly number[], beginning: readonly number[]): boolean =>
+  beginning.every((id, i) => ids[i] === id);
+
+const unique = (paths: readonly (readonly number[])[]): (readonly number[])[] => [
+  ...new Map(paths.map((path) => [path.join(), path])).values(),
+];
+
+function spellingsOf(tokenizer: Tokenizer, scale: Scale, label: string, field: string): Spelling[] {
+  const spellings = new Map<string, Spelling>();
+  for (const rating of ratingsOf(scale))
+    for (const text of [`${rating}`, ` ${rating}`]) {
+      const ids = afterGenerationPrompt(tokenizer, text);
+      const known = spellings.get(ids.join());
+      if (tokenizer.decode(ids).trim() !== `${rating}` || (known !== undefined && known.rating !== rating))
+        throw new RecipeError(`the tokenizer of ${label} has no tokens of its own for the rating ${rating}`, {
+          field,
+          hint: "Take a scale whose ratings the judge can write, or another judge.",
+        });
+      spellings.set(ids.join(), { rating, ids });
+    }
+  return [...spellings.values()];
+}
+
+/** The ids of a text in its place behind the generation prompt; on its own where the tokenizer would melt the border. */
+function afterGenerationPrompt(tokenizer: Tokenizer, text: string): number[] {
+  const opening = tokenizer.renderChat([{ role: "user", content: "?" }], { addGenerationPrompt: true });
+  const before = tokenizer.encode(opening, { special: true });
+  const whole = tokenizer.encode(opening + text, { special: true });
+  return starts(whole, before) ? whole.slice(before.length) : tokenizer.encode(text);
+}

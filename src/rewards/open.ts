@@ -1,0 +1,44 @@
+import { RecipeError, type RewardModel, type RewardRecipe } from "../schema/index.ts";
+import type { RewardComponent, RewardContext } from "./component.ts";
+import { composeRewards, type WeightedComponent } from "./compose.ts";
+import { openers } from "./registry.ts";
+
+/**
+ * Opens the rewards of a recipe as one: their weighted mean. Models are found and their tokenizers read, but no weights
+ * yet, and no endpoint is called. Throws RecipeError for rewards that can't be told apart, for a rubric without its
+ * placeholders and for a scale that can't be read; ModelError and EnvironmentError where a model or a key is missing.
+ */
+export async function openRewards(recipes: readonly RewardRecipe[], context: RewardContext): Promise<RewardModel> {
+  refuseDoubles(recipes);
+  const opened: WeightedComponent[] = [];
+  try {
+    for (const [index, recipe] of recipes.entries())
+      opened.push({ component: await openOne(recipe, context, `rewards.${index}`), weight: recipe.weight });
+    return composeRewards(opened);
+  } catch (error) {
+    await Promise.allSettled(opened.map(({ component }) => component.close()));
+    throw error;
+  }
+}
+
+function openOne<Recipe extends RewardRecipe>(
+  recipe: Recipe,
+  context: RewardContext,
+  field: string,
+): RewardComponent | Promise<RewardComponent> {
+  const open = openers[recipe.kind] as (recipe: Recipe, context: RewardContext, field: string) => RewardComponent;
+  return open(recipe, context, field);
+}
+
+function refuseDoubles(recipes: readonly RewardRecipe[]): void {
+  const seen = new Set<string>();
+  for (const [index, recipe] of recipes.entries()) {
+    const name = recipe.kind === "judge" ? `judge ${recipe.name}` : recipe.kind;
+    if (seen.has(name))
+      throw new RecipeError(`there are two rewards "${name}"`, {
+        field: `rewards.${index}`,
+        hint: "Give each judge a name of its own, and write other rewards once with the weight that they are to have.",
+      });
+    seen.add(name);
+  }
+}

@@ -1,0 +1,21 @@
+import type { RewardRecipe } from "../schema/index.ts";
+import { checksComponent } from "./checks-component.ts";
+import type { RewardComponent, RewardContext } from "./component.ts";
+import { openJudge } from "./judge/index.ts";
+
+type RecipeOf<Kind extends RewardRecipe["kind"]> = Extract<RewardRecipe, { kind: Kind }>;
+
+/**
+ * How each kind of reward is opened; `field` is where its recipe stands. A further kind is a file that gives a
+ * RewardComponent and a line here; the compiler asks for the line once the recipe's schema knows the kind.
+ */
+export const openers: {
+  readonly [Kind in RewardRecipe["kind"]]: (
+    recipe: RecipeOf<Kind>,
+    context: RewardContext,
+    field: string,
+  ) => RewardComponent | Promise<RewardComponent>;
+} = {
+  checks: checksComponent,
+  judge: openJudge,
+};
