@@ -42,14 +42,20 @@ module.exports = {
       name: "other-rooms-are-entered-by-their-index",
       severity: "error",
       from: { path: "^src/([^/]+)/" },
-      to: { path: "^src/[^/]+/", pathNot: ["^src/$1/", "^src/[^/]+/index\\.ts$"] },
+      to: { path: "^src/[^/]+/", pathNot: ["^src/$1/", "^src/[^/]+/index\\.ts$", "^src/[^/]+/testing/"] },
     },
-    { name: "no-cycles", severity: "error", from: {}, to: { circular: true } },
+    { name: "no-cycles", severity: "error", from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } } },
     {
       name: "no-file-outside-a-room",
       severity: "error",
       from: { path: "^src/", pathNot: `^src/(index\\.ts$|(${rooms.join("|")})/)` },
       to: {},
+    },
+    {
+      name: "product-does-not-import-testing",
+      severity: "error",
+      from: { path: "^src/", pathNot: "\\.test\\.ts$|/testing/" },
+      to: { path: "/testing/" },
     },
     { name: "no-unresolvable", severity: "error", from: {}, to: { couldNotResolve: true } },
     {
@@ -61,7 +67,7 @@ module.exports = {
     {
       name: "product-does-not-import-dev-packages",
       severity: "error",
-      from: { path: "^src/", pathNot: "\\.test\\.ts$" },
+      from: { path: "^src/", pathNot: "\\.test\\.ts$|/testing/" },
       to: { dependencyTypes: ["npm-dev"], pathNot: "node_modules/@types/" },
     },
   ],

@@ -285,6 +285,12 @@ static void keep_large_blocks() {
   mallopt(M_TRIM_THRESHOLD, 2147483647);
   mallopt(M_TOP_PAD, 64 << 20);
 }
+
+// While weights are read, large blocks are mapped instead: what is freed between them goes back, and leaves no holes.
+static void map_large_blocks(bool enabled) {
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  mallopt(M_MMAP_MAX, enabled ? 1 << 20 : 0);
+}
 #endif
 
 void init_tensor(Napi::Env env, Napi::Object exports) {
@@ -308,6 +314,16 @@ void init_tensor(Napi::Env env, Napi::Object exports) {
       Napi::Function::New(env, [](const Napi::CallbackInfo& i) { close_scope(i.Env(), slots_in(i[0])); });
   exports["liveTensors"] = Napi::Function::New(env, [](const Napi::CallbackInfo& i) {
     return Napi::Number::New(i.Env(), static_cast<double>(live_tensors));
+  });
+  exports["mapLargeBlocks"] = Napi::Function::New(env, [](const Napi::CallbackInfo& i) {
+#ifdef __GLIBC__
+    map_large_blocks(i[0].ToBoolean());
+#endif
+  });
+  exports["trimMemory"] = Napi::Function::New(env, [](const Napi::CallbackInfo&) {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
   });
   exports["setThreads"] = Napi::Function::New(
       env, [](const Napi::CallbackInfo& i) { at::set_num_threads(i[0].ToNumber().Int32Value()); });

@@ -15,8 +15,9 @@ export interface SamplerSettings {
 const firstLook = 64;
 
 /**
- * Index that `u` falls on in descending probabilities cut to the nucleus, or undefined when these are only the head of
- * the distribution and don't decide it. The nucleus is the shortest head whose mass reaches topP, of at most topK tokens.
+ * Index that `u` falls on in descending probabilities cut to the topK first and then to the nucleus, or undefined when
+ * these are only the head of the distribution and don't decide it. The nucleus is the shortest head whose share in the
+ * mass of what topK leaves reaches topP (Holtzman et al. 2020), topK before topP as in transformers and vLLM.
  */
 export function pick(
   descending: ArrayLike<number>,
@@ -25,10 +26,16 @@ export function pick(
   u: number,
 ): number | undefined {
   const limit = settings.topK === 0 ? descending.length : Math.min(settings.topK, descending.length);
+  let left = 1;
+  if (settings.topK > 0) {
+    left = 0;
+    for (let k = 0; k < limit; k++) left += descending[k]!;
+  }
+  const enough = settings.topP * left;
   let mass = 0;
   let kept = 0;
-  while (kept < limit && (mass < settings.topP || kept === 0)) mass += descending[kept++]!;
-  const complete = whole || kept === settings.topK || mass >= settings.topP;
+  while (kept < limit && (mass < enough || kept === 0)) mass += descending[kept++]!;
+  const complete = whole || settings.topK > 0 || mass >= enough;
   // Where nothing is cut off, the mass of all tokens is 1: a head can decide for every u below its own mass.
   const total = complete ? mass : settings.topP >= 1 && settings.topK === 0 ? 1 : undefined;
   if (total === undefined || (!complete && u >= mass)) return undefined;

@@ -1,6 +1,6 @@
 import { ModelError } from "../schema/index.ts";
 import type { DType, Tensor } from "../torch/index.ts";
-import { noGrad, scope } from "../torch/index.ts";
+import { noGrad, scope, toNumbers } from "../torch/index.ts";
 import type { DecoderConfig } from "./config.ts";
 import { parameterShapes } from "./decoder.ts";
 import type { Family, GgufFacts } from "./families/index.ts";
@@ -26,6 +26,9 @@ const layerParts: Readonly<Record<string, string>> = {
   ffn_up: "mlp.up_proj",
   ffn_down: "mlp.down_proj",
 };
+
+/** Divisors of the rotation's frequencies, in files of models with Llama 3.1's long context. */
+const ropeFactors = "rope_freqs.weight";
 
 function huggingFaceName(name: string, family: Family): string | undefined {
   const layer = /^blk\.(\d+)\.(.+)$/.exec(name);
@@ -60,6 +63,9 @@ function factsOf(gguf: Gguf, architecture: string): GgufFacts {
     },
     vocabularySize: embedding.shape[0]!,
     hasTensor: (name) => gguf.tensors.has(name),
+    ropeFactors: () =>
+      gguf.tensors.has(ropeFactors) ? scope(() => toNumbers(dequantise(gguf, ropeFactors))) : undefined,
+    refuse: (field, message) => new ModelError(message, { file: gguf.file, field }),
   };
 }
 
@@ -78,16 +84,25 @@ export function configFromGguf(gguf: Gguf): { family: Family; config: Record<str
  */
 export function weightsFromGguf(gguf: Gguf, family: Family, config: DecoderConfig, dtype: DType): Map<string, Tensor> {
   const stored = new Map<string, string>();
+  const shapes = parameterShapes(config);
   for (const name of gguf.tensors.keys()) {
     const known = huggingFaceName(name, family);
-    if (known !== undefined) stored.set(known, name);
+    if (known !== undefined && shapes.has(known)) stored.set(known, name);
+    // Factors of the rotation are read with the metadata.
+    else if (name !== ropeFactors)
+      throw new ModelError("the model has a weight that its architecture doesn't use here", {
+        file: gguf.file,
+        field: name,
+        hint: "The model only resembles a known architecture; without this weight its answers would be wrong.",
+      });
   }
   const weights = new Map<string, Tensor>();
-  for (const [name, shape] of parameterShapes(config)) {
+  for (const [name, shape] of shapes) {
     const source = stored.get(name);
     if (source === undefined)
       throw new ModelError(`the file lacks the weight ${name}`, {
         file: gguf.file,
+        field: name,
         hint: "The file is incomplete, or of an architecture that only resembles a known one.",
       });
     const weight = noGrad(() =>

@@ -6,7 +6,7 @@ import type { ModelRecipe } from "../schema/index.ts";
 import { contentKey, ModelError } from "../schema/index.ts";
 import { type Tokenizer, tokenizerFromFolder, tokenizerFromGguf } from "../tokenizers/index.ts";
 import type { DType, Tensor } from "../torch/index.ts";
-import { noGrad, scope } from "../torch/index.ts";
+import { noGrad, scope, trimMemory, withMappedBlocks } from "../torch/index.ts";
 import type { DecoderConfig } from "./config.ts";
 import { type Decoder, parameterShapes } from "./decoder.ts";
 import { digestFiles } from "./digest.ts";
@@ -22,7 +22,7 @@ export interface LoadedModel {
   readonly tokenizer: Tokenizer;
   /** SHA-256 of what decides its outputs: weights and config, whatever the precision. */
   readonly digest: string;
-  /** The digest together with the chat template and the compute type: part of content keys. */
+  /** See `modelIdentity`. */
   readonly identity: string;
   /** The name a person gave it. */
   readonly label: string;
@@ -97,11 +97,22 @@ function weightsOfFolder(
   folder: string,
 ): Map<string, Tensor> {
   const weights = new Map<string, Tensor>();
-  for (const [name, shape] of parameterShapes(config)) {
+  const shapes = parameterShapes(config);
+  // A tied model may repeat its embedding; frequencies follow from the config.
+  const needless = (name: string) => (config.tied && name === "lm_head.weight") || name.endsWith("rotary_emb.inv_freq");
+  const unused = [...stored.keys()].find((name) => !shapes.has(name) && !needless(name));
+  if (unused !== undefined)
+    throw new ModelError("the model has a weight that its architecture doesn't use here", {
+      file: folder,
+      field: unused,
+      hint: "The model only resembles a known architecture; without this weight its answers would be wrong.",
+    });
+  for (const [name, shape] of shapes) {
     const found = stored.get(name);
     if (found === undefined)
       throw new ModelError(`the weights lack ${name}`, {
         file: folder,
+        field: name,
         hint: "The folder is incomplete, or of an architecture that only resembles a known one.",
       });
     if (found.shape.join() !== shape.join())
@@ -155,41 +166,59 @@ export async function readModelFiles(path: string, label: string, chatTemplate?:
       `the tokenizer has ${files.tokenizer.vocabularySize} tokens, the embedding only ${vocabularySize} rows`,
       {
         file: path,
+        field: "vocab_size",
         hint: "The tokenizer belongs to another model, or the embedding was not resized with it.",
       },
     );
   return files;
 }
 
+/** How a recipe wants a model computed. */
+export type ComputeRecipe = Pick<ModelRecipe, "precision" | "device">;
+
+/** The type that a recipe's precision stands for on this machine. */
+export const dtypeOf = ({ precision, device }: ComputeRecipe): "bfloat16" | "float32" =>
+  resolvePrecision(precision, device) === "bf16" ? "bfloat16" : "float32";
+
+/** Digest of what decides the model's answers: weights, config, chat template and compute type. Part of content keys. */
+export function modelIdentity({ digest, tokenizer }: ModelFiles, recipe: ComputeRecipe): string {
+  return contentKey({ digest, template: tokenizer.files()["chat_template.jinja"] ?? "", dtype: dtypeOf(recipe) });
+}
+
 /** Reads the weights in a compute type and on a device. */
-export function loadFiles(files: ModelFiles, recipe: Pick<ModelRecipe, "precision" | "device">): LoadedModel {
-  const dtype = resolvePrecision(recipe.precision, recipe.device) === "bf16" ? "bfloat16" : "float32";
-  const parameters = files.weights(dtype);
+export function loadFiles(files: ModelFiles, recipe: ComputeRecipe): LoadedModel {
+  const dtype = dtypeOf(recipe);
+  const parameters = withMappedBlocks(() => files.weights(dtype));
   if (recipe.device !== "cpu")
     for (const [name, weight] of parameters) {
       parameters.set(name, weight.to(recipe.device, dtype));
       weight.dispose();
     }
   const { tokenizer, digest, label, config } = files;
-  const template = tokenizer.files()["chat_template.jinja"] ?? "";
   return {
     decoder: { config: files.decoderConfig, parameters },
     tokenizer,
     digest,
-    identity: contentKey({ digest, template, dtype }),
+    identity: modelIdentity(files, recipe),
     label,
     dtype,
     config,
   };
 }
 
-/** Finds (and fetches, where it must) the model that a recipe names, and reads it. */
-export async function openModel(recipe: ModelRecipe, options: LocateOptions): Promise<LoadedModel> {
+/** Finds (and fetches, where it must) the model that a recipe names; its weights are read later. */
+export async function findModel(recipe: ModelRecipe, options: LocateOptions): Promise<ModelFiles> {
   const located = await locateModel(recipe.model, options);
-  return loadFiles(await readModelFiles(located.path, located.label, recipe.chat_template), recipe);
+  return readModelFiles(located.path, located.label, recipe.chat_template);
+}
+
+/** Finds the model that a recipe names, and reads it. */
+export async function openModel(recipe: ModelRecipe, options: LocateOptions): Promise<LoadedModel> {
+  return loadFiles(await findModel(recipe, options), recipe);
 }
 
 /** Frees the weights. */
 export function disposeModel({ decoder }: Pick<LoadedModel, "decoder">): void {
   for (const weight of decoder.parameters.values()) weight.dispose();
+  trimMemory();
 }

@@ -54,9 +54,13 @@ export function measurePrecision(): MeasuredPrecision {
   const fp32 = rate("float32", [512, 576, 1536]);
   const bf16 = rate("bfloat16", [512, 576, 1536]);
   const measured: MeasuredPrecision = { fp32, bf16, choice: bf16 >= leastGain * fp32 ? "bf16" : "fp32" };
-  mkdirSync(cacheFolder(), { recursive: true });
-  writeFileSync(`${file}.${process.pid}`, JSON.stringify(measured));
-  renameSync(`${file}.${process.pid}`, file);
+  try {
+    mkdirSync(cacheFolder(), { recursive: true });
+    writeFileSync(`${file}.${process.pid}`, JSON.stringify(measured));
+    renameSync(`${file}.${process.pid}`, file);
+  } catch {
+    // Without a cache it is measured again the next time.
+  }
   return measured;
 }
 

@@ -17,7 +17,9 @@ export function saveModel(folder: string, model: LoadedModel, card: string): voi
   rmSync(partial, { recursive: true, force: true });
   mkdirSync(partial, { recursive: true });
   const dtype = model.decoder.parameters.get("model.embed_tokens.weight")!.dtype;
-  const config = { ...model.config, torch_dtype: torchNames[dtype] ?? dtype };
+  // transformers 5 calls it dtype and prefers that to the older name, whatever type the weights have.
+  const { dtype: _, ...fields } = model.config;
+  const config = { ...fields, torch_dtype: torchNames[dtype] ?? dtype };
   const text = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
   const { eosId, bosId, padId, stopIds } = model.tokenizer;
   const generation = {

@@ -71,10 +71,10 @@ export function packBundles(bundles: readonly Bundle[], device = "cpu"): PackedB
  */
 export function microBatches<Item>(items: readonly Item[], tokensOf: (item: Item) => number, budget: number): Item[][] {
   const batches: Item[][] = [];
-  let filled = Number.POSITIVE_INFINITY;
+  let filled = 0;
   for (const item of items) {
     const tokens = tokensOf(item);
-    if (filled + tokens > budget) {
+    if (batches.length === 0 || filled + tokens > budget) {
       batches.push([]);
       filled = 0;
     }

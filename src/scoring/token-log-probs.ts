@@ -8,13 +8,16 @@ const logitsAtATime = 1 << 25;
  * log p(target | its prefix) for each row: hidden [S, hidden], matrix [vocabulary, hidden], targets int64 [S] ->
  * float32 [S] (float64 for float64 input).
  *
- * The matrix of logits [S, vocabulary] never exists: it is computed in chunks of rows, and again in the backward.
+ * The matrix of logits [S, vocabulary] never exists: it is computed in chunks of `size` rows, and again in the backward.
  */
-export function tokenLogProbs(hidden: Tensor, matrix: Tensor, targets: Tensor): Tensor {
+export function tokenLogProbs(
+  hidden: Tensor,
+  matrix: Tensor,
+  targets: Tensor,
+  size: number = Math.max(64, Math.floor(logitsAtATime / matrix.shape[0]!)),
+): Tensor {
   const rows = hidden.shape[0]!;
-  const vocabulary = matrix.shape[0]!;
   const wide = hidden.dtype === "float64" ? "float64" : "float32";
-  const size = Math.max(64, Math.min(rows, Math.floor(logitsAtATime / vocabulary)));
   const chunks = <T>(body: (take: (x: Tensor) => Tensor) => T): T[] => {
     const results: T[] = [];
     for (let from = 0; from < rows; from += size) {

@@ -34,6 +34,8 @@ export interface Native {
   openScope(): void;
   closeScope(keep: readonly Tensor[]): void;
   liveTensors(): number;
+  mapLargeBlocks(enabled: boolean): void;
+  trimMemory(): void;
   setThreads(count: number): void;
   threads(): number;
   manualSeed(seed: number): void;

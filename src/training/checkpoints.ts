@@ -1,10 +1,10 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { type Optimiser, openSafetensors, writeSafetensorsFile } from "../nn/index.ts";
+import { loadStateDict, type Optimiser, openSafetensors, writeSafetensorsFile } from "../nn/index.ts";
 import { LedgerError } from "../schema/index.ts";
 import type { Tensor } from "../torch/index.ts";
-import { noGrad } from "../torch/index.ts";
+import { scope } from "../torch/index.ts";
 
 const stateSchema = z.strictObject({
   /** Optimiser steps done. */
@@ -37,6 +37,18 @@ export function saveCheckpoint(
       rmSync(join(folder, name), { recursive: true, force: true });
 }
 
+function readState(file: string): z.infer<typeof stateSchema> {
+  try {
+    return stateSchema.parse(JSON.parse(readFileSync(file, "utf8")));
+  } catch (cause) {
+    throw new LedgerError("is no checkpoint state", {
+      file,
+      hint: "Remove the checkpoint's folder to start this training again.",
+      cause,
+    });
+  }
+}
+
 /** Loads the latest checkpoint of this training into weights and optimiser; returns its step, 0 where there is none. */
 export function loadCheckpoint(
   folder: string,
@@ -50,20 +62,14 @@ export function loadCheckpoint(
     .sort()
     .reverse();
   for (const name of names) {
-    const file = join(folder, name, "state.json");
-    const parsed = stateSchema.safeParse(JSON.parse(readFileSync(file, "utf8")));
-    if (!parsed.success)
-      throw new LedgerError("is no checkpoint state", {
-        file,
-        hint: "Remove the checkpoint's folder to start this training again.",
-      });
-    if (parsed.data.inputs !== inputs) continue;
-    const stored = openSafetensors(join(folder, name, "weights.safetensors")).tensors;
-    noGrad(() => {
-      for (const [key, weight] of weights) weight.copy_(stored.get(key)!);
+    const state = readState(join(folder, name, "state.json"));
+    if (state.inputs !== inputs) continue;
+    const file = join(folder, name, "weights.safetensors");
+    scope(() => {
+      loadStateDict(weights, openSafetensors(file).tensors, file);
+      optimiser.load(openSafetensors(join(folder, name, "optimiser.safetensors")).tensors);
     });
-    optimiser.load(openSafetensors(join(folder, name, "optimiser.safetensors")).tensors);
-    return parsed.data.step;
+    return state.step;
   }
   return 0;
 }

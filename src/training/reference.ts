@@ -1,7 +1,7 @@
 import type { LoadedModel } from "../models/index.ts";
 import { contentKey } from "../schema/index.ts";
 import { batchLogProbs, bundleTokens, microBatches, packBundles } from "../scoring/index.ts";
-import { noGrad, scope, toNumbers } from "../torch/index.ts";
+import { type DType, noGrad, scope, toNumbers } from "../torch/index.ts";
 import type { ReferencedRow } from "./preference.ts";
 import type { TrainingRow } from "./rows.ts";
 
@@ -21,6 +21,8 @@ export interface ReferenceCache {
 
 export interface ReferenceOptions {
   readonly microBatchTokens: number;
+  /** Compute type: that of the training. */
+  readonly dtype: DType;
   readonly signal: AbortSignal;
   readonly progress?: (done: number, total: number) => void;
 }
@@ -38,10 +40,11 @@ export async function withReference(
   options: ReferenceOptions,
 ): Promise<ReferencedRow[] | undefined> {
   const template = contentKey(model.tokenizer.files());
+  const owner = contentKey({ digest: model.digest, dtype: options.dtype });
   const keysOf = (row: TrainingRow): ReferenceKey[] => {
     const promptTokens = contentKey(row.prompt);
     return row.responses.map((response) => ({
-      model: model.identity,
+      model: owner,
       template,
       promptTokens,
       response: contentKey(response),
@@ -63,7 +66,9 @@ export async function withReference(
   const missing = rows.filter((row) => !values.has(row));
   for (const batch of microBatches(missing, bundleTokens, options.microBatchTokens)) {
     if (options.signal.aborted) return undefined;
-    const logProbs = noGrad(() => scope(() => toNumbers(batchLogProbs(model.decoder, packBundles(batch)))));
+    const logProbs = noGrad(() =>
+      scope(() => toNumbers(batchLogProbs(model.decoder, packBundles(batch), { dtype: options.dtype }))),
+    );
     const added: (ReferenceKey & { logp: number; tokens: number })[] = [];
     for (const row of batch) {
       const own = logProbs.splice(0, row.responses.length);

@@ -51,6 +51,11 @@ export async function train<Item>(
 ): Promise<TrainingSummary> {
   const { recipe } = options;
   if (task.items.length === 0) throw new TrainingError("there is nothing to train on");
+  for (const [name, { dtype }] of model.parameters)
+    if (dtype !== "float32" && dtype !== "float64")
+      throw new TrainingError(`the weight ${name} is ${dtype}; small updates would be lost in its rounding`, {
+        hint: "Load the model in fp32; the compute type of the training may still be bf16.",
+      });
   const batches = batchesOf(task.items.length, recipe.batch_size, recipe.epochs, (epoch) =>
     options.order === "given" ? [...task.items.keys()] : shuffled(task.items.length, options.seed, epoch),
   );
@@ -76,9 +81,11 @@ export async function train<Item>(
   const start =
     options.checkpoints === undefined ? 0 : loadCheckpoint(options.checkpoints, inputs, model.parameters, optimiser);
   const metricsFile = options.metrics === undefined ? undefined : openMetrics(options.metrics, start);
+  let saved = start;
   const save = (step: number) => {
-    if (options.checkpoints !== undefined)
-      saveCheckpoint(options.checkpoints, step, inputs, model.parameters, optimiser);
+    if (options.checkpoints === undefined || step === saved) return;
+    saveCheckpoint(options.checkpoints, step, inputs, model.parameters, optimiser);
+    saved = step;
   };
   for (const weight of model.parameters.values()) weight.requiresGrad = true;
   try {

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Tensor } from "../../torch/index.ts";
 import type { DecoderConfig, Rope } from "../config.ts";
+import { frequencies } from "../rope.ts";
 
 /** Metadata of a GGUF file as a family reads it: keys without the architecture's prefix. */
 export interface GgufFacts {
@@ -10,6 +11,10 @@ export interface GgufFacts {
   optionalString(key: string): string | undefined;
   vocabularySize: number;
   hasTensor(name: string): boolean;
+  /** Divisor of each rotary frequency, where the file has them. */
+  ropeFactors(): number[] | undefined;
+  /** The error for a fact that can't be used. */
+  refuse(key: string, message: string): Error;
 }
 
 /**
@@ -125,10 +130,34 @@ export function plainDecoder(fields: CommonConfig): DecoderConfig {
 /** GGUF stores float32; this is the shortest decimal that stands for the same one. */
 const decimal = (value: number): number => Number(value.toPrecision(7));
 
+/** Settings of Llama 3.1 and 3.2 besides the factor: GGUF keeps what follows from them only. */
+const llama3Settings = { low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 };
+
+/** `rope_scaling` of a GGUF file's metadata and factors; undefined where positions are not stretched. */
+function scalingFromGguf(facts: GgufFacts, theta: number, headDim: number): Record<string, unknown> | undefined {
+  const factors = facts.ropeFactors();
+  if (factors !== undefined) {
+    const scaling = { rope_type: "llama3", factor: Math.max(...factors), ...llama3Settings };
+    const plain = frequencies({ theta, scaling: { kind: "none" } }, headDim);
+    const stretched = frequencies(readRope(theta, scaling), headDim);
+    const agree = plain.every((f, i) => Math.abs(f / stretched[i]! / factors[i]! - 1) < 1e-4);
+    if (factors.length !== plain.length || !agree)
+      throw facts.refuse("rope_freqs.weight", "these factors of the rotation are not those of Llama 3.1");
+    return scaling;
+  }
+  const type = facts.optionalString("rope.scaling.type") ?? "none";
+  if (type === "none") return undefined;
+  if (type === "linear") return { rope_type: "linear", factor: decimal(facts.number("rope.scaling.factor")) };
+  throw facts.refuse("rope.scaling.type", `unknown rotation ${type} (known: none, linear, and Llama 3.1's factors)`);
+}
+
 /** The fields of `config.json` that every family takes from GGUF in the same way. */
 export function commonFromGguf(facts: GgufFacts): Record<string, unknown> {
   const heads = facts.number("attention.head_count");
   const hidden = facts.number("embedding_length");
+  const headDim = facts.optionalNumber("attention.key_length") ?? hidden / heads;
+  const theta = decimal(facts.optionalNumber("rope.freq_base") ?? 10_000);
+  const scaling = scalingFromGguf(facts, theta, headDim);
   return {
     vocab_size: facts.vocabularySize,
     hidden_size: hidden,
@@ -136,10 +165,11 @@ export function commonFromGguf(facts: GgufFacts): Record<string, unknown> {
     num_hidden_layers: facts.number("block_count"),
     num_attention_heads: heads,
     num_key_value_heads: facts.optionalNumber("attention.head_count_kv") ?? heads,
-    head_dim: facts.optionalNumber("attention.key_length") ?? hidden / heads,
+    head_dim: headDim,
     rms_norm_eps: decimal(facts.number("attention.layer_norm_rms_epsilon")),
     max_position_embeddings: facts.number("context_length"),
-    rope_theta: decimal(facts.optionalNumber("rope.freq_base") ?? 10_000),
+    rope_theta: theta,
+    ...(scaling === undefined ? {} : { rope_scaling: scaling }),
     tie_word_embeddings: !facts.hasTensor("output.weight"),
   };
 }

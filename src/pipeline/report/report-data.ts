@@ -62,8 +62,7 @@ export interface ReportData {
 
 /**
  * Gathers the report of a run that may be at any stage. Reads the ledger prompt by prompt: of texts, only those of the
- * examples are kept in memory. Throws LedgerError where the stored comparison is not of this version's form, and
- * DataError where a metrics file is damaged before its last line.
+ * examples are kept in memory. Throws LedgerError where the stored comparison is not of this version's form.
  */
 export async function gatherReport(reader: LedgerReader, folder: string, extra: ReportExtra): Promise<ReportData> {
   const { recipe, reward } = extra;

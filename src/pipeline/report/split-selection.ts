@@ -38,18 +38,18 @@ export async function splitSelection(
   const chosen = await chosenResponses(reader, reward, selections);
   const values = await targetValues(reader, reward, selections);
   const selected = selections.filter(({ promptId }) => chosen.has(promptId));
-  const valueOf = (key: string | undefined) => (key === undefined ? undefined : values.get(key));
+  const targetValue = (key: string | undefined) => (key === undefined ? undefined : values.get(key));
   return {
     selected: selected.length,
     contributions: await contributions(candidates(reader, reward, split), [...chosen.values()], rule),
     leftOut: leftOutCounts(stored, selections.length - selected.length),
     meanRewards: {
       sourceChosen: mean([...chosen.values()].map(({ sourceChosen }) => sourceChosen.value)),
-      targetChosen: mean(selected.flatMap(({ targetChosen }) => valueOf(targetChosen) ?? [])),
-      rejected: mean(selected.flatMap(({ rejected }) => valueOf(rejected) ?? [])),
+      targetChosen: mean(selected.flatMap(({ targetChosen }) => targetValue(targetChosen) ?? [])),
+      rejected: mean(selected.flatMap(({ rejected }) => targetValue(rejected) ?? [])),
     },
     sourceBelowRejected: selected.filter(({ promptId, rejected }) => {
-      const lowest = valueOf(rejected);
+      const lowest = targetValue(rejected);
       return lowest !== undefined && chosen.get(promptId)!.sourceChosen.value < lowest;
     }).length,
   };

@@ -1,0 +1,149 @@
+import { describe, expect, test } from "vitest";
+import type { Tensor } from "../torch/index.ts";
+import { backward, type DType, gradcheck, manualSeed, noGrad, ops, toNumbers } from "../torch/index.ts";
+import { type BundleSpan, bundleAttention, plainAttention } from "./bundle-attention.ts";
+import type { DecoderConfig } from "./config.ts";
+
+interface Case {
+  readonly name: string;
+  readonly heads: number;
+  readonly groups: number;
+  readonly window: number | null;
+  /** Prompt length, then the responses' lengths. */
+  readonly bundles: readonly (readonly [number, ...number[]])[];
+}
+
+const cases: readonly Case[] = [
+  { name: "one head, one bundle", heads: 1, groups: 1, window: null, bundles: [[3, 2, 4]] },
+  {
+    name: "grouped queries, several bundles",
+    heads: 4,
+    groups: 2,
+    window: null,
+    bundles: [[4, 3, 1], [2], [1, 1, 2, 3]],
+  },
+  {
+    name: "a window inside prompts and responses",
+    heads: 2,
+    groups: 1,
+    window: 3,
+    bundles: [
+      [6, 5, 2],
+      [2, 4],
+    ],
+  },
+  { name: "a window of one", heads: 2, groups: 2, window: 1, bundles: [[3, 3]] },
+  {
+    name: "a window that hides some of some prompts only",
+    heads: 2,
+    groups: 1,
+    window: 5,
+    bundles: [
+      [4, 3, 6],
+      [2, 2],
+    ],
+  },
+];
+const headDim = 4;
+const scale = 0.37;
+
+const spansOf = ({ bundles }: Case): BundleSpan[] => {
+  let start = 0;
+  return bundles.map(([promptLength, ...responseLengths]) => {
+    const span = { start, promptLength, responseLengths };
+    start += promptLength + responseLengths.reduce((a, b) => a + b, 0);
+    return span;
+  });
+};
+
+function inputsOf(given: Case, dtype: DType): [Tensor, Tensor, Tensor] {
+  const tokens = given.bundles.flat().reduce((a, b) => a + b, 0);
+  return [given.heads, given.groups, given.groups].map((heads) => {
+    const x = ops.randn([tokens, heads, headDim], { dtype: "float64" }).to(dtype);
+    x.requiresGrad = true;
+    return x;
+  }) as [Tensor, Tensor, Tensor];
+}
+
+const attention = (given: Case, dtype: DType) => {
+  const config = {
+    heads: given.heads,
+    keyValueHeads: given.groups,
+    headDim,
+    attentionScale: scale,
+    layers: [{ window: given.window }],
+  } as unknown as DecoderConfig;
+  const attend = bundleAttention(config, spansOf(given), dtype);
+  return (q: Tensor, k: Tensor, v: Tensor) => attend(0, q, k, v);
+};
+
+/** Attention written out in plain numbers, query by query, from who sees whom. */
+function byHand(given: Case, q: number[], k: number[], v: number[]): number[] {
+  const out: number[] = [];
+  const tokens: { owner: string; position: number; bundle: number }[] = [];
+  for (const [bundle, [prompt, ...responses]] of given.bundles.entries()) {
+    for (let t = 0; t < prompt; t++) tokens.push({ owner: "x", position: t, bundle });
+    for (const [r, length] of responses.entries())
+      for (let t = 0; t < length; t++) tokens.push({ owner: `y${r}`, position: prompt + t, bundle });
+  }
+  const sees = (a: (typeof tokens)[number], b: (typeof tokens)[number]) =>
+    a.bundle === b.bundle &&
+    (b.owner === "x" || b.owner === a.owner) &&
+    b.position <= a.position &&
+    (given.window === null || a.position - b.position < given.window);
+  for (const [i, token] of tokens.entries())
+    for (let head = 0; head < given.heads; head++) {
+      const group = Math.floor((head * given.groups) / given.heads);
+      const seen = [...tokens.keys()].filter((j) => sees(token, tokens[j]!));
+      const at = (x: number[], row: number, heads: number, h: number, d: number) => x[(row * heads + h) * headDim + d]!;
+      const weights = seen.map((j) => {
+        let score = 0;
+        for (let d = 0; d < headDim; d++) score += at(q, i, given.heads, head, d) * at(k, j, given.groups, group, d);
+        return Math.exp(score * scale);
+      });
+      const total = weights.reduce((a, b) => a + b, 0);
+      for (let d = 0; d < headDim; d++)
+        out.push(seen.reduce((sum, j, n) => sum + (weights[n]! / total) * at(v, j, given.groups, group, d), 0));
+    }
+  return out;
+}
+
+describe.each(cases)("$name", (given) => {
+  test("is attention written out", () => {
+    manualSeed(5);
+    const [q, k, v] = inputsOf(given, "float64");
+    const got = toNumbers(noGrad(() => attention(given, "float64")(q, k, v)));
+    const want = byHand(given, toNumbers(q), toNumbers(k), toNumbers(v));
+    for (const [n, value] of got.entries()) expect(value).toBeCloseTo(want[n]!, 10);
+  });
+
+  test("its gradients are those of finite differences", () => {
+    manualSeed(6);
+    gradcheck((q, k, v) => attention(given, "float64")(q!, k!, v!), inputsOf(given, "float64"));
+  });
+
+  test("the composite operator gives the same, and the same gradients", () => {
+    manualSeed(7);
+    const inputs = inputsOf(given, "float32");
+    const run = (compute: (q: Tensor, k: Tensor, v: Tensor) => Tensor) => {
+      for (const input of inputs) input.grad = null;
+      const out = compute(...inputs);
+      backward(out.mul(ops.arange(out.elements).sin().view(out.shape)).sum());
+      return [out, ...inputs.map((input) => input.grad!)].map(toNumbers);
+    };
+    const flash = run(attention(given, "float32"));
+    const plain = run((q, k, v) => plainAttention(q, k, v, spansOf(given), given.window, scale));
+    for (const [n, values] of flash.entries())
+      for (const [m, value] of values.entries()) expect(value).toBeCloseTo(plain[n]![m]!, 5);
+  });
+});
+
+test("in bfloat16 it is near, with windows too", () => {
+  manualSeed(8);
+  for (const given of cases) {
+    const [q, k, v] = inputsOf(given, "bfloat16");
+    const got = toNumbers(noGrad(() => attention(given, "bfloat16")(q, k, v)));
+    const want = byHand(given, toNumbers(q), toNumbers(k), toNumbers(v));
+    for (const [n, value] of got.entries()) expect(Math.abs(value - want[n]!)).toBeLessThan(0.03);
+  }
+});

@@ -1,0 +1,200 @@
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { openSafetensors, writeSafetensorsFile } from "../nn/index.ts";
+import { describeError, ModelError } from "../schema/index.ts";
+import { ops, type Tensor } from "../torch/index.ts";
+import { loadFiles, readModelFiles } from "./load.ts";
+import { type TinyFamily, tinyFamilies, tinyFolder } from "./testing/tiny-model.ts";
+
+type Config = Record<string, unknown>;
+
+/** A tiny folder with a changed config. */
+function folderWith(change: (config: Config) => Config, family: TinyFamily = "llama"): string {
+  const folder = tinyFolder(family);
+  const file = join(folder, "config.json");
+  writeFileSync(file, JSON.stringify(change(JSON.parse(readFileSync(file, "utf8")) as Config)));
+  return folder;
+}
+
+/** A tiny folder with changed weights. */
+function folderWithWeights(change: (weights: Map<string, Tensor>) => void, family: TinyFamily = "llama"): string {
+  const folder = tinyFolder(family);
+  const file = join(folder, "model.safetensors");
+  const weights = new Map([...openSafetensors(file).tensors].map(([name, weight]) => [name, weight.clone()]));
+  change(weights);
+  rmSync(file);
+  writeSafetensorsFile(file, weights);
+  return folder;
+}
+
+const load = async (folder: string) =>
+  loadFiles(await readModelFiles(folder, "tiny"), { precision: "fp32", device: "cpu" });
+
+async function failure(folder: string): Promise<ModelError> {
+  const error = await load(folder).then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(ModelError);
+  return error as ModelError;
+}
+
+test.each([
+  [
+    "an unknown model_type",
+    () => folderWith((config) => ({ ...config, model_type: "mamba" })),
+    { field: "model_type", says: /"mamba"[\s\S]*llama, qwen2, gemma3_text/ },
+  ],
+  [
+    "no model_type",
+    () => folderWith(({ model_type: _, ...config }) => config),
+    { field: "model_type", says: /Known: llama/ },
+  ],
+  [
+    "a field of the wrong type",
+    () => folderWith((config) => ({ ...config, hidden_size: "32" })),
+    { field: "hidden_size", says: /number/ },
+  ],
+  [
+    "a missing field",
+    () => folderWith(({ intermediate_size: _, ...config }) => config),
+    { field: "intermediate_size", says: /number/ },
+  ],
+  [
+    "an unknown rotation",
+    () => folderWith((config) => ({ ...config, rope_parameters: { rope_type: "yarn", rope_theta: 1e4, factor: 4 } })),
+    { field: "rope_scaling.rope_type", says: /yarn.*default, linear, llama3/ },
+  ],
+  [
+    "a rotation that lacks a setting",
+    () => folderWith((config) => ({ ...config, rope_parameters: { rope_type: "llama3", factor: 4 } })),
+    { field: "rope_scaling.low_freq_factor", says: /llama3/ },
+  ],
+  [
+    "an attention with biases where none are known",
+    () => folderWith((config) => ({ ...config, attention_bias: true })),
+    { field: "attention_bias", says: /false/ },
+  ],
+  [
+    "Qwen2 with sliding windows",
+    () => folderWith((config) => ({ ...config, use_sliding_window: true }), "qwen2"),
+    { field: "use_sliding_window", says: /not known here/ },
+  ],
+  [
+    "soft-capping",
+    () => folderWith((config) => ({ ...config, final_logit_softcapping: 30 }), "gemma3"),
+    { field: "final_logit_softcapping", says: /not known here/ },
+  ],
+  [
+    "an embedding smaller than the vocabulary",
+    () => folderWith((config) => ({ ...config, vocab_size: 100 })),
+    { field: "vocab_size", says: /only 100 rows/ },
+  ],
+  [
+    "an embedding of another size than config.json says",
+    () => folderWith((config) => ({ ...config, vocab_size: 321 })),
+    { field: "model.embed_tokens.weight", says: /\[320, 32\].*\[321, 32\]/ },
+  ],
+  [
+    "a missing weight",
+    () => folderWithWeights((weights) => weights.delete("model.layers.1.mlp.up_proj.weight")),
+    { field: "model.layers.1.mlp.up_proj.weight", says: /lack/ },
+  ],
+  [
+    "a weight of the wrong shape",
+    () => folderWithWeights((weights) => weights.set("model.norm.weight", ops.ones([31]))),
+    { field: "model.norm.weight", says: /\[31\].*\[32\]/ },
+  ],
+  [
+    "a weight that the architecture doesn't use",
+    () => folderWithWeights((weights) => weights.set("model.layers.0.self_attn.q_proj.bias", ops.ones([32]))),
+    { field: "model.layers.0.self_attn.q_proj.bias", says: /answers would be wrong/ },
+  ],
+])("%s is a ModelError with its place", async (_, make, { field, says }) => {
+  const folder = make();
+  const error = await failure(folder);
+  expect(error.place.file).toContain(folder);
+  expect(error.place.field).toBe(field);
+  expect(describeError(error)).toMatch(says);
+});
+
+test.each([
+  ["broken JSON", (file: string) => writeFileSync(file, '{"model_type": "llama",'), /no JSON object/],
+  ["a list", (file: string) => writeFileSync(file, "[1]"), /no JSON object/],
+  ["nothing", (file: string) => rmSync(file), /no readable config\.json/],
+])("config.json with %s is a ModelError that names the file", async (_, damage, says) => {
+  const folder = tinyFolder("llama");
+  damage(join(folder, "config.json"));
+  const error = await failure(folder);
+  expect(error.place.file).toBe(join(folder, "config.json"));
+  expect(error.message).toMatch(says);
+});
+
+test("a folder that is not there is a ModelError", async () => {
+  expect((await failure("/nowhere/at/all")).place.file).toContain("/nowhere/at/all");
+});
+
+describe("configs as older transformers wrote them", () => {
+  const theta = { rope_theta: 10_000 };
+  const llama3 = {
+    rope_type: "llama3",
+    factor: 4,
+    low_freq_factor: 1,
+    high_freq_factor: 4,
+    original_max_position_embeddings: 64,
+  };
+  test.each([
+    ["llama", { ...theta, rope_scaling: llama3 }],
+    ["qwen2", { rope_theta: 1e6, rope_scaling: null }],
+    ["gemma3", { rope_theta: 1e6, rope_local_base_freq: 10_000, rope_scaling: null }],
+  ] as const)("%s", async (family, fields) => {
+    const old = folderWith(({ rope_parameters: _, ...config }) => ({ ...config, ...fields }), family);
+    const [before, now] = [await readModelFiles(old, "old"), await readModelFiles(tinyFolder(family), "new")];
+    expect(before.decoderConfig).toEqual(now.decoderConfig);
+  });
+
+  test("Gemma 3 without layer_types has a full layer after every five", async () => {
+    const folder = folderWith(({ layer_types: _, ...config }) => ({ ...config, num_hidden_layers: 12 }), "gemma3");
+    const { layers } = (await readModelFiles(folder, "tiny")).decoderConfig;
+    expect(layers.map(({ window }) => window)).toEqual([8, 8, 8, 8, 8, null, 8, 8, 8, 8, 8, null]);
+  });
+});
+
+test("the digest is that of weights and config, the identity that of the compute type as well", async () => {
+  const plain = await load(tinyFolder("qwen2"));
+  const again = await load(tinyFolder("qwen2"));
+  const other = await load(
+    folderWithWeights(
+      (weights) => weights.set("model.norm.weight", weights.get("model.norm.weight")!.add(1e-6)),
+      "qwen2",
+    ),
+  );
+  const setting = await load(folderWith((config) => ({ ...config, rms_norm_eps: 1e-5 }), "qwen2"));
+  const rounded = loadFiles(await readModelFiles(tinyFolder("qwen2"), "tiny"), { precision: "bf16", device: "cpu" });
+  expect(again.digest).toBe(plain.digest);
+  expect(again.identity).toBe(plain.identity);
+  expect(new Set([plain.digest, other.digest, setting.digest]).size).toBe(3);
+  expect(rounded.digest).toBe(plain.digest);
+  expect(rounded.identity).not.toBe(plain.identity);
+  expect(rounded.decoder.parameters.get("model.norm.weight")!.dtype).toBe("bfloat16");
+});
+
+test("a chat template given with the model replaces its own, and is part of the identity", async () => {
+  const folder = tinyFolder("llama");
+  const given = await readModelFiles(folder, "tiny", "{% for m in messages %}[{{ m.content }}]{% endfor %}");
+  expect(given.tokenizer.renderChat([{ role: "user", content: "Hi" }])).toBe("[Hi]");
+  const recipe = { precision: "fp32", device: "cpu" } as const;
+  expect(loadFiles(given, recipe).identity).not.toBe((await load(folder)).identity);
+});
+
+test("a mapped file may be replaced while the model is in use", async () => {
+  for (const family of tinyFamilies) {
+    const folder = tinyFolder(family);
+    const model = await load(folder);
+    const norm = model.decoder.parameters.get("model.norm.weight")!;
+    const before = norm.sum().item();
+    writeFileSync(join(folder, "model.safetensors"), Buffer.alloc(200_000, 255));
+    expect(norm.sum().item()).toBe(before);
+  }
+});

@@ -1,0 +1,57 @@
+import { figure, figures, notYet, section } from "./elements.ts";
+import { type Html, html } from "./escape.ts";
+import { type Colour, lineChart } from "./figures.ts";
+import { counted } from "./format.ts";
+import type { ReportData } from "./report-data.ts";
+import type { TrainingCurves } from "./training-curves.ts";
+
+/** Charts in their order, each with the metrics that it draws. What no chart names stands in the metrics file alone. */
+const charts: readonly { readonly title: string; readonly metrics: Readonly<Record<string, Colour>> }[] = [
+  { title: "loss", metrics: { loss: "series-1" } },
+  { title: "rewards/margins", metrics: { "rewards/margins": "series-1" } },
+  { title: "rewards/accuracies", metrics: { "rewards/accuracies": "series-1" } },
+  {
+    title: "internal rewards of y_ws, y_wt, y_l",
+    metrics: {
+      "rewards/source_chosen": "series-3",
+      "rewards/target_chosen": "series-1",
+      "rewards/rejected": "series-5",
+    },
+  },
+  { title: "cur_alpha", metrics: { cur_alpha: "series-4" } },
+  { title: "grad_norm", metrics: { grad_norm: "series-2" } },
+  { title: "learning_rate", metrics: { learning_rate: "series-6" } },
+  { title: "tokens_per_second", metrics: { tokens_per_second: "series-8" } },
+];
+
+const shortNames: Readonly<Record<string, string>> = {
+  "rewards/source_chosen": "y_ws (orange)",
+  "rewards/target_chosen": "y_wt (blue)",
+  "rewards/rejected": "y_l (red)",
+};
+
+export function trainingSection({ training }: ReportData): Html {
+  return section(
+    "Training curves",
+    html`<h3>SFT</h3>\n${curvesOf(training.sft, "supervised tuning has no step behind it")}`,
+    html`<h3>WRPO</h3>\n${curvesOf(training.wrpo, "WRPO has no step behind it")}`,
+  );
+}
+
+function curvesOf(curves: TrainingCurves | null, missing: string): Html {
+  if (curves === null) return notYet(missing);
+  const { steps, stepsAPoint, unreadable } = curves;
+  const drawn = charts.flatMap(({ title, metrics }) => {
+    const lines = curves.curves.flatMap(({ name, points }) => {
+      const colour = Object.hasOwn(metrics, name) ? metrics[name] : undefined;
+      return colour === undefined ? [] : [{ name, colour, points }];
+    });
+    if (lines.length === 0) return [];
+    const caption = lines.length === 1 ? "" : lines.map(({ name }) => shortNames[name] ?? name).join(", ");
+    return [figure(lineChart(title, lines), caption)];
+  });
+  const bands =
+    stepsAPoint > 1 ? ` A point is the mean of ${stepsAPoint} steps, the band their lowest and highest.` : "";
+  const broken = unreadable > 0 ? ` ${counted(unreadable, "line")} of the metrics could not be read.` : "";
+  return html`<p class="soft">${counted(steps, "optimiser step")}.${bands}${broken}</p>\n${figures(drawn)}`;
+}
