@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { LoadedModel, ModelFiles } from "../../models/index.ts";
-import { disposeModel, loadFiles, resolvePrecision } from "../../models/index.ts";
-import { contentKey, DataError, type ModelRecipe } from "../../schema/index.ts";
+import { disposeModel, loadFiles, modelIdentity } from "../../models/index.ts";
+import { DataError, type ModelRecipe } from "../../schema/index.ts";
 import type { JudgeReader } from "./judge.ts";
 import { ratingTokens } from "./rating-tokens.ts";
 import { batchPrompts, type JudgePrompt, readEdges } from "./read-ratings.ts";
@@ -29,11 +29,7 @@ export function embeddedReader(
   const context = files.decoderConfig.maxPositions;
   let model: LoadedModel | undefined;
   return {
-    identity: contentKey({
-      digest: files.digest,
-      template: tokenizer.files()["chat_template.jinja"] ?? "",
-      precision: resolvePrecision(recipe.precision, recipe.device),
-    }),
+    identity: modelIdentity(files, recipe),
     async *read(questions, signal) {
       const prompts: JudgePrompt[] = [];
       for (const [index, { messages, group }] of questions.entries()) {
