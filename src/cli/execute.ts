@@ -10,6 +10,7 @@ import {
   runAll,
   runCommand,
   runStatus,
+  runSummary,
   type StageCommand,
 } from "../pipeline/index.ts";
 import { onSetup } from "../torch/index.ts";
@@ -94,8 +95,11 @@ async function work(
     offline: given.offline,
   });
   try {
-    if (command === "run") await runAll(run);
-    else {
+    if (command === "run") {
+      await runAll(run);
+      printer.clear();
+      print(await runSummary(run));
+    } else {
       const next = await runCommand(run, command);
       printer.clear();
       print(next === undefined ? "The run is complete." : `Next: amalgam ${next} ${folder}`);
@@ -104,7 +108,7 @@ async function work(
     await run.close();
     printer.clear();
   }
-  if (command === "run" || command === "evaluate") print(statusText(await runStatus(folder)));
+  if (command === "evaluate") print(statusText(await runStatus(folder)));
   return 0;
 }
 

@@ -4,6 +4,7 @@ export { type DoctorOptions, diagnose, type Finding } from "./doctor/index.ts";
 export { evaluateModels, latestComparison } from "./evaluating.ts";
 export * from "./events.ts";
 export { initRun } from "./init.ts";
+export { reportRun, runSummary } from "./reporting.ts";
 export { Interrupted, openRun, type Run, type RunOptions, runPaths } from "./run.ts";
 export { drawMissing, type LazySource, lazyModel, type SamplingPlan, sampleSources } from "./sampling.ts";
 export { scoreLabel, scoreMissing } from "./scoring.ts";

@@ -1,7 +1,33 @@
-import type { Run } from "./run.ts";
+import { readFileSync } from "node:fs";
+import { native } from "../torch/index.ts";
+import { gatherReport, type ReportExtra, reportText, thisMachine, writeReport } from "./report/index.ts";
+import { type Run, runPaths } from "./run.ts";
+import { openReward } from "./scoring.ts";
+
+const ownVersion = (): string =>
+  (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }).version;
+
+/** What the report says beside the ledger's own. */
+async function extraOf(run: Run): Promise<ReportExtra> {
+  const reward = await openReward(run);
+  await reward.close();
+  return {
+    recipe: run.recipe,
+    reward: reward.identity,
+    versions: { amalgam: ownVersion(), libtorch: native().torchVersion, node: process.versions.node },
+    machine: thisMachine(),
+  };
+}
 
 /** Writes `report.html` into the run folder. */
 export async function reportRun(run: Run): Promise<Record<string, number>> {
-  void run;
-  return {};
+  await writeReport(run.ledger, run.folder, await extraOf(run));
+  return { pages: 1 };
+}
+
+/** What a person sees at the end of a run: contributions, rewards before and after, two examples, and where things lie. */
+export async function runSummary(run: Run): Promise<string> {
+  const data = await gatherReport(run.ledger, run.folder, await extraOf(run));
+  const { fusedModel, report } = runPaths(run.folder);
+  return `${reportText(data)}\nFused model: ${fusedModel}\nReport:      ${report}`;
 }
