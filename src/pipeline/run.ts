@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { findModel, formatBytes, type LocateProgress, type ModelFiles } from "../models/index.ts";
 import { readPrompts, splitPrompts } from "../preferences/index.ts";
@@ -9,6 +9,7 @@ import {
   type ModelRecipe,
   type Recipe,
   RecipeError,
+  resolvedHeader,
   resolvedYaml,
 } from "../schema/index.ts";
 import { type Ledger, openLedger, type StoredPrompt } from "../store/index.ts";
@@ -71,6 +72,12 @@ function recipeOf({ folder, recipeFile, overrides }: RunOptions): LoadedRecipe {
   return loadRecipe(own, overrides);
 }
 
+/** A recipe that a person wrote into the run folder is kept, comments and all, beside its resolved form. */
+function keepWritten(file: string): void {
+  if (!existsSync(file) || readFileSync(file, "utf8").startsWith(resolvedHeader)) return;
+  copyFileSync(file, file.replace(/\.yaml$/, ".written.yaml"));
+}
+
 /** The prompts of the recipe with the part of the run that each belongs to. */
 async function promptsOf({ recipe, baseFolder }: LoadedRecipe): Promise<StoredPrompt[]> {
   const read = async ({ file, limit }: Recipe["prompts"]) => {
@@ -117,6 +124,7 @@ export async function openRun(options: RunOptions): Promise<Run> {
   try {
     const file = runPaths(folder).recipe;
     mkdirSync(folder, { recursive: true });
+    keepWritten(file);
     writeFileSync(`${file}.partial`, resolvedYaml(loaded.recipe, loaded.baseFolder, folder));
     renameSync(`${file}.partial`, file);
     await ledger.prompts.replace(prompts);

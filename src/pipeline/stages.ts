@@ -1,6 +1,7 @@
 import { contentKey } from "../schema/index.ts";
 import { evaluateModels } from "./evaluating.ts";
 import type { StageName } from "./events.ts";
+import { recordingListener } from "./recording.ts";
 import { reportRun } from "./reporting.ts";
 import { checkInterrupted, Interrupted, type Run, runPaths } from "./run.ts";
 import { drawMissing, lazyModel, sampleSources, samplingOf } from "./sampling.ts";
@@ -49,10 +50,13 @@ export async function runStages(run: Run, names: readonly StageName[]): Promise<
     listener.stageStarted(name);
     const began = performance.now();
     await ledger.stages.start(name, inputs, { total: 0, done: 0 });
+    const recording = recordingListener(ledger.stages, name, inputs, listener);
     let outcome: Outcome;
     try {
-      outcome = await stages[name](run);
+      outcome = await stages[name]({ ...run, listener: recording });
+      await recording.settle();
     } catch (error) {
+      await recording.settle().catch(() => {});
       if (!(error instanceof Interrupted)) await ledger.stages.fail(name, {});
       throw error;
     }

@@ -55,6 +55,7 @@ export async function runStatus(folder: string): Promise<RunStatus> {
     const writer = await reader.writer();
     const records = new Map((await reader.stages.list()).map((record) => [record.name, record]));
     const prompts = await reader.prompts.list();
+    const draws = await reader.drawStatus();
     const scores = await reader.scoreStatus();
     const comparison = (await reader.evaluations.list()).findLast(({ name }) => name === "comparison");
     const paths = runPaths(reader.folder);
@@ -65,8 +66,10 @@ export async function runStatus(folder: string): Promise<RunStatus> {
       folder: reader.folder,
       ...(writer === undefined ? {} : { writer }),
       prompts: { sft: count("sft"), wrpo: count("wrpo"), evaluation: count("evaluation") },
-      stages: stageNames.map((stage) => stageStatus(stage, records.get(stage), writer !== undefined)),
-      draws: await reader.drawStatus(),
+      stages: stageNames.map((stage) =>
+        stageStatus(stage, records.get(stage), countsOf(stage, draws, scores), writer !== undefined),
+      ),
+      draws,
       scores,
       selections: await selectionsOf(reader, scores),
       ...(comparison === undefined ? {} : { comparison: evaluationSummarySchema.parse(comparison.result) }),
@@ -79,9 +82,29 @@ export async function runStatus(folder: string): Promise<RunStatus> {
   }
 }
 
-function stageStatus(stage: StageName, record: StageRecord | undefined, alive: boolean): StageStatus {
+type Counted = Pick<StageStatus, "done" | "total" | "failed">;
+
+/** What the ledger itself says of the stages that draw and score, over all attempts; undefined for the others. */
+function countsOf(stage: StageName, draws: readonly DrawStatus[], scores: readonly ScoreStatus[]): Counted | undefined {
+  const label = { sample: "sources", score: "sources", sample_target: "target", score_target: "target" }[
+    stage as string
+  ];
+  const all: readonly (Counted & { readonly stage: string })[] = stage.startsWith("score") ? scores : draws;
+  const own = all.filter((row) => (stage === "evaluate" ? row.stage.startsWith("evaluation/") : row.stage === label));
+  if (own.length === 0) return undefined;
+  const sum = (field: keyof Counted) => own.reduce((total, row) => total + row[field], 0);
+  return { done: sum("done"), total: sum("total"), failed: sum("failed") };
+}
+
+function stageStatus(
+  stage: StageName,
+  record: StageRecord | undefined,
+  counted: Counted | undefined,
+  alive: boolean,
+): StageStatus {
   if (record === undefined) return { stage, state: "waiting", done: 0, total: 0, failed: 0, seconds: 0, counts: {} };
-  const { state, done, total, failed, seconds, rate, secondsLeft, counts } = record;
+  const { done, total, failed } = counted ?? record;
+  const { state, seconds, rate, counts } = record;
   const running = state === "running" && alive;
   return {
     stage,
@@ -91,7 +114,7 @@ function stageStatus(stage: StageName, record: StageRecord | undefined, alive: b
     failed,
     seconds,
     ...(rate === undefined ? {} : { rate }),
-    ...(running && secondsLeft !== undefined ? { secondsLeft } : {}),
+    ...(running && rate !== undefined ? { secondsLeft: Math.max(0, total - done) / rate } : {}),
     counts,
   };
 }

@@ -4,5 +4,5 @@ export * from "./interfaces.ts";
 export * from "./key.ts";
 export * from "./nearest.ts";
 export * from "./recipe.ts";
-export { type LoadedRecipe, loadRecipe, recipeJsonSchema, resolvedYaml } from "./recipe-file.ts";
+export { type LoadedRecipe, loadRecipe, recipeJsonSchema, resolvedHeader, resolvedYaml } from "./recipe-file.ts";
 export * from "./records.ts";

@@ -151,6 +151,9 @@ function isPath(reference: string, baseFolder: string): boolean {
   return /^[./~]/.test(reference) || existsSync(absolute(reference, baseFolder));
 }
 
+/** The first line of a recipe that a program wrote: one without it was written by a person. */
+export const resolvedHeader = "# The recipe of this run as resolved by Amalgam, with every default written out.";
+
 /**
  * The recipe as resolved (its paths start at `baseFolder`), to stand in `folder`: every default is written out, and
  * every path holds from there, relative inside the folder and absolute outside. Secrets stand in no recipe: keys are
@@ -159,7 +162,7 @@ function isPath(reference: string, baseFolder: string): boolean {
 export function resolvedYaml(recipe: Recipe, baseFolder: string, folder: string): string {
   const root = resolve(folder);
   const seenFrom = (path: string) => (path.startsWith(`${root}/`) ? `./${relative(root, path)}` : path);
-  return stringify(withPaths(recipe, baseFolder, seenFrom), { lineWidth: 100 });
+  return `${resolvedHeader}\n${stringify(withPaths(recipe, baseFolder, seenFrom), { lineWidth: 100 })}`;
 }
 
 /** JSON Schema of a recipe as written, for editors. */

@@ -18,10 +18,15 @@ describe("the recipes that come with Amalgam", () => {
     "%s names the schema for editors",
     (name) => {
       expect(readFileSync(join(recipes, name), "utf8")).toMatch(
-        /^# yaml-language-server: \$schema=\.\/recipe\.schema\.json\n/,
+        /^# yaml-language-server: \$schema=(\.\/)?recipe\.schema\.json
+/,
       );
     },
   );
+
+  test.each(["quickstart.yaml", "overnight.yaml", "init/recipe.yaml"])("%s is accepted as it stands", (name) => {
+    expect(loadRecipe(join(recipes, name)).recipe.sources.length).toBeGreaterThan(1);
+  });
 
   test("the paper's has the paper's values", () => {
     cpSync(join(recipes, "paper.yaml"), join(folder, "paper.yaml"));

@@ -35,6 +35,8 @@ test("rate and time left count from the present attempt, not from what was there
   pass(10);
   await stages.progress("sources", { done: 60, failed: 3 });
   expect(await stages.get("sources")).toMatchObject({ done: 60, failed: 3, rate: 2, secondsLeft: 20, seconds: 10 });
+  await stages.progress("sources", { done: 60, total: 160 });
+  expect(await stages.get("sources")).toMatchObject({ total: 160, secondsLeft: 50 });
   pass(20);
   await stages.finish("sources", { responses: 97, failed: 3 });
   const finished = (await stages.get("sources"))!;

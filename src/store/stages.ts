@@ -34,7 +34,10 @@ export interface StageReader {
 export interface StageStore extends StageReader {
   /** Begins or continues a stage; `done` of `total` items were there already. Other inputs start its clock anew. */
   start(name: string, inputs: string, progress: { readonly total: number; readonly done: number }): Promise<void>;
-  progress(name: string, progress: { readonly done: number; readonly failed?: number }): Promise<void>;
+  progress(
+    name: string,
+    progress: { readonly done: number; readonly total?: number; readonly failed?: number },
+  ): Promise<void>;
   finish(name: string, counts: StageCounts): Promise<void>;
   fail(name: string, counts: StageCounts): Promise<void>;
 }
@@ -96,10 +99,15 @@ export function stageStore(db: Database, now: () => number = Date.now): StageSto
         .onConflict((conflict) => conflict.column("name").doUpdateSet(row))
         .execute();
     },
-    async progress(name, { done, failed }) {
+    async progress(name, { done, total, failed }) {
       await db
         .updateTable("stages")
-        .set({ done, updated_at: now(), ...(failed === undefined ? {} : { failed }) })
+        .set({
+          done,
+          updated_at: now(),
+          ...(total === undefined ? {} : { total }),
+          ...(failed === undefined ? {} : { failed }),
+        })
         .where("name", "=", name)
         .execute();
     },
