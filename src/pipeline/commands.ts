@@ -1,4 +1,5 @@
 import { LedgerError } from "../schema/index.ts";
+import { aboutMinutes, estimateSeconds } from "./estimate.ts";
 import { type StageName, stageNames } from "./events.ts";
 import type { Run } from "./run.ts";
 import { runStages } from "./stages.ts";
@@ -41,8 +42,14 @@ export async function doneStages({ ledger }: Pick<Run, "ledger">): Promise<Set<S
   return new Set(stageNames.filter((name) => done.has(name)));
 }
 
-/** The whole way: every stage in order, those that are done before in no time. */
-export const runAll = (run: Run): Promise<void> => runStages(run, stageNames);
+/** The whole way: every stage in order, those that are done before in no time. Says first how long that may take. */
+export async function runAll(run: Run): Promise<void> {
+  if ((await doneStages(run)).size === 0)
+    run.listener.notice(
+      `the whole run takes ${aboutMinutes(await estimateSeconds(run))} on this machine, by its measured speed`,
+    );
+  await runStages(run, stageNames);
+}
 
 /**
  * Does whatever of a command is ready, and returns the command that comes next (undefined when the run is complete).

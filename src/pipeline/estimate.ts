@@ -1,0 +1,66 @@
+import { type DecoderConfig, measurePrecision, resolvePrecision } from "../models/index.ts";
+import type { ModelRecipe, Precision } from "../schema/index.ts";
+import { parameterCount } from "./doctor/needs.ts";
+import type { Run } from "./run.ts";
+
+/** Shares of the machine's matrix rate that sampling and training reach, and tokens of a prompt: rules of thumb. */
+const samplingShare = 0.3;
+const trainingShare = 0.55;
+const promptTokens = 90;
+/** Many responses end before the token limit. */
+const usedTokens = 0.8;
+
+/**
+ * Seconds that a whole run takes on this machine, from the models' sizes, the recipe's counts and the measured rate of
+ * matrix products. Endpoints and judges are not counted. A guess for the person who waits, good to a factor of two.
+ */
+export async function estimateSeconds(run: Run): Promise<number> {
+  const { recipe, ledger } = run;
+  const rates = measurePrecision();
+  const rate = (precision: Precision, device: string) => rates[resolvePrecision(precision, device)] * 1e9;
+  const sizeOf = async (model: ModelRecipe) =>
+    parameterCount((await run.model(model)).decoderConfig satisfies DecoderConfig);
+  const prompts = await ledger.prompts.list();
+  const heldOut = prompts.filter(({ split }) => split === "evaluation").length;
+  const tuned = prompts.filter(({ split }) => split === "sft").length;
+  const preferred = prompts.length - heldOut - tuned;
+  const answer = recipe.sampling.max_tokens * usedTokens;
+  const drawing = async (model: ModelRecipe, asked: number, n: number, tokens: number) =>
+    (2 * (await sizeOf(model)) * asked * (promptTokens + n * tokens)) /
+    (rate(model.precision, model.device) * samplingShare);
+
+  let seconds = 0;
+  for (const source of recipe.sources)
+    if ("model" in source)
+      seconds += await drawing(
+        source,
+        tuned + preferred,
+        recipe.sampling.n,
+        (source.sampling.max_tokens ?? recipe.sampling.max_tokens) * usedTokens,
+      );
+  seconds += await drawing(recipe.target, preferred, recipe.sampling.n, answer);
+  seconds +=
+    3 *
+    (await drawing(
+      recipe.target,
+      heldOut,
+      recipe.evaluation.k,
+      (recipe.evaluation.sampling.max_tokens ?? recipe.sampling.max_tokens) * usedTokens,
+    ));
+  const learning = 6 * (await sizeOf(recipe.target));
+  const training = (rows: number, answers: number, epochs: number, precision: Precision, passes: number) =>
+    (learning * rows * (promptTokens + answers * answer) * (epochs + passes)) /
+    (rate(precision, recipe.target.device) * trainingShare);
+  seconds += training(tuned, 1, recipe.sft.epochs, recipe.sft.precision, 0);
+  // The reference's log-probs are a forward pass: a third of a step.
+  seconds += training(preferred, 3, recipe.wrpo.epochs, recipe.wrpo.precision, 1 / 3);
+  return seconds;
+}
+
+/** The estimate in words. */
+export function aboutMinutes(seconds: number): string {
+  const minutes = Math.max(1, Math.round(seconds / 60));
+  return minutes < 120
+    ? `about ${minutes} minute${minutes === 1 ? "" : "s"}`
+    : `about ${Math.round(minutes / 60)} hours`;
+}
