@@ -12,11 +12,18 @@ export function table<Row>(caption: string, columns: readonly Column<Row>[], row
   const classOf = ({ kind }: Column<Row>) => (kind === "figure" ? "n" : "text");
   const cell = (column: Column<Row>, row: Row, index: number) =>
     index === 0
-      ? html`<th scope="row">${column.cell(row)}</th>`
+      ? html`<th scope="row">${breakable(column.cell(row))}</th>`
       : html`<td class="${classOf(column)}">${column.cell(row)}</td>`;
-  return html`<div class="table" tabindex="0"><table><caption>${caption}</caption>
+  return html`<p class="caption">${caption}</p>
+<div class="table" tabindex="0"><table aria-label="${caption}">
 <thead><tr>${columns.map((column) => html`<th scope="col" class="${classOf(column)}">${column.head}</th>`)}</tr></thead>
 <tbody>${rows.map((row) => html`<tr>${columns.map((column, index) => cell(column, row, index))}</tr>\n`)}</tbody></table></div>\n`;
+}
+
+/** Lets a long name break after its punctuation first. */
+function breakable(content: Html | string): Html {
+  if (typeof content !== "string") return content;
+  return html`${content.split(/(?<=[_:/.-])/).map((part) => html`${part}<wbr>`)}`;
 }
 
 export const section = (title: string, ...content: readonly Html[]): Html =>

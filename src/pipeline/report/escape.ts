@@ -4,16 +4,11 @@ const invisible =
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]|\p{Surrogate}/gu;
 
 /**
- * Text of anybody, safe to show: control characters as their pictures, half surrogate pairs and marks of direction by
- * number. A terminal obeys no sequence in it, and a page is not turned around.
+ * Text of anybody, safe to show: control characters, half surrogate pairs and marks of direction by their number
+ * (`\u{1b}`). A terminal obeys no sequence in it, and a page is not turned around.
  */
-export function visible(text: string): string {
-  return text.replace(/\r\n/g, "\n").replace(invisible, (character) => {
-    const code = character.codePointAt(0)!;
-    if (code < 0x20) return String.fromCodePoint(0x2400 + code);
-    return code === 0x7f ? "\u2421" : `\\u{${code.toString(16)}}`;
-  });
-}
+export const visible = (text: string): string =>
+  text.replace(/\r\n/g, "\n").replace(invisible, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
 
 const entities: Readonly<Record<string, string>> = {
   "&": "&amp;",

@@ -29,7 +29,10 @@ export function histogramRows(title: string, rows: readonly HistogramRow[]): Htm
   const bottom = rows.length * rowHeight;
   const first = rows[0]?.histogram ?? { low: 0, high: 1 };
   const x = axis(first.low, first.high, left, right, 5);
-  const highest = Math.max(...rows.flatMap(({ histogram, behind }) => [peak(histogram), behind ? peak(behind) : 0]));
+  const highest = Math.max(
+    1e-9,
+    ...rows.flatMap(({ histogram, behind }) => [peak(histogram), behind ? peak(behind) : 0]),
+  );
   const drawn = rows.map(({ label, note, colour, histogram, mean, behind }, index) => {
     const base = (index + 1) * rowHeight - 6;
     const y = axis(0, highest, base, base - plot, 1);

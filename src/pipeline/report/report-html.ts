@@ -66,21 +66,19 @@ function verdictOf({ evaluation }: ReportData): Html {
 
 function ingredientsSection({ ingredients, prompts }: ReportData): Html {
   const { target, sources, rewards, rewardIdentity } = ingredients;
-  const rows = [{ role: "target", ...target }, ...sources.map((source) => ({ role: "source", ...source }))];
   return section(
     "What was fused",
-    table<Ingredient & { role: string }>(
+    table<Ingredient>(
       `${counted(sources.length, "source")} into one target.`,
       [
         { head: "Name", cell: ({ name }) => name },
-        { head: "Role", cell: ({ role }) => role },
         { head: "Model", cell: ({ reference }) => html`<code>${reference}</code>` },
         {
           head: "Digest",
           cell: ({ identity }) => (identity === null ? "not read yet" : shortDigest(identity)),
         },
       ],
-      rows,
+      [target, ...sources],
     ),
     table<(typeof rewards)[number]>(
       "The reward: the weighted sum of these.",

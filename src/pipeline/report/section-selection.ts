@@ -62,7 +62,7 @@ function contributionTable(selection: SplitSelection, purpose: string): Html {
     targetChosen === null || rejected === null || sourceChosen === null
       ? html``
       : html`<p>Mean rewards of the quadruples: y_ws ${reward(sourceChosen)}, y_wt ${reward(targetChosen)},
-y_l ${reward(rejected)}. In ${integer(sourceBelowRejected)} of ${integer(selected)} y_ws has a lower reward than y_l; they
+y_l ${reward(rejected)}. In ${integer(sourceBelowRejected)} of the ${integer(selected)}, y_ws has a lower reward than y_l; such
 are kept, as in the paper.</p>\n`;
   const caption = `Selected for ${purpose}: ${counted(selected, "prompt")}. Reached best: the source had a response as good as the one chosen, ties included.`;
   return html`${table<Contribution>(

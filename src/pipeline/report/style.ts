@@ -28,27 +28,28 @@ h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 4px; overflow-wrap: anywhe
 h2 { font-size: 1.25rem; margin: 44px 0 10px; padding-top: 14px; border-top: 1px solid var(--rule); }
 h3 { font-size: 1rem; margin: 22px 0 6px; }
 p { margin: 6px 0 10px; max-width: 75ch; }
-.soft, figcaption, caption { color: var(--soft); font-size: .9rem; }
+.soft, .caption, figcaption { color: var(--soft); font-size: .9rem; }
 .verdict { margin: 22px 0; padding: 18px 20px; background: var(--card); border: 1px solid var(--rule); border-left: 5px solid var(--baseline); border-radius: 6px; }
 .verdict strong { display: block; font-size: 1.3rem; line-height: 1.3; }
 .verdict.good { border-left-color: var(--good); }
 .verdict.bad { border-left-color: var(--bad); }
 .yet { color: var(--soft); background: var(--quiet); border-radius: 6px; padding: 10px 14px; display: inline-block; }
-.table { overflow-x: auto; margin: 10px 0 16px; }
+.table { overflow-x: auto; margin: 2px 0 16px; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; font-variant-numeric: tabular-nums; }
-caption { text-align: left; padding-bottom: 4px; }
+.caption { margin: 16px 0 0; }
 th, td { text-align: left; padding: 6px 14px 6px 0; border-bottom: 1px solid var(--rule); vertical-align: top; }
 th { font-weight: 600; color: var(--soft); font-size: .84rem; vertical-align: bottom; }
 tbody th { color: var(--ink); font-size: inherit; vertical-align: top; }
 th.n, td.n { text-align: right; white-space: nowrap; }
 td:last-child, th:last-child { padding-right: 0; }
 td.text, tbody th { overflow-wrap: anywhere; min-width: 7em; }
+tbody th { min-width: 9em; }
 code, pre { font: .86rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 code { overflow-wrap: anywhere; }
-.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 310px), 1fr)); gap: 14px 26px; align-items: start; margin: 12px 0; }
+.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 310px), 1fr)); gap: 14px 26px; align-items: start; margin: 14px 0; }
 .figures.wide { grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); }
 figure { margin: 0; min-width: 0; }
-figure svg { display: block; width: 100%; max-width: 520px; height: auto; }
+figure svg { display: block; width: 100%; max-width: 440px; height: auto; }
 figcaption { margin-top: 2px; }
 svg text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif; fill: var(--ink); }
 svg .label { font-weight: 600; }
