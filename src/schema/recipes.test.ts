@@ -18,8 +18,7 @@ describe("the recipes that come with Amalgam", () => {
     "%s names the schema for editors",
     (name) => {
       expect(readFileSync(join(recipes, name), "utf8")).toMatch(
-        /^# yaml-language-server: \$schema=(\.\/)?recipe\.schema\.json
-/,
+        /^# yaml-language-server: \$schema=(\.\/)?recipe\.schema\.json\n/,
       );
     },
   );
