@@ -90,7 +90,7 @@ pre { background: var(--quiet); border-radius: 5px; padding: 12px 14px; white-sp
     --series-5: #c23b3a; --series-6: #0f7f92; --series-7: #b8447f; --series-8: #75701a; }
   body { font-size: 11pt; } main { max-width: none; padding: 0; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-  h2, h3 { break-after: avoid; } figure, .verdict, tr { break-inside: avoid; }
+  h2, h3, .caption { break-after: avoid; } figure, .verdict, .example, tr { break-inside: avoid; }
   .said { max-height: none; overflow: visible; } .table { overflow: visible; }
   details::details-content { content-visibility: visible; block-size: auto; }
 }
