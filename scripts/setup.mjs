@@ -8,8 +8,11 @@ const lock = createHash("sha256").update(readFileSync("package-lock.json")).dige
 const mark = "node_modules/.amalgam-lock";
 
 if (!existsSync(mark) || readFileSync(mark, "utf8") !== lock) {
-  console.log("installing packages (npm ci) ...");
-  const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { stdio: "inherit" });
+  console.log("installing packages (npm install) ...");
+  // Not `npm ci`: it refuses a lock file that lacks the packages of other platforms, which not every registry carries.
+  const npm = spawnSync("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"], {
+    stdio: "inherit",
+  });
   if (npm.status !== 0) process.exit(npm.status ?? 1);
   writeFileSync(mark, lock);
 }
