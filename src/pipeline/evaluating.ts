@@ -14,6 +14,9 @@ const evaluatedModels = {
   wrpo: (run: Run) => tunedFiles(runPaths(run.folder).fusedModel, "wrpo"),
 };
 
+/** Under which name the ledger keeps the inputs of this run's comparison. */
+export const comparisonInputs = "comparison/inputs";
+
 /** Every model draws from the streams of this name: what differs between them is the model, not the luck. */
 const sourceName = "target";
 
@@ -63,6 +66,7 @@ export async function evaluateModels(run: Run): Promise<Record<string, number>> 
       seed: recipe.seed,
     });
     await ledger.evaluations.set("comparison", inputs, summary as unknown as Json);
+    await ledger.meta.set(comparisonInputs, inputs);
     for (const { verdict } of summary.models) if (verdict !== null) listener.notice(verdict.sentence);
     return { models: models.length, prompts: (await ledger.prompts.list(["evaluation"])).length };
   } finally {

@@ -1,7 +1,10 @@
 import { readFileSync } from "node:fs";
+import { modelIdentity } from "../models/index.ts";
 import { native } from "../torch/index.ts";
+import { comparisonInputs } from "./evaluating.ts";
 import { gatherReport, type ReportExtra, reportText, thisMachine, writeReport } from "./report/index.ts";
 import { type Run, runPaths } from "./run.ts";
+import { lazySource } from "./sampling.ts";
 import { openReward } from "./scoring.ts";
 
 const ownVersion = (): string =>
@@ -11,9 +14,17 @@ const ownVersion = (): string =>
 async function extraOf(run: Run): Promise<ReportExtra> {
   const reward = await openReward(run);
   await reward.close();
+  const target = await run.model(run.recipe.target);
+  const sources = await Promise.all(run.recipe.sources.map((recipe) => lazySource(run, recipe)));
+  const comparison = await run.ledger.meta.get(comparisonInputs);
   return {
     recipe: run.recipe,
     reward: reward.identity,
+    identities: {
+      target: modelIdentity(target, run.recipe.target),
+      sources: Object.fromEntries(sources.map(({ name, identity }) => [name, identity])),
+    },
+    ...(comparison === undefined ? {} : { comparison }),
     versions: { amalgam: ownVersion(), libtorch: native().torchVersion, node: process.versions.node },
     machine: thisMachine(),
   };
