@@ -4,7 +4,6 @@ import { native } from "../torch/index.ts";
 import { comparisonInputs } from "./evaluating.ts";
 import { gatherReport, type ReportExtra, reportText, thisMachine, writeReport } from "./report/index.ts";
 import { type Run, runPaths } from "./run.ts";
-import { lazySource } from "./sampling.ts";
 import { openReward } from "./scoring.ts";
 
 const ownVersion = (): string =>
@@ -15,15 +14,14 @@ async function extraOf(run: Run): Promise<ReportExtra> {
   const reward = await openReward(run);
   await reward.close();
   const target = await run.model(run.recipe.target);
-  const sources = await Promise.all(run.recipe.sources.map((recipe) => lazySource(run, recipe)));
+  const sources: Record<string, string> = {};
+  for (const recipe of run.recipe.sources)
+    if ("model" in recipe) sources[recipe.name] = modelIdentity(await run.model(recipe), recipe);
   const comparison = await run.ledger.meta.get(comparisonInputs);
   return {
     recipe: run.recipe,
     reward: reward.identity,
-    identities: {
-      target: modelIdentity(target, run.recipe.target),
-      sources: Object.fromEntries(sources.map(({ name, identity }) => [name, identity])),
-    },
+    identities: { target: modelIdentity(target, run.recipe.target), sources },
     ...(comparison === undefined ? {} : { comparison }),
     versions: { amalgam: ownVersion(), libtorch: native().torchVersion, node: process.versions.node },
     machine: thisMachine(),

@@ -36,7 +36,7 @@ export function lazyModel(
 }
 
 /** A source of the recipe. An endpoint is opened at once, so that a missing key is told before anything is drawn. */
-export async function lazySource(run: Run, recipe: SourceRecipe): Promise<LazySource> {
+async function lazySource(run: Run, recipe: SourceRecipe): Promise<LazySource> {
   if ("model" in recipe) return lazyModel(recipe.name, await run.model(recipe), recipe);
   const source = openEndpoint(recipe.name, recipe.endpoint);
   return { name: recipe.name, identity: source.identity, embedded: false, open: async () => source };

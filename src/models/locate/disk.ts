@@ -53,16 +53,6 @@ export async function withDiskErrors<T>(
   }
 }
 
-/** Makes what was written to `path` survive a loss of power. */
-export async function flushFile(path: string): Promise<void> {
-  const handle = await open(path, "r+");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
 export const spaceHint =
   "Free some space, or name a folder on another disk (AMALGAM_CACHE for packages, HF_HOME for the hub). What was fetched is kept.";
 
