@@ -1,4 +1,4 @@
-import { open, statfs } from "node:fs/promises";
+import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { AmalgamError, EnvironmentError } from "../../schema/index.ts";
 import { formatBytes } from "./progress.ts";
