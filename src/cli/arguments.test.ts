@@ -1,0 +1,191 @@
+import { describe, expect, test } from "vitest";
+import { parseArguments, UsageError } from "./arguments.ts";
+import { commands } from "./command-table.ts";
+import { commandHelp, generalHelp } from "./help.ts";
+
+function refusal(...words: string[]): [message: string, hint: string | undefined] {
+  try {
+    parseArguments(words);
+  } catch (error) {
+    if (error instanceof UsageError) return [error.message, error.hint];
+    throw error;
+  }
+  throw new Error("the command line was accepted");
+}
+
+describe("a command line", () => {
+  test("names a command, a folder and options in any order", () => {
+    const expected = {
+      command: "run",
+      target: "runs/one",
+      recipe: "r.yaml",
+      set: ["a=1", "b.c=x=y"],
+      offline: true,
+      json: false,
+    };
+    for (const words of [
+      ["run", "runs/one", "--recipe", "r.yaml", "--set", "a=1", "--set=b.c=x=y", "--offline"],
+      ["--offline", "run", "--set", "a=1", "--recipe=r.yaml", "--set", "b.c=x=y", "runs/one"],
+    ]) {
+      expect(parseArguments(words)).toMatchObject({ kind: "run", arguments: expected });
+    }
+  });
+
+  test("a folder that begins with a dash comes after --", () => {
+    expect(parseArguments(["status", "--", "-odd"])).toMatchObject({ arguments: { target: "-odd" } });
+  });
+
+  test("asks for help or the version", () => {
+    for (const words of [[], ["--help"], ["-h"], ["help"]]) {
+      expect(parseArguments(words)).toEqual({ kind: "help", command: undefined });
+    }
+    for (const words of [
+      ["run", "--help"],
+      ["run", "-h"],
+      ["help", "run"],
+      ["run", "x", "--recipe", "y", "--help"],
+    ]) {
+      expect(parseArguments(words)).toEqual({ kind: "help", command: "run" });
+    }
+    expect(parseArguments(["--version"])).toEqual({ kind: "version" });
+  });
+});
+
+describe("what no command knows is refused", () => {
+  test("with what was probably meant", () => {
+    expect(refusal("sampel")).toEqual([
+      "unknown command sampel",
+      "Did you mean sample? `amalgam --help` lists the commands.",
+    ]);
+    expect(refusal("frobnicate")[1]).toBe("`amalgam --help` lists the commands.");
+    expect(refusal("--verison")).toEqual([
+      "unknown option --verison",
+      "Did you mean --version? `amalgam --help` lists the commands.",
+    ]);
+    expect(refusal("run", "--recpie", "x")).toEqual([
+      "run has no option --recpie",
+      "Did you mean --recipe? `amalgam run --help` lists them.",
+    ]);
+  });
+
+  test("an option of another command, a short one, a negated one", () => {
+    expect(refusal("status", "--recipe", "x")[0]).toBe("status has no option --recipe");
+    expect(refusal("run", "-r", "x")[0]).toBe("run has no option -r");
+    expect(refusal("run", "--no-offline")[0]).toBe("run has no option --no-offline");
+  });
+
+  test("a missing or superfluous value, an option or folder too many", () => {
+    expect(refusal("run", "--recipe")[0]).toBe("--recipe wants a value: --recipe FILE");
+    expect(refusal("run", "--recipe", "--offline")[0]).toBe("--recipe wants a value: --recipe FILE");
+    expect(refusal("run", "--offline=yes")[0]).toBe("--offline takes no value");
+    expect(refusal("run", "--recipe", "a", "--recipe", "b")[0]).toBe("--recipe stands twice");
+    expect(refusal("run", "a", "b")[0]).toBe("run takes one RUN FOLDER, and was given a and b");
+    expect(refusal("run", "--set", "alpha")[0]).toBe("--set alpha names no field and value");
+  });
+});
+
+/** The options are an interface that scripts rely on: a change here is a change for them. */
+test("commands and options stay as they are", () => {
+  expect(generalHelp()).toMatchInlineSnapshot(`
+    "amalgam: many language models in, one model out (WRPO)
+
+    Usage: amalgam COMMAND [RUN FOLDER] [OPTIONS]
+
+    Commands:
+      init      write a recipe and a few prompts to begin with
+      doctor    check the machine, and a recipe's models, endpoints, prompts and needs
+      run       the whole way: sample, score, select, tune, WRPO, evaluate, report
+      sample    draw the responses of the sources; after the tuning, those of the tuned target
+      score     give every response its reward
+      select    choose the responses to tune on; after the tuning, the quadruples for WRPO
+      train     tune the target on the best responses; then WRPO on the quadruples
+      evaluate  compare the models before and after on held-out prompts; write the report
+      status    how far a run is; it may be running
+      chat      talk to a model, or to the fused model of a run
+
+    Options:
+      --help, -h     this text; after a command, the text of that command
+      --version, -v  the version of Amalgam
+
+    A first run: amalgam init my-run && amalgam doctor my-run && amalgam run my-run"
+  `);
+  const optionsOf = (help: string) =>
+    help
+      .slice(help.indexOf("Options:\n") + 9)
+      .split("\n")
+      .map((line) => line.trim().split(/ {2,}/)[0]);
+  const usage = (Object.keys(commands) as (keyof typeof commands)[]).map((name) => {
+    const help = commandHelp(name);
+    return [help.split("\n")[0], ...optionsOf(help)];
+  });
+  expect(usage).toMatchInlineSnapshot(`
+    [
+      [
+        "Usage: amalgam init FOLDER",
+        "--help, -h",
+      ],
+      [
+        "Usage: amalgam doctor [RUN FOLDER] [OPTIONS]",
+        "--recipe FILE",
+        "--set FIELD=VALUE",
+        "--offline",
+        "--json",
+        "--help, -h",
+      ],
+      [
+        "Usage: amalgam run [RUN FOLDER] [OPTIONS]",
+        "--recipe FILE",
+        "--set FIELD=VALUE",
+        "--offline",
+        "--help, -h",
+      ],
+      [
+        "Usage: amalgam sample [RUN FOLDER] [OPTIONS]",
+        "--recipe FILE",
+        "--set FIELD=VALUE",
+        "--offline",
+        "--help, -h",
+      ],
+      [
+        "Usage: amalgam score [RUN FOLDER] [OPTIONS]",
+        "--recipe FILE",
+        "--set FIELD=VALUE",
+        "--offline",
+        "--help, -h",
+      ],
+      [
+        "Usage: amalgam select [RUN FOLDER] [OPTIONS]",
+        "--recipe FILE",
+        "--set FIELD=VALUE",
+        "--offline",
+        "--help, -h",
+      ],
+      [
+        "Usage: amalgam train [RUN FOLDER] [OPTIONS]",
+        "--recipe FILE",
+        "--set FIELD=VALUE",
+        "--offline",
+        "--help, -h",
+      ],
+      [
+        "Usage: amalgam evaluate [RUN FOLDER] [OPTIONS]",
+        "--recipe FILE",
+        "--set FIELD=VALUE",
+        "--offline",
+        "--help, -h",
+      ],
+      [
+        "Usage: amalgam status [RUN FOLDER] [OPTIONS]",
+        "--json",
+        "--help, -h",
+      ],
+      [
+        "Usage: amalgam chat MODEL OR RUN FOLDER [OPTIONS]",
+        "--temperature NUMBER",
+        "--max-tokens NUMBER",
+        "--offline",
+        "--help, -h",
+      ],
+    ]
+  `);
+});
