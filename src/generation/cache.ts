@@ -223,19 +223,19 @@ export function decodingStep(
 
 /** A smaller cache with these slots only, in this order; the old one is freed. */
 export function compactCache(cache: KvCache, kept: readonly number[], device: string): KvCache {
-  const shrink = (x: Tensor, rows: Tensor) =>
-    scope(() => {
+  const layers = scope(() => {
+    const rows = int64(kept, device);
+    const shrink = (x: Tensor) => {
       const small = x.view([cache.slots, -1]).index_select(0, rows).view([-1, x.shape[1]!]);
       x.dispose();
       return small;
-    });
-  const rows = int64(kept, device);
-  const layers = cache.layers.map((layer) => ({
-    promptKeys: shrink(layer.promptKeys, rows),
-    promptValues: shrink(layer.promptValues, rows),
-    keys: shrink(layer.keys, rows),
-    values: shrink(layer.values, rows),
-  }));
-  rows.dispose();
+    };
+    return cache.layers.map((layer) => ({
+      promptKeys: shrink(layer.promptKeys),
+      promptValues: shrink(layer.promptValues),
+      keys: shrink(layer.keys),
+      values: shrink(layer.values),
+    }));
+  });
   return { ...cache, slots: kept.length, layers };
 }

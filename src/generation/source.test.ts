@@ -1,0 +1,113 @@
+import { describe, expect, test } from "vitest";
+import { type LoadedModel, loadFiles, readModelFiles } from "../models/index.ts";
+import { tinyFolder, tinyModel } from "../models/testing/tiny-model.ts";
+import type { SampledResponse, SampleOutcome, SampleRequest, Sampling, Source } from "../schema/index.ts";
+import { embeddedSource } from "./source.ts";
+
+const sampling: Sampling = { temperature: 1, top_p: 1, top_k: 0, max_tokens: 40, stop: [], seed: 9 };
+const never = new AbortController().signal;
+const ask = (promptId: string, content: string, indices: readonly number[]): SampleRequest => ({
+  promptId,
+  messages: [{ role: "user", content }],
+  indices,
+});
+
+async function sample(source: Source, requests: readonly SampleRequest[], change: Partial<Sampling> = {}) {
+  const made: SampleOutcome[] = [];
+  for await (const one of source.sample(requests, { ...sampling, ...change }, never)) made.push(one);
+  return made.sort((a, b) => (a.promptId < b.promptId ? -1 : a.promptId > b.promptId ? 1 : a.index - b.index));
+}
+
+const responses = (outcomes: readonly SampleOutcome[]): SampledResponse[] =>
+  outcomes.map((outcome) => {
+    if ("failure" in outcome) throw new Error(outcome.failure);
+    return outcome;
+  });
+
+test("answers are the same whatever else is asked for, and those of an index are its own", async () => {
+  const source = embeddedSource("tiny", await tinyModel("llama"));
+  const together = await sample(source, [ask("a", "Hello", [0, 1, 2]), ask("b", "Bye, and thanks", [0, 1])]);
+  expect(together.map(({ promptId, index }) => `${promptId}${index}`)).toEqual(["a0", "a1", "a2", "b0", "b1"]);
+  expect(await sample(source, [ask("a", "Hello", [1])])).toEqual([together[1]]);
+  expect(await sample(source, [ask("b", "Bye, and thanks", [1, 0])])).toEqual(together.slice(3));
+  expect(new Set(responses(together).map(({ text }) => text)).size).toBe(5);
+  const others = [
+    await sample(source, [ask("a", "Hello", [0, 1, 2])], { seed: 10 }),
+    await sample(embeddedSource("other", await tinyModel("llama")), [ask("a", "Hello", [0, 1, 2])]),
+  ];
+  for (const other of others) expect(other).not.toEqual(together.slice(0, 3));
+});
+
+test("tokens are counted, the end is not among them, and the finish is told", async () => {
+  const model = await tinyModel("qwen2");
+  const source = embeddedSource("tiny", model);
+  const outcomes = responses(await sample(source, [ask("a", "Hello", [...Array(40).keys()])], { max_tokens: 60 }));
+  const promptTokens = model.tokenizer.encodePrompt([{ role: "user", content: "Hello" }]).length;
+  expect(new Set(outcomes.map(({ finish }) => finish))).toEqual(new Set(["stop", "length"]));
+  for (const outcome of outcomes) {
+    expect(outcome.promptTokens).toBe(promptTokens);
+    expect(outcome.responseTokens).toBeLessThanOrEqual(60);
+    if (outcome.finish === "length") expect(outcome.responseTokens).toBe(60);
+  }
+});
+
+describe("stop strings", () => {
+  const request = [ask("a", "Hello", [0, 1, 2, 3, 4, 5])];
+
+  test("end a response where they begin, also across the borders of tokens", async () => {
+    const source = embeddedSource("tiny", await tinyModel("llama"));
+    const free = responses(await sample(source, request));
+    const long = free.filter(({ text }) => text.length > 9);
+    expect(long.length).toBeGreaterThan(2);
+    for (const { index: k, text, responseTokens } of long) {
+      // Three characters from the middle: mostly parts of two or three tokens.
+      const at = Math.floor(text.length / 2);
+      const stop = text.slice(at, at + 3);
+      const stopped = responses(
+        await sample(source, [{ ...request[0]!, indices: [k] }], { stop: ["\u0000never", stop] }),
+      )[0]!;
+      expect(stopped.text).toBe(text.slice(0, text.indexOf(stop)));
+      expect(stopped.finish).toBe("stop");
+      expect(stopped.responseTokens).toBeLessThan(responseTokens);
+    }
+  });
+
+  test("that don't appear change nothing", async () => {
+    const source = embeddedSource("tiny", await tinyModel("llama"));
+    const free = await sample(source, request);
+    expect(await sample(source, request, { stop: ["this is never sampled"] })).toEqual(free);
+  });
+});
+
+test("a prompt that fills the context fails by name, and the others are answered within it", async () => {
+  const source = embeddedSource("tiny", await tinyModel("llama"));
+  const outcomes = await sample(source, [ask("long", "word ".repeat(200), [0, 1]), ask("short", "Hi", [0])], {
+    max_tokens: 10_000,
+    stop: [],
+  });
+  expect(outcomes.slice(0, 2)).toEqual(
+    [0, 1].map((index) => ({
+      promptId: "long",
+      index,
+      failure: expect.stringMatching(/^the prompt has \d+ tokens, the context of tiny-llama 256$/),
+    })),
+  );
+  const short = responses(outcomes.slice(2))[0]!;
+  expect(short.promptTokens + short.responseTokens).toBeLessThanOrEqual(256);
+});
+
+test("a source's identity is its model's, precision included", async () => {
+  const folder = tinyFolder("qwen2");
+  const load = async (precision: "fp32" | "bf16"): Promise<LoadedModel> =>
+    loadFiles(await readModelFiles(folder, "tiny"), { precision, device: "cpu" });
+  const [plain, again, rounded] = [await load("fp32"), await load("fp32"), await load("bf16")];
+  const identity = (model: LoadedModel) => embeddedSource("tiny", model).identity;
+  expect(identity(plain)).toBe(identity(again));
+  expect(identity(rounded)).not.toBe(identity(plain));
+});
+
+test("closing frees the weights", async () => {
+  const model = await tinyModel("llama");
+  await embeddedSource("tiny", model).close();
+  for (const weight of model.decoder.parameters.values()) expect(weight.disposed).toBe(true);
+});
