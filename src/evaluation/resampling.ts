@@ -1,4 +1,4 @@
-import { philox } from "./philox.ts";
+import { philox } from "../schema/index.ts";
 
 /** How an interval or p-value is drawn; the same numbers give the same result on every machine. */
 export interface Resampling {

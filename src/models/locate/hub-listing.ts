@@ -1,12 +1,11 @@
 import { listFiles, listModels, modelInfo } from "@huggingface/hub";
 import { z } from "zod";
-import { EnvironmentError, ModelError } from "../../schema/index.ts";
+import { didYouMean, EnvironmentError, ModelError, nearest } from "../../schema/index.ts";
 import { isCommit } from "./hub-cache.ts";
 import { type HubClient, HubRefusal, HubUnreachable } from "./hub-client.ts";
 import type { HubConfig } from "./hub-config.ts";
 import type { HubFile } from "./hub-download.ts";
 import { answerError } from "./hub-errors.ts";
-import { didYouMean, nearest } from "./nearest.ts";
 import { type HubReference, hubLabel, isSafeRelativePath } from "./reference.ts";
 
 const entrySchema = z.object({

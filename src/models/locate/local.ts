@@ -1,10 +1,9 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { expandHome, ModelError } from "../../schema/index.ts";
+import { didYouMean, expandHome, ModelError } from "../../schema/index.ts";
 import { errorCode } from "./disk.ts";
 import { chooseFolderFiles, refuseSplitGguf, shardsOfIndex } from "./folder-files.ts";
 import type { Located } from "./located.ts";
-import { didYouMean } from "./nearest.ts";
 import { referenceHint } from "./reference.ts";
 
 /**
