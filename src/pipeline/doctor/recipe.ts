@@ -68,13 +68,16 @@ function promptFindings({ recipe, baseFolder }: LoadedRecipe): { findings: Findi
   const training = read("prompts", recipe.prompts);
   const heldOut = read("held-out prompts", recipe.evaluation.prompts);
   const ids = training.map(({ id }) => id);
-  const { sft, wrpo } = splitPrompts(ids, recipe.selection.sft_share, recipe.seed);
-  if (training.length > 0) {
-    const detail = `${sft.length} prompts for supervised tuning, ${wrpo.length} for ${recipe.wrpo.objective}`;
-    const empty = sft.length === 0 || wrpo.length === 0;
-    findings.push(
-      empty ? problem("split", detail, "Bring more prompts, or change selection.sft_share.") : ok("split", detail),
-    );
+  let preferences = 0;
+  if (ids.length > 0) {
+    try {
+      const { sft, wrpo } = splitPrompts(ids, recipe.selection.sft_share, recipe.seed);
+      preferences = wrpo.length;
+      const detail = `${sft.length} prompts for supervised tuning, ${wrpo.length} for ${recipe.wrpo.objective}`;
+      findings.push(ok("split", detail));
+    } catch (error) {
+      findings.push(findingOf("split", error));
+    }
   }
   const seen = new Set(ids);
   const shared = heldOut.filter(({ id }) => seen.has(id));
@@ -88,7 +91,7 @@ function promptFindings({ recipe, baseFolder }: LoadedRecipe): { findings: Findi
     );
   }
   const responses =
-    recipe.sampling.n * (training.length * recipe.sources.length + wrpo.length) +
+    recipe.sampling.n * (training.length * recipe.sources.length + preferences) +
     3 * recipe.evaluation.k * heldOut.length;
   return { findings, responses };
 }
