@@ -63,15 +63,20 @@ export async function withReference(
         own.map((entry) => entry.logp),
       );
   }
-  const missing = rows.filter((row) => !values.has(row));
-  for (const batch of microBatches(missing, bundleTokens, options.microBatchTokens)) {
+  const { device } = model.decoder.parameters.get("model.embed_tokens.weight")!;
+  // The batches don't depend on what is known: a batch is computed as a whole, so that a run which was killed between two
+  // of them gets the very figures of one that was not.
+  for (const batch of microBatches(rows, bundleTokens, options.microBatchTokens)) {
+    const missing = batch.filter((row) => !values.has(row));
+    if (missing.length === 0) continue;
     if (options.signal.aborted) return undefined;
     const logProbs = noGrad(() =>
-      scope(() => toNumbers(batchLogProbs(model.decoder, packBundles(batch), { dtype: options.dtype }))),
+      scope(() => toNumbers(batchLogProbs(model.decoder, packBundles(batch, device), { dtype: options.dtype }))),
     );
     const added: (ReferenceKey & { logp: number; tokens: number })[] = [];
     for (const row of batch) {
       const own = logProbs.splice(0, row.responses.length);
+      if (!missing.includes(row)) continue;
       values.set(row, own);
       for (const [k, key] of keysOf(row).entries())
         added.push({ ...key, logp: own[k]!, tokens: row.responses[k]!.length });
