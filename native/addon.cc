@@ -1,10 +1,12 @@
 // One translation unit: libtorch's headers, which take most of the compile time, are read once.
+#include "memory.cc"
 #include "tensor.cc"
 #include "dispatch.cc"
 #include "autograd.cc"
 #include "distributed.cc"
 
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
+  amalgam::init_memory(env, exports);
   amalgam::init_tensor(env, exports);
   amalgam::init_dispatch(env, exports);
   amalgam::init_autograd(env, exports);

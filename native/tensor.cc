@@ -6,9 +6,6 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/tensor.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 #include <torch/version.h>
 
 #include <cstring>
@@ -277,26 +274,7 @@ static std::vector<std::shared_ptr<Slot>> slots_in(const Napi::Value& value) {
   return slots;
 }
 
-#ifdef __GLIBC__
-// Training makes and frees the same large blocks at every step. Kept in the heap instead of mapped anew each time,
-// they cost no page faults.
-static void keep_large_blocks() {
-  mallopt(M_MMAP_MAX, 0);
-  mallopt(M_TRIM_THRESHOLD, 2147483647);
-  mallopt(M_TOP_PAD, 64 << 20);
-}
-
-// While weights are read, large blocks are mapped instead: what is freed between them goes back, and leaves no holes.
-static void map_large_blocks(bool enabled) {
-  mallopt(M_MMAP_THRESHOLD, 1 << 20);
-  mallopt(M_MMAP_MAX, enabled ? 1 << 20 : 0);
-}
-#endif
-
 void init_tensor(Napi::Env env, Napi::Object exports) {
-#ifdef __GLIBC__
-  keep_large_blocks();
-#endif
   Napi::Function constructor = Tensor::define(env);
   tensor_class = Napi::Persistent(constructor);
   tensor_class.SuppressDestruct();
@@ -314,16 +292,6 @@ void init_tensor(Napi::Env env, Napi::Object exports) {
       Napi::Function::New(env, [](const Napi::CallbackInfo& i) { close_scope(i.Env(), slots_in(i[0])); });
   exports["liveTensors"] = Napi::Function::New(env, [](const Napi::CallbackInfo& i) {
     return Napi::Number::New(i.Env(), static_cast<double>(live_tensors));
-  });
-  exports["mapLargeBlocks"] = Napi::Function::New(env, [](const Napi::CallbackInfo& i) {
-#ifdef __GLIBC__
-    map_large_blocks(i[0].ToBoolean());
-#endif
-  });
-  exports["trimMemory"] = Napi::Function::New(env, [](const Napi::CallbackInfo&) {
-#ifdef __GLIBC__
-    malloc_trim(0);
-#endif
   });
   exports["setThreads"] = Napi::Function::New(
       env, [](const Napi::CallbackInfo& i) { at::set_num_threads(i[0].ToNumber().Int32Value()); });

@@ -69,6 +69,7 @@ std::string first_line(const std::string& text);
 // What a TypeScript closure threw while libtorch ran is thrown again, as it was; returns where there is none.
 void rethrow_closure_error(Napi::Env env);
 
+void init_memory(Napi::Env env, Napi::Object exports);
 void init_tensor(Napi::Env env, Napi::Object exports);
 void init_dispatch(Napi::Env env, Napi::Object exports);
 void init_autograd(Napi::Env env, Napi::Object exports);

@@ -6,7 +6,7 @@ import type { ModelRecipe } from "../schema/index.ts";
 import { contentKey, ModelError } from "../schema/index.ts";
 import { type Tokenizer, tokenizerFromFolder, tokenizerFromGguf } from "../tokenizers/index.ts";
 import type { DType, Tensor } from "../torch/index.ts";
-import { noGrad, scope, trimMemory, withMappedBlocks } from "../torch/index.ts";
+import { noGrad, scope, trimMemory } from "../torch/index.ts";
 import type { DecoderConfig } from "./config.ts";
 import { type Decoder, parameterShapes } from "./decoder.ts";
 import { digestFiles } from "./digest.ts";
@@ -188,7 +188,7 @@ export function modelIdentity({ digest, tokenizer }: ModelFiles, recipe: Compute
 /** Reads the weights in a compute type and on a device. */
 export function loadFiles(files: ModelFiles, recipe: ComputeRecipe): LoadedModel {
   const dtype = dtypeOf(recipe);
-  const parameters = withMappedBlocks(() => files.weights(dtype));
+  const parameters = files.weights(dtype);
   if (recipe.device !== "cpu")
     for (const [name, weight] of parameters) {
       parameters.set(name, weight.to(recipe.device, dtype));

@@ -3,6 +3,7 @@ import { EnvironmentError, TorchError } from "../schema/index.ts";
 import { buildAddon } from "./build.ts";
 import type { DType } from "./dtype.ts";
 import { locateTorch, type TorchInstallation } from "./locate.ts";
+import type { TensorMemory } from "./memory.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** A random generator of libtorch; made by `generator(seed)`. */
@@ -34,8 +35,8 @@ export interface Native {
   openScope(): void;
   closeScope(keep: readonly Tensor[]): void;
   liveTensors(): number;
-  mapLargeBlocks(enabled: boolean): void;
   trimMemory(): void;
+  tensorMemory(): TensorMemory;
   setThreads(count: number): void;
   threads(): number;
   manualSeed(seed: number): void;
