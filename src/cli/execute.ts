@@ -37,7 +37,7 @@ export function surroundings(signal: AbortSignal): Surroundings {
   const { stderr } = process;
   const output: Output = {
     terminal: stderr.isTTY === true && process.env.TERM !== "dumb",
-    columns: () => stderr.columns ?? 80,
+    columns: () => stderr.columns || 80,
     write: (text) => void stderr.write(text),
   };
   return { signal, output, printer: progressPrinter(output), print: (text) => void process.stdout.write(`${text}\n`) };

@@ -36,9 +36,11 @@ export function recordingListener(
     const total = known.reduce((sum, label) => sum + label.total, 0);
     if (!begins && done < total && now() - recordedAt < recordEveryMs) return;
     recordedAt = now();
-    writing = writing.then(() =>
-      begins ? stages.start(stage, inputs, { total, done }) : stages.progress(stage, { done, total }),
-    );
+    writing = writing.then(async () => {
+      await stages.progress(stage, { done, total });
+      // The clock of the rate starts here; the time before (loading a model) stays counted.
+      if (begins) await stages.start(stage, inputs, { total, done });
+    });
     // Told by `settle`; until then it must not count as unhandled.
     writing.catch(() => {});
   };
