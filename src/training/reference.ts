@@ -41,49 +41,42 @@ export async function withReference(
 ): Promise<ReferencedRow[] | undefined> {
   const template = contentKey(model.tokenizer.files());
   const owner = contentKey({ digest: model.digest, dtype: options.dtype });
-  const keysOf = (row: TrainingRow): ReferenceKey[] => {
+  const keyed = rows.map((row) => {
     const promptTokens = contentKey(row.prompt);
-    return row.responses.map((response) => ({
-      model: owner,
-      template,
-      promptTokens,
-      response: contentKey(response),
-    }));
-  };
-  const keys = rows.map(keysOf);
-  const found = await cache.get(keys.flat());
-  const values = new Map<TrainingRow, number[]>();
-  let at = 0;
-  for (const row of rows) {
-    const own = found.slice(at, at + row.responses.length);
-    at += row.responses.length;
-    if (own.every((entry) => entry !== undefined))
-      values.set(
-        row,
-        own.map((entry) => entry.logp),
-      );
-  }
-  const { device } = model.decoder.parameters.get("model.embed_tokens.weight")!;
-  // The batches don't depend on what is known: a batch is computed as a whole, so that a run which was killed between two
-  // of them gets the very figures of one that was not.
-  for (const batch of microBatches(rows, bundleTokens, options.microBatchTokens)) {
-    const missing = batch.filter((row) => !values.has(row));
-    if (missing.length === 0) continue;
+    const keys = row.responses.map(
+      (response): ReferenceKey => ({ model: owner, template, promptTokens, response: contentKey(response) }),
+    );
+    return { row, keys, ids: keys.map((key) => `${key.promptTokens} ${key.response}`) };
+  });
+  const known = new Map<string, number>();
+  const ids = keyed.flatMap((entry) => entry.ids);
+  for (const [k, entry] of (await cache.get(keyed.flatMap(({ keys }) => keys))).entries())
+    if (entry !== undefined) known.set(ids[k]!, entry.logp);
+  let done = 0;
+  // The batches don't depend on what is known, and each is computed as a whole: a run that was killed between two of them
+  // gets the very figures of one that was not.
+  for (const batch of microBatches(keyed, ({ row }) => bundleTokens(row), options.microBatchTokens)) {
+    done += batch.length;
+    if (batch.every((entry) => entry.ids.every((id) => known.has(id)))) continue;
     if (options.signal.aborted) return undefined;
+    const { device } = model.decoder.parameters.get("model.embed_tokens.weight")!;
+    const bundles = batch.map(({ row }) => row);
     const logProbs = noGrad(() =>
-      scope(() => toNumbers(batchLogProbs(model.decoder, packBundles(batch, device), { dtype: options.dtype }))),
+      scope(() => toNumbers(batchLogProbs(model.decoder, packBundles(bundles, device), { dtype: options.dtype }))),
     );
     const added: (ReferenceKey & { logp: number; tokens: number })[] = [];
-    for (const row of batch) {
-      const own = logProbs.splice(0, row.responses.length);
-      if (!missing.includes(row)) continue;
-      values.set(row, own);
-      for (const [k, key] of keysOf(row).entries())
-        added.push({ ...key, logp: own[k]!, tokens: row.responses[k]!.length });
+    for (const entry of batch) {
+      for (const [k, id] of entry.ids.entries()) {
+        const logp = logProbs.shift()!;
+        // Equal texts of a row have one figure, the one that the cache keeps.
+        if (known.has(id)) continue;
+        known.set(id, logp);
+        added.push({ ...entry.keys[k]!, logp, tokens: entry.row.responses[k]!.length });
+      }
     }
     await cache.add(added);
-    options.progress?.(values.size, rows.length);
+    options.progress?.(done, rows.length);
     await nextTurn();
   }
-  return rows.map((row) => ({ ...row, reference: values.get(row)! }));
+  return keyed.map((entry) => ({ ...entry.row, reference: entry.ids.map((id) => known.get(id)!) }));
 }
