@@ -37,17 +37,16 @@ async function responsesOf(run: Run, label: string, stage: string, reward: strin
 /**
  * k responses of each model to every held-out prompt, scored by the recipe's reward, and their comparison: mean rewards,
  * differences to the untuned target and win rates, with bootstrap intervals. The result is kept in the ledger.
+ * Undefined when the ledger has the comparison of exactly these responses and rewards.
  */
-export async function evaluateModels(run: Run): Promise<Record<string, number>> {
+export async function evaluateModels(run: Run): Promise<Record<string, number> | undefined> {
   const { recipe, ledger, listener } = run;
   const reward = await openReward(run);
   try {
     const models = [];
-    const identities: string[] = [];
     for (const [label, filesOf] of Object.entries(evaluatedModels)) {
       const stage = `evaluation/${label}`;
       const source = lazyModel(sourceName, await filesOf(run), recipe.target);
-      identities.push(source.identity);
       const sampling = samplingOf(run, recipe.evaluation.sampling);
       await drawMissing(run, {
         stage: "evaluate",
@@ -58,13 +57,10 @@ export async function evaluateModels(run: Run): Promise<Record<string, number>> 
       models.push(await responsesOf(run, label, stage, reward.identity));
     }
     const resampling = { resamples: recipe.evaluation.bootstrap, seed: recipe.seed };
+    const inputs = contentKey({ models, reward: reward.identity, resampling });
+    const known = (await ledger.evaluations.get("comparison", inputs)) !== undefined;
+    if (known && (await ledger.meta.get(comparisonInputs)) === inputs) return undefined;
     const summary = summarise(models, "untuned", resampling);
-    const inputs = contentKey({
-      identities,
-      reward: reward.identity,
-      evaluation: recipe.evaluation,
-      seed: recipe.seed,
-    });
     await ledger.evaluations.set("comparison", inputs, summary as unknown as Json);
     await ledger.meta.set(comparisonInputs, inputs);
     for (const { verdict } of summary.models) if (verdict !== null) listener.notice(verdict.sentence);

@@ -1,5 +1,6 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { modelIdentity } from "../models/index.ts";
+import { contentKey } from "../schema/index.ts";
 import { native } from "../torch/index.ts";
 import { comparisonInputs } from "./evaluating.ts";
 import { gatherReport, type ReportExtra, reportText, thisMachine, writeReport } from "./report/index.ts";
@@ -28,9 +29,17 @@ async function extraOf(run: Run): Promise<ReportExtra> {
   };
 }
 
-/** Writes `report.html` into the run folder. */
-export async function reportRun(run: Run): Promise<Record<string, number>> {
-  await writeReport(run.ledger, run.folder, await extraOf(run));
+/** Under which name the ledger keeps what the report was made from. */
+const reportInputs = "report/inputs";
+
+/** Writes `report.html` into the run folder. Undefined when the page stands and would say the same, but for its times. */
+export async function reportRun(run: Run): Promise<Record<string, number> | undefined> {
+  const extra = await extraOf(run);
+  const { madeAt: _, stages: __, ...content } = await gatherReport(run.ledger, run.folder, extra);
+  const inputs = contentKey(content);
+  if (existsSync(runPaths(run.folder).report) && (await run.ledger.meta.get(reportInputs)) === inputs) return undefined;
+  await writeReport(run.ledger, run.folder, extra);
+  await run.ledger.meta.set(reportInputs, inputs);
   return { pages: 1 };
 }
 

@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import {
   type Contribution,
@@ -15,8 +15,8 @@ import {
   toQuadruple,
   writeQuadruples,
 } from "../preferences/index.ts";
-import { TrainingError } from "../schema/index.ts";
-import type { ScoredResponse, StoredPrompt } from "../store/index.ts";
+import { contentKey, TrainingError } from "../schema/index.ts";
+import type { ScoredResponse, StoredPrompt, StoredSelection } from "../store/index.ts";
 import { type Run, runPaths } from "./run.ts";
 import { openReward } from "./scoring.ts";
 
@@ -58,32 +58,50 @@ function describe(
   };
 }
 
+/** Why prompts were left out, with their numbers. */
+const leftOutWords = ({ counts }: Selection<SelectedBest>): string =>
+  Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .map(([reason, count]) => `${count} prompts: ${leftOutReasons[reason as LeftOut]}`)
+    .join("; ");
+
 const rewardIdentity = async (run: Run): Promise<string> => {
   const reward = await openReward(run);
   await reward.close();
   return reward.identity;
 };
 
-/** y_ws for each prompt of the supervised split: the best response of all sources. */
-export async function selectForSft(run: Run): Promise<Record<string, number>> {
+const inOrder = (selections: readonly StoredSelection[]) =>
+  contentKey([...selections].sort((a, b) => (a.promptId < b.promptId ? -1 : 1)));
+
+/** Whether the ledger has exactly this selection. */
+async function isStored(run: Run, split: "sft" | "wrpo", selections: readonly StoredSelection[]): Promise<boolean> {
+  return inOrder(await run.ledger.selections.list(split)) === inOrder(selections);
+}
+
+/** y_ws for each prompt of the supervised split: the best response of all sources. Undefined when it was chosen before. */
+export async function selectForSft(run: Run): Promise<Record<string, number> | undefined> {
   const candidates: PromptCandidates[] = [];
   for (const [promptId, sources] of await scoredBy(run, "sources", await rewardIdentity(run), "sft"))
     candidates.push({ promptId, sources, target: [] });
   const rule = ruleOf(run);
   const selection = await selectBest(candidates, rule);
-  await run.ledger.selections.replace("sft", [
+  const rows: StoredSelection[] = [
     ...selection.selected.map(({ promptId, sourceChosen }) => ({ promptId, sourceChosen: sourceChosen.key })),
     ...selection.leftOut,
-  ]);
+  ];
+  const before = await isStored(run, "sft", rows);
+  if (!before) await run.ledger.selections.replace("sft", rows);
   if (selection.selected.length === 0)
     throw new TrainingError("no prompt of the supervised split has a usable response", {
-      hint: "Look at `amalgam status`: were responses drawn and scored? More prompts, more responses or another reward may help.",
+      hint: `${leftOutWords(selection)}. More prompts, more responses or another reward may help.`,
     });
+  if (before) return undefined;
   return describe(run, "supervised tuning", selection, await contributions(candidates, selection.selected, rule));
 }
 
-/** (y_ws, y_wt, y_l) for each prompt of the preference split, kept in the ledger and as a data set in the interchange format. */
-export async function selectForWrpo(run: Run): Promise<Record<string, number>> {
+/** (y_ws, y_wt, y_l) for each prompt of the preference split, kept in the ledger and as a data set in the interchange format. Undefined when both stand. */
+export async function selectForWrpo(run: Run): Promise<Record<string, number> | undefined> {
   const reward = await rewardIdentity(run);
   const sources = await scoredBy(run, "sources", reward, "wrpo");
   const targets = await scoredBy(run, "target", reward, "wrpo");
@@ -97,7 +115,7 @@ export async function selectForWrpo(run: Run): Promise<Record<string, number>> {
   );
   const rule = ruleOf(run);
   const selection = await selectQuadruples(candidates, rule);
-  await run.ledger.selections.replace("wrpo", [
+  const rows: StoredSelection[] = [
     ...selection.selected.map(({ promptId, sourceChosen, targetChosen, rejected }) => ({
       promptId,
       sourceChosen: sourceChosen.key,
@@ -105,17 +123,23 @@ export async function selectForWrpo(run: Run): Promise<Record<string, number>> {
       rejected: rejected.key,
     })),
     ...selection.leftOut,
-  ]);
-  if (selection.selected.length === 0)
-    throw new TrainingError("no prompt gives a quadruple (y_ws, y_wt, y_l)", {
-      hint: "Look at `amalgam status`: the target's responses may all have the same reward. More responses for each prompt, or a finer reward, help.",
-    });
-  const messages = new Map(prompts.map(([id, prompt]) => [id, prompt.messages]));
+  ];
   const file = runPaths(run.folder).quadruples;
+  if (selection.selected.length === 0) {
+    rmSync(file, { force: true });
+    await run.ledger.selections.replace("wrpo", rows);
+    throw new TrainingError("no prompt gives a quadruple (y_ws, y_wt, y_l)", {
+      hint: `${leftOutWords(selection)}. More responses for each prompt, or a finer reward, help.`,
+    });
+  }
+  if (existsSync(file) && (await isStored(run, "wrpo", rows))) return undefined;
+  const messages = new Map(prompts.map(([id, prompt]) => [id, prompt.messages]));
   mkdirSync(dirname(file), { recursive: true });
   await writeQuadruples(
     file,
     selection.selected.map((selected: SelectedQuadruple) => toQuadruple(selected, messages.get(selected.promptId)!)),
   );
+  // The ledger after the file: a run that was killed between the two finds the old selection and writes both again.
+  await run.ledger.selections.replace("wrpo", rows);
   return describe(run, "WRPO", selection, await contributions(candidates, selection.selected, rule));
 }

@@ -1,6 +1,6 @@
-import { contentKey } from "../schema/index.ts";
+import { AmalgamError, contentKey, type Recipe } from "../schema/index.ts";
 import { evaluateModels } from "./evaluating.ts";
-import type { StageName } from "./events.ts";
+import { type StageName, stageNames } from "./events.ts";
 import { recordingListener } from "./recording.ts";
 import { reportRun } from "./reporting.ts";
 import { checkInterrupted, Interrupted, type Run, runPaths } from "./run.ts";
@@ -37,33 +37,61 @@ const stages: Readonly<Record<StageName, (run: Run) => Promise<Outcome>>> = {
   report: reportRun,
 };
 
+/** What of the recipe each stage adds to what those before depend on. */
+const recipeParts: Readonly<Partial<Record<StageName, (recipe: Recipe) => unknown>>> = {
+  sample: ({ seed, prompts, sources, sampling, selection }) => [seed, prompts, sources, sampling, selection.sft_share],
+  score: ({ rewards }) => rewards,
+  select_sft: ({ selection }) => selection,
+  sft: ({ target, sft }) => [target, sft],
+  wrpo: ({ wrpo }) => wrpo,
+  evaluate: ({ evaluation }) => evaluation,
+  report: ({ name }) => name,
+};
+
+/** Digest of the parts of a recipe that a stage depends on. */
+export function stageInputs(recipe: Recipe, name: StageName): string {
+  const upTo = stageNames.slice(0, stageNames.indexOf(name) + 1);
+  return contentKey(upTo.map((stage) => recipeParts[stage]?.(recipe) ?? null));
+}
+
+const isSkipped = (outcome: Outcome): boolean =>
+  outcome === undefined || (Object.keys(outcome).length > 0 && Object.values(outcome).every((count) => count === 0));
+
 /**
  * Runs these stages in order. Whatever was done before is not done again; a stage that was killed goes on.
  *
  * @throws Interrupted when the signal stopped it; else the stage's error, after it was noted in the ledger.
  */
 export async function runStages(run: Run, names: readonly StageName[]): Promise<void> {
-  const { ledger, listener } = run;
-  const inputs = contentKey(run.recipe);
+  const { listener } = run;
   for (const name of names) {
     checkInterrupted(run);
     listener.stageStarted(name);
     const began = performance.now();
-    await ledger.stages.start(name, inputs, { total: 0, done: 0 });
-    const recording = recordingListener(ledger.stages, name, inputs, listener);
-    let outcome: Outcome;
-    try {
-      outcome = await stages[name]({ ...run, listener: recording });
-      await recording.settle();
-    } catch (error) {
-      await recording.settle().catch(() => {});
-      if (!(error instanceof Interrupted)) await ledger.stages.fail(name, {});
-      throw error;
-    }
-    await ledger.stages.finish(name, outcome ?? {});
-    const skipped =
-      outcome === undefined ||
-      (Object.keys(outcome).length > 0 && Object.values(outcome).every((count) => count === 0));
+    const skipped = await runStage(run, name);
     listener.stageFinished(name, { seconds: (performance.now() - began) / 1000, skipped });
   }
+}
+
+/** Runs one stage and keeps in the ledger how it went; a stage that had nothing to do keeps the record that it had. */
+async function runStage(run: Run, name: StageName): Promise<boolean> {
+  const { stages: records } = run.ledger;
+  const inputs = stageInputs(run.recipe, name);
+  const before = await records.get(name);
+  await records.start(name, inputs, { total: before?.total ?? 0, done: before?.done ?? 0 });
+  const recording = recordingListener(records, name, inputs, run.listener);
+  let outcome: Outcome;
+  try {
+    outcome = await stages[name]({ ...run, listener: recording });
+    await recording.settle();
+  } catch (error) {
+    await recording.settle().catch(() => {});
+    // Whatever a cut-off connection or computation throws, it was the user who stopped it.
+    if (run.signal.aborted && !(error instanceof AmalgamError)) checkInterrupted(run);
+    if (!(error instanceof Interrupted)) await records.fail(name, {});
+    throw error;
+  }
+  const skipped = isSkipped(outcome);
+  await records.finish(name, skipped && before?.state === "done" ? before.counts : (outcome ?? {}));
+  return skipped;
 }

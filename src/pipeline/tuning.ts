@@ -10,7 +10,7 @@ import {
   saveModel,
 } from "../models/index.ts";
 import { objectiveOf, quadrupleRoles } from "../objectives/index.ts";
-import { contentKey, type OptimisationRecipe } from "../schema/index.ts";
+import { contentKey, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
 import type { StoredSelection } from "../store/index.ts";
 import {
   type LengthLimits,
@@ -26,7 +26,6 @@ import {
   withReference,
 } from "../training/index.ts";
 import { modelCard } from "./card.ts";
-import type { StageName } from "./events.ts";
 import { checkInterrupted, Interrupted, type Run, runPaths } from "./run.ts";
 
 const dtypeOfTraining = (run: Run, { precision }: OptimisationRecipe) =>
@@ -63,6 +62,10 @@ function fittingRows(
     run.listener.notice(
       `${what}: ${dropped.length} rows are longer than ${limits.max_length} tokens and were left out: ${dropped.slice(0, 5).join(", ")}${dropped.length > 5 ? ", ..." : ""}`,
     );
+  if (tokenised.rows.length === 0)
+    throw new TrainingError(`${what}: no row fits into ${limits.max_length} tokens`, {
+      hint: "Raise max_length and max_prompt_length of this training, or lower sampling.max_tokens.",
+    });
   if (shortened.length > 0) run.listener.notice(`${what}: ${shortened.length} prompts lost their beginning to fit`);
   return tokenised;
 }
@@ -76,7 +79,7 @@ interface Tuning<Item> {
   readonly target: string;
 }
 
-/** Trains and writes the model folder; the checkpoints go once it is there. */
+/** Trains and writes the model folder. */
 async function tune<Item>(
   run: Run,
   { stage, recipe, model, task, inputs, target }: Tuning<Item>,
@@ -110,22 +113,36 @@ async function tune<Item>(
   if (!summary.finished) throw new Interrupted("stopped; the same command goes on from the checkpoint");
   mkdirSync(dirname(target), { recursive: true });
   saveModel(target, model, await modelCard(run, stage));
-  rmSync(paths.checkpoints(stage), { recursive: true, force: true });
   return { steps: summary.steps, rows: task.items.length, ...(last?.loss === undefined ? {} : { loss: last.loss }) };
 }
 
-/** A stage that makes a model folder is skipped when the folder stands and was made from the same inputs. */
+/** What of a recipe decides the trained weights: not where checkpoints fall, nor what only bounds the memory. */
+function decisive({
+  checkpoint_every_steps: _,
+  micro_batch_tokens: __,
+  activation_checkpointing: ___,
+  precision: ____,
+  ...rest
+}: OptimisationRecipe): unknown {
+  return rest;
+}
+
+/**
+ * A stage that makes a model folder is skipped when the folder stands and was made from the same inputs. The checkpoints
+ * go only when the ledger knows of the folder: a run that was killed in between has them still.
+ */
 async function unlessDone(
   run: Run,
-  stage: StageName,
+  stage: "sft" | "wrpo",
   inputs: string,
   folder: string,
   make: () => Promise<Record<string, number>>,
 ): Promise<Record<string, number> | undefined> {
   const name = `${stage}/model`;
-  if (existsSync(folder) && (await run.ledger.meta.get(name)) === inputs) return undefined;
-  const counts = await make();
-  await run.ledger.meta.set(name, inputs);
+  const stands = existsSync(folder) && (await run.ledger.meta.get(name)) === inputs;
+  const counts = stands ? undefined : await make();
+  if (!stands) await run.ledger.meta.set(name, inputs);
+  rmSync(runPaths(run.folder).checkpoints(stage), { recursive: true, force: true });
   return counts;
 }
 
@@ -136,9 +153,9 @@ export async function tuneSft(run: Run): Promise<Record<string, number> | undefi
   const { rows: texts, digest } = await rowsOf(run, "sft", ({ sourceChosen }) => [sourceChosen]);
   const inputs = contentKey({
     target: files.digest,
-    template: run.recipe.target.chat_template,
+    tokenizer: contentKey(files.tokenizer.files()),
     digest,
-    recipe,
+    recipe: decisive(recipe),
     seed: run.recipe.seed,
     dtype: dtypeOfTraining(run, recipe),
   });
@@ -175,7 +192,14 @@ export async function tuneWrpo(run: Run): Promise<Record<string, number> | undef
   const roles = quadrupleRoles.filter((role) => objective.roles.includes(role));
   const { rows: texts, digest } = await rowsOf(run, "wrpo", (selection) => roles.map((role) => selection[named[role]]));
   const dtype = dtypeOfTraining(run, recipe);
-  const inputs = contentKey({ target: files.digest, digest, recipe, seed: run.recipe.seed, dtype });
+  const inputs = contentKey({
+    target: files.digest,
+    tokenizer: contentKey(files.tokenizer.files()),
+    digest,
+    recipe: decisive(recipe),
+    seed: run.recipe.seed,
+    dtype,
+  });
   return unlessDone(run, "wrpo", inputs, paths.fusedModel, async () => {
     const { rows, dropped } = fittingRows(run, "WRPO", texts, files, recipe);
     const model = loadFiles(files, { precision: "fp32", device: run.recipe.target.device });
