@@ -1,0 +1,17 @@
+import { openModel } from "amalgam/models";
+
+/** The model of a worker, of the runner's folder. */
+export const openWorkerModel = (folder, precision) =>
+  openModel({ model: folder, precision, device: "cpu" }, { baseFolder: process.cwd(), offline: true });
+
+/** A worker's result: one JSON line, the last of its standard output. Memory is the process's own peak. */
+export function report(result) {
+  console.log(JSON.stringify({ ...result, peakBytes: process.resourceUsage().maxRSS * 1024 }));
+}
+
+/** Seconds that `action` takes, and its result. */
+export async function timed(action) {
+  const start = performance.now();
+  const result = await action();
+  return { seconds: (performance.now() - start) / 1000, result };
+}

@@ -1,0 +1,81 @@
+// Seconds of WRPO steps on the rows of bench/fixtures/quads.jsonl, by the training of the product: 8 rows a step, the
+// reference's log-probs computed beforehand and cached. A worker of `run.mjs`, and runs alone:
+//   node bench/training.mjs --model FOLDER [--precision fp32|bf16] [--rows 8] [--steps 2] [--micro-batch-tokens 2048]
+import { wrpo } from "amalgam/objectives";
+import { preferenceTask, train, withReference } from "amalgam/training";
+import { tokenisedQuadruples } from "./lib/data.mjs";
+import { trainingFlops } from "./lib/flops.mjs";
+import { options } from "./lib/options.mjs";
+import { openWorkerModel, report, timed } from "./lib/worker.mjs";
+
+const {
+  model: folder,
+  precision,
+  rows: rowsPerStep,
+  steps,
+  ...asked
+} = options({
+  model: "",
+  precision: "fp32",
+  rows: 8,
+  steps: 2,
+  "micro-batch-tokens": 2048,
+  "activation-checkpointing": false,
+});
+const microBatchTokens = asked["micro-batch-tokens"];
+// The weights are fp32 in either precision; it is the compute type.
+const model = await openWorkerModel(folder, "fp32");
+const dtype = precision === "bf16" ? "bfloat16" : "float32";
+const rows = await tokenisedQuadruples(model.tokenizer, rowsPerStep * steps);
+
+const kept = new Map();
+const place = (key) => JSON.stringify([key.promptTokens, key.response]);
+const cache = {
+  get: async (keys) => keys.map((key) => kept.get(place(key))),
+  add: async (entries) => {
+    for (const entry of entries) kept.set(place(entry), { logp: entry.logp });
+  },
+};
+const reference = await timed(() =>
+  withReference(model, rows, cache, { microBatchTokens, dtype, signal: new AbortController().signal }),
+);
+
+const recipe = {
+  learning_rate: 3e-7,
+  epochs: 1,
+  batch_size: rowsPerStep,
+  micro_batch_tokens: microBatchTokens,
+  schedule: "constant",
+  warmup_ratio: 0,
+  weight_decay: 0,
+  adam_beta1: 0.9,
+  adam_beta2: 0.999,
+  adam_epsilon: 1e-8,
+  max_grad_norm: 1,
+  max_length: 2048,
+  max_prompt_length: 1800,
+  overlong: "error",
+  precision,
+  activation_checkpointing: asked["activation-checkpointing"],
+  checkpoint_every_steps: steps,
+};
+const objective = wrpo({ beta: 0.01, alpha: 0.05, alphaSchedule: "static", labelSmoothing: 0 });
+const samples = [];
+await train(model.decoder, preferenceTask(reference.result, objective), {
+  recipe,
+  seed: 0,
+  order: "given",
+  dtype,
+  inputs: "bench",
+  onStep: (metrics) => {
+    const bundles = rows.slice(samples.length * rowsPerStep, (samples.length + 1) * rowsPerStep);
+    samples.push({
+      seconds: metrics.seconds,
+      loss: metrics.loss,
+      gradNorm: metrics.grad_norm,
+      logps: [metrics["logps/source_chosen"], metrics["logps/target_chosen"], metrics["logps/rejected"]],
+      ...trainingFlops(model.decoder.config, bundles),
+    });
+  },
+});
+report({ samples, once: reference.seconds / steps });
