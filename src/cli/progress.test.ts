@@ -63,8 +63,8 @@ describe("on a terminal", () => {
       "WRPO, wrpo: 0 of 100 steps, loss 0.4236",
       "WRPO, wrpo: 2 of 100 steps, 13.3/s, 7.3 s left, loss 0.4236".slice(0, 59),
     ]);
-    out.notice("3 prompts left out");
-    expect(written()).toBe("\r\x1b[K  3 prompts left out\n");
+    out.notice("3 prompts\x1b[2J left out");
+    expect(written()).toBe("\r\x1b[K  3 prompts [2J left out\n");
     out.clear();
     expect(written()).toBe("");
   });

@@ -31,10 +31,10 @@ export function progressPrinter(output: Output, now: () => number = () => perfor
   };
   const line = (text: string) => {
     clear();
-    output.write(`${text}\n`);
+    output.write(`${harmless(text)}\n`);
   };
   const show = (text: string) => {
-    const fitting = text.slice(0, Math.max(20, output.columns() - 1));
+    const fitting = harmless(text).slice(0, Math.max(20, output.columns() - 1));
     output.write(`\r\x1b[K${fitting}`);
     live = fitting;
   };
@@ -68,6 +68,9 @@ export function progressPrinter(output: Output, now: () => number = () => perfor
     },
   };
 }
+
+/** A line may hold words of a server or a model: they don't move the cursor. */
+const harmless = (text: string) => text.replace(/\p{Cc}/gu, " ");
 
 interface Meter {
   add(at: number, done: number): void;
