@@ -20,6 +20,7 @@ const figures = JSON.parse(readFileSync(new URL("./fixtures/greedy.json", import
 
 test.each(["smollm2", "qwen", "gemma"] as const)(
   "%s continues as transformers does, 64 tokens greedily",
+  { timeout: 600_000 },
   async (name) => {
     const files = await readModelFiles(await testModel(name), name);
     const model = loadFiles(files, { precision: "fp32", device: "cpu" });

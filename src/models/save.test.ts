@@ -65,7 +65,7 @@ test("a folder that is there already is replaced whole, and nothing is left besi
   expectEqualWeights(await tinyModel("qwen2"), await load(folder));
 });
 
-test("a GGUF file, saved and loaded again, is the same model", async () => {
+test("a GGUF file, saved and loaded again, is the same model", { timeout: 600_000 }, async () => {
   const model = await load(await testModel("smollm2"));
   const folder = target();
   saveModel(folder, model, "");

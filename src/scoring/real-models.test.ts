@@ -16,20 +16,24 @@ const figures = read("./fixtures/real-logps.json") as Record<"smollm2" | "qwen" 
 // Ids and log-probs of the quadruples that the authors' trainer was run on.
 const golden = read("./fixtures/golden-logps.json") as Row[];
 
-test.each(["smollm2", "qwen", "gemma"] as const)("%s gives the log-probs of transformers", async (name) => {
-  const files = await readModelFiles(await testModel(name), name);
-  const model = loadFiles(files, { precision: "fp32", device: "cpu" });
-  const deviations = (rows: readonly Row[]) => {
-    const bundles = rows.map(({ prompt, responses }) => ({ prompt, responses: responses.map(({ ids }) => ids) }));
-    const got = noGrad(() => scope(() => toNumbers(batchLogProbs(model.decoder, packBundles(bundles)))));
-    const want = rows.flatMap(({ responses }) => responses.map(({ logp }) => logp));
-    expect(got).toHaveLength(want.length);
-    return got.map((value, k) => Math.abs(value - want[k]!));
-  };
-  try {
-    expect(Math.max(...deviations(figures[name]))).toBeLessThan(1e-3);
-    if (name === "smollm2") expect(Math.max(...deviations(golden))).toBeLessThan(1e-2);
-  } finally {
-    disposeModel(model);
-  }
-});
+test.each(["smollm2", "qwen", "gemma"] as const)(
+  "%s gives the log-probs of transformers",
+  { timeout: 600_000 },
+  async (name) => {
+    const files = await readModelFiles(await testModel(name), name);
+    const model = loadFiles(files, { precision: "fp32", device: "cpu" });
+    const deviations = (rows: readonly Row[]) => {
+      const bundles = rows.map(({ prompt, responses }) => ({ prompt, responses: responses.map(({ ids }) => ids) }));
+      const got = noGrad(() => scope(() => toNumbers(batchLogProbs(model.decoder, packBundles(bundles)))));
+      const want = rows.flatMap(({ responses }) => responses.map(({ logp }) => logp));
+      expect(got).toHaveLength(want.length);
+      return got.map((value, k) => Math.abs(value - want[k]!));
+    };
+    try {
+      expect(Math.max(...deviations(figures[name]))).toBeLessThan(1e-3);
+      if (name === "smollm2") expect(Math.max(...deviations(golden))).toBeLessThan(1e-2);
+    } finally {
+      disposeModel(model);
+    }
+  },
+);
