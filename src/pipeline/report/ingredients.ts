@@ -38,8 +38,9 @@ export function ingredientsOf(
 
 function rewardLine(reward: RewardRecipe): Ingredients["rewards"][number] {
   const { weight } = reward;
-  if (reward.kind === "checks") return { name: "checks", reference: "verifiable checks of the prompts", weight };
-  return { name: reward.name, reference: `judge: ${referenceOf(reward)}`, weight };
+  if ("name" in reward) return { name: reward.name, reference: `${reward.kind}: ${referenceOf(reward)}`, weight };
+  const { kind } = reward;
+  return { name: kind, reference: kind === "checks" ? "verifiable checks of the prompts" : kind, weight };
 }
 
 const referenceOf = (entry: ModelRecipe | { readonly endpoint: EndpointRecipe }): string =>
