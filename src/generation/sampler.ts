@@ -11,8 +11,11 @@ export interface SamplerSettings {
   readonly topK: number;
 }
 
-/** The most probable tokens looked at first; rows that need more are sorted whole. */
-const firstLook = 64;
+/**
+ * The most probable tokens looked at first; rows that need more are sorted whole, which takes some twenty times as long
+ * as a look at 512. On a small model a look at 64 leaves a quarter of the rows open at top-p 0.95, one at 512 hardly any.
+ */
+const firstLook = 512;
 
 /**
  * Index that `u` falls on in descending probabilities cut to the topK first and then to the nucleus, or undefined when
