@@ -180,9 +180,9 @@ export type ComputeRecipe = Pick<ModelRecipe, "precision" | "device">;
 export const dtypeOf = ({ precision, device }: ComputeRecipe): "bfloat16" | "float32" =>
   resolvePrecision(precision, device) === "bf16" ? "bfloat16" : "float32";
 
-/** Digest of what decides the model's answers: weights, config, chat template and compute type. Part of content keys. */
+/** Digest of what decides the model's answers: weights, config, tokenizer with chat template, and compute type. Part of content keys. */
 export function modelIdentity({ digest, tokenizer }: ModelFiles, recipe: ComputeRecipe): string {
-  return contentKey({ digest, template: tokenizer.files()["chat_template.jinja"] ?? "", dtype: dtypeOf(recipe) });
+  return contentKey({ digest, tokenizer: contentKey(tokenizer.files()), dtype: dtypeOf(recipe) });
 }
 
 /** Reads the weights in a compute type and on a device. */
