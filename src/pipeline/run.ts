@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { findModel, formatBytes, type LocateProgress, type ModelFiles } from "../models/index.ts";
 import { readPrompts, splitPrompts } from "../preferences/index.ts";
@@ -122,12 +122,12 @@ export async function openRun(options: RunOptions): Promise<Run> {
   const prompts = await promptsOf(loaded);
   const ledger = await openLedger(folder);
   try {
+    // The prompts first: they may be refused, and then the run keeps the recipe that it had.
+    await ledger.prompts.replace(prompts);
     const file = runPaths(folder).recipe;
-    mkdirSync(folder, { recursive: true });
     keepWritten(file);
     writeFileSync(`${file}.partial`, resolvedYaml(loaded.recipe, loaded.baseFolder, folder));
     renameSync(`${file}.partial`, file);
-    await ledger.prompts.replace(prompts);
     await ledger.meta.set("recipe", loaded.digest);
   } catch (error) {
     await ledger.close();
