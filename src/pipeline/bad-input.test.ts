@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import Driver from "libsql";
 import { afterAll, describe, expect, test } from "vitest";
 import { stageNames } from "./events.ts";
@@ -145,6 +145,36 @@ describe("prompts", () => {
     const mended = hearing();
     await withRun({ ...where, heard: mended }, (made) => runStages(made, ["sample", "score", "select_sft", "sft"]));
     expect(mended.finished.map(([, skipped]) => skipped)).toEqual([true, true, true, false]);
+  });
+});
+
+describe.skipIf(!existsSync("/dev/full"))("a full disk", () => {
+  test("is told when the recipe can't be written, and the run folder is free again", async () => {
+    const folder = runFolder(world, "full");
+    const full = `${runPaths(folder).recipe}.partial`;
+    symlinkSync("/dev/full", full);
+    expectComplaint(await run(folder), "the disk is full", "make room");
+    unlinkSync(full);
+    await withRun({ folder, recipeFile: world.recipeFile }, async () => {});
+  });
+
+  test("is told when it fills up in training, which goes on from there", async () => {
+    const folder = runFolder(world, "filling");
+    const metrics = runPaths(folder).metrics("sft");
+    const upTo = stageNames.slice(0, 4);
+    const where = { folder, recipeFile: world.recipeFile };
+    await withRun(where, (made) => runStages(made, upTo.slice(0, 3)));
+    mkdirSync(dirname(metrics));
+    // The file of metrics takes its place by renaming, so that each line goes to the full disk.
+    symlinkSync("/dev/full", `${metrics}.partial`);
+    await expect(withRun(where, (made) => runStages(made, upTo))).rejects.toMatchObject({
+      name: "EnvironmentError",
+      message: "the disk is full",
+    });
+    expect((await runStatus(folder)).stages[3]).toMatchObject({ stage: "sft", state: "failed" });
+    unlinkSync(metrics);
+    await withRun(where, (made) => runStages(made, upTo));
+    expect(jsonLines(metrics).map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
   });
 });
 

@@ -2,7 +2,7 @@ import { LedgerError } from "../schema/index.ts";
 import { aboutMinutes, estimateSeconds } from "./estimate.ts";
 import { type StageName, stageNames } from "./events.ts";
 import type { Run } from "./run.ts";
-import { runStages } from "./stages.ts";
+import { runStages, stageInputs } from "./stages.ts";
 
 /** The stages behind each command: the first belongs to the sources and the tuning, the second to the tuned target. */
 const stagesOf = {
@@ -35,11 +35,11 @@ export function nextCommand(done: ReadonlySet<StageName>): StageCommand | undefi
   return open === undefined ? undefined : commandOf(open);
 }
 
-/** The stages that the ledger has as done. */
-export async function doneStages({ ledger }: Pick<Run, "ledger">): Promise<Set<StageName>> {
-  const records = await ledger.stages.list();
-  const done = new Set(records.filter(({ state }) => state === "done").map(({ name }) => name));
-  return new Set(stageNames.filter((name) => done.has(name)));
+/** The stages that the ledger has as done with what the recipe now says of them. */
+export async function doneStages({ ledger, recipe }: Pick<Run, "ledger" | "recipe">): Promise<Set<StageName>> {
+  const done = new Set<StageName>();
+  for (const name of stageNames) if (await ledger.stages.isDone(name, stageInputs(recipe, name))) done.add(name);
+  return done;
 }
 
 /** The whole way: every stage in order, those that are done before in no time. Says first how long that may take. */

@@ -50,11 +50,15 @@ describe("kill -9", () => {
   const world = tinyWorld();
   const undisturbed = runFolder(world, "undisturbed");
   let steps = 0;
+  let firstReferences = "";
 
   beforeAll(async () => {
     const { code, text } = await toldRun(world.folder, [undisturbed, world.recipeFile]);
     expect([code, text]).toEqual([0, expect.any(String)]);
     steps = text.split("\n").filter((line) => line.startsWith("progress ")).length;
+    const references = text.match(/^progress wrpo reference log-probs \d+$/gm)!;
+    expect(references.length).toBeGreaterThan(1);
+    firstReferences = references[0]!;
   });
   afterAll(() => world.remove());
 
@@ -89,13 +93,14 @@ describe("kill -9", () => {
     await expectSameResult(folder, undisturbed);
   });
 
-  test("in training between two checkpoints, and after the last step: it goes on from the latest checkpoint", async () => {
+  test("in training: among the reference's log-probs, between two checkpoints, after the last step", async () => {
     const folder = runFolder(world, "killed-in-training");
     const last = jsonLines(runPaths(undisturbed).metrics("wrpo")).length;
     expect(last).toBeGreaterThan(4);
     for (const [dieAt, firstStep] of [
       ["progress sft supervised tuning 3", undefined],
       ["progress sft supervised tuning 4", undefined],
+      [firstReferences, undefined],
       ["progress wrpo wrpo 3", 1],
       ["progress wrpo wrpo 4", 3],
       [`progress wrpo wrpo ${last}`, 3],

@@ -13,6 +13,7 @@ import {
   resolvedYaml,
 } from "../schema/index.ts";
 import { type Ledger, openLedger, type StoredPrompt } from "../store/index.ts";
+import { explainDisk } from "./disk.ts";
 import type { Listener, StageName } from "./events.ts";
 
 export interface RunOptions {
@@ -131,7 +132,7 @@ export async function openRun(options: RunOptions): Promise<Run> {
     await ledger.meta.set("recipe", loaded.digest);
   } catch (error) {
     await ledger.close();
-    throw error;
+    throw explainDisk(error, folder);
   }
   const found = new Map<string, Promise<ModelFiles>>();
   return {

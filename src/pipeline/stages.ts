@@ -1,4 +1,5 @@
 import { AmalgamError, contentKey, type Recipe } from "../schema/index.ts";
+import { explainDisk } from "./disk.ts";
 import { evaluateModels } from "./evaluating.ts";
 import { type StageName, stageNames } from "./events.ts";
 import { recordingListener } from "./recording.ts";
@@ -88,8 +89,9 @@ async function runStage(run: Run, name: StageName): Promise<boolean> {
     await recording.settle().catch(() => {});
     // Whatever a cut-off connection or computation throws, it was the user who stopped it.
     if (run.signal.aborted && !(error instanceof AmalgamError)) checkInterrupted(run);
-    if (!(error instanceof Interrupted)) await records.fail(name, {});
-    throw error;
+    // A full disk may leave no room for that either; the stage's own error counts.
+    if (!(error instanceof Interrupted)) await records.fail(name, {}).catch(() => {});
+    throw explainDisk(error, run.folder);
   }
   const skipped = isSkipped(outcome);
   await records.finish(name, skipped && before?.state === "done" ? before.counts : (outcome ?? {}));

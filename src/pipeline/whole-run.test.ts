@@ -5,6 +5,7 @@ import { loadFiles, readModelFiles } from "../models/index.ts";
 import { readQuadruples } from "../preferences/index.ts";
 import { quadrupleRowSchema } from "../schema/index.ts";
 import { readLedger } from "../store/index.ts";
+import { runCommand } from "./commands.ts";
 import { latestComparison } from "./evaluating.ts";
 import { type StageName, stageNames } from "./events.ts";
 import { runSummary } from "./reporting.ts";
@@ -191,6 +192,17 @@ describe("a second run", () => {
   test("with another evaluation redoes that alone", async () => {
     expect(await workedAgain(["evaluation.k=3"])).toEqual(["evaluate", "report"]);
     expect(await workedAgain([])).toEqual(["evaluate", "report"]);
+  });
+
+  test("stage by stage: a command whose forerunners are out of date names what comes first", async () => {
+    const commands = (overrides: readonly string[], command: "train" | "sample") =>
+      withRun({ folder, recipeFile: world.recipeFile, overrides }, (run) => runCommand(run, command));
+    expect(await commands([], "train")).toBeUndefined();
+    await expect(commands(["sampling.temperature=0.9"], "train")).rejects.toMatchObject({
+      name: "LedgerError",
+      hint: expect.stringContaining("First comes: amalgam sample"),
+    });
+    expect(await commands(["wrpo.alpha=0.2"], "sample")).toBe("train");
   });
 
   test("with one response more of each draws only these", async () => {
