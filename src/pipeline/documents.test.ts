@@ -9,6 +9,7 @@ import { recipeSchema } from "../schema/index.ts";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const read = (file: string) => readFileSync(join(root, file), "utf8");
 const documents = [
+  "README.md",
   "CONTRIBUTING.md",
   "CHANGELOG.md",
   "docs/architecture.md",
