@@ -1,5 +1,3 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { formatBytes } from "../models/index.ts";
 import {
   diagnose,
@@ -19,6 +17,7 @@ import { chatLoop, chatOnce } from "./chat-loop.ts";
 import { doctorSummary, findingText } from "./doctor-text.ts";
 import type { Output, ProgressPrinter } from "./progress.ts";
 import { progressPrinter } from "./progress.ts";
+import { refuseFile, runFolder, runFolderIfAny } from "./run-folder.ts";
 import { statusText } from "./status-text.ts";
 
 /** Exit code of a command that ran. */
@@ -60,19 +59,9 @@ export async function execute(given: Arguments, around: Surroundings): Promise<E
   }
 }
 
-const isRun = (folder: string) => ["recipe.yaml", "run.db"].some((name) => existsSync(join(folder, name)));
-
-/** The run folder: as named, else the current folder if it is one. */
-function runFolder({ target, command }: Arguments): string {
-  if (target !== undefined) return target;
-  if (isRun(".")) return ".";
-  throw new UsageError(
-    `name the run folder: amalgam ${command} FOLDER`,
-    "The current folder holds neither a recipe.yaml nor a run.db.",
-  );
-}
-
-function init({ target }: Arguments, { print }: Surroundings): ExitCode {
+function init(given: Arguments, { print }: Surroundings): ExitCode {
+  const { target } = given;
+  refuseFile(given);
   if (target === undefined) throw new UsageError("name the folder to write into: amalgam init FOLDER");
   const files = initRun(target);
   print(["Wrote", ...files.map((file) => `  ${file}`)].join("\n"));
@@ -120,7 +109,7 @@ async function status(given: Arguments, { print }: Surroundings): Promise<ExitCo
 
 async function doctor(given: Arguments, { signal, printer, print }: Surroundings): Promise<ExitCode> {
   const findings: Finding[] = [];
-  const folder = given.target ?? (isRun(".") ? "." : undefined);
+  const folder = runFolderIfAny(given);
   for await (const finding of diagnose({
     folder,
     recipeFile: given.recipe,
@@ -138,6 +127,7 @@ async function doctor(given: Arguments, { signal, printer, print }: Surroundings
 
 async function chat(given: Arguments, { signal, output, printer }: Surroundings): Promise<ExitCode> {
   if (given.target === undefined) throw new UsageError("name a model or a run folder: amalgam chat MODEL");
+  if (/\.(ya?ml|db)$/i.test(given.target)) refuseFile(given);
   const opened = await openChat(given.target, {
     temperature: numberOption("temperature", given.temperature, 0.7, (value) => value >= 0),
     topP: 0.95,
