@@ -303,6 +303,13 @@ describe("a file that is no recipe", () => {
     ]);
   });
 
+  test("where the syntax breaks, only the first complaint: a data file in a recipe's place is one error", () => {
+    const rows = Array.from({ length: 6 }, (_, i) => JSON.stringify({ id: `p${i}`, prompt: "Why?", checks: [] }));
+    const { all } = mistakes(rows.join("\n"));
+    expect(all).toEqual([[2, undefined, expect.stringMatching(/^not YAML: /)]]);
+    expect(mistakes(good.replace("name: first", "name: first\nname: [")).all.length).toBeLessThanOrEqual(2);
+  });
+
   test("not UTF-8, with the line", () => {
     const bytes = Buffer.from(good.replace("package:gemma-3-270m", "caf\u00e9"), "latin1");
     expect(mistakes(bytes).all).toEqual([
@@ -313,8 +320,12 @@ describe("a file that is no recipe", () => {
   test("empty, a list, a folder, not there", () => {
     expect(mistakes("# nothing\n").all).toEqual([[undefined, undefined, "the recipe is empty"]]);
     expect(mistakes("- a\n").all).toEqual([[1, undefined, "a recipe is a map of fields (`name: value`)"]]);
-    expect(() => loadRecipe(folder)).toThrow("the recipe can't be read (EISDIR)");
+    expect(() => loadRecipe(tmpdir())).toThrow("this is a folder, not a recipe");
     write(good);
+    expect(catchError(() => loadRecipe(folder))).toMatchObject({
+      message: "this is a folder, not a recipe",
+      hint: `Name the recipe in it: ${join(folder, "recipe.yaml")}`,
+    });
     expect(catchError(() => loadRecipe(join(folder, "recipe.yml")))).toMatchObject({
       message: "there is no such recipe",
       hint: expect.stringMatching(/^Did you mean recipe.yaml\?/),

@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { basename, dirname } from "node:path";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
 import { RecipeError } from "./errors.ts";
 import { didYouMean } from "./nearest.ts";
@@ -17,7 +17,9 @@ export interface YamlFile {
 export function readYaml(file: string): YamlFile {
   const lines = new LineCounter();
   const document = parseDocument(readText(file), { lineCounter: lines, prettyErrors: false, merge: true });
-  const errors = document.errors.map(({ code, message, pos }) => {
+  // Where the syntax breaks, what follows is misread: its complaints would bury the one that helps.
+  const broken = document.errors.findIndex(({ code }) => !Object.hasOwn(syntaxWords, code));
+  const errors = document.errors.slice(0, broken < 0 ? undefined : broken + 1).map(({ code, message, pos }) => {
     const line = lines.linePos(pos[0]).line;
     const [said, hint] = syntaxWords[code] ?? [`not YAML: ${firstLower(message)}`, yamlHint];
     return new RecipeError(said, { file, line, hint });
@@ -74,6 +76,8 @@ function readText(file: string): string {
     bytes = readFileSync(file);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
+    if (code === "EISDIR")
+      throw new RecipeError("this is a folder, not a recipe", { file, cause, hint: folderHint(file) });
     const missing = code === "ENOENT" || code === "ENOTDIR";
     throw new RecipeError(missing ? "there is no such recipe" : `the recipe can't be read (${code})`, {
       file,
@@ -82,6 +86,11 @@ function readText(file: string): string {
     });
   }
   return decode(bytes, file);
+}
+
+function folderHint(folder: string): string {
+  const own = join(folder, "recipe.yaml");
+  return existsSync(own) ? `Name the recipe in it: ${own}` : "A recipe is one YAML file.";
 }
 
 function suggestion(file: string): string {
