@@ -63,11 +63,11 @@ describe("rows that are refused", () => {
   const cases: [what: string, content: string, line: number, field: string | undefined, says: RegExp][] = [
     ["broken JSON", `${first}{"prompt": "x"\n`, 2, undefined, /not JSON/],
     ["an empty line between rows", `${first}\n${row({ prompt: "x" })}`, 2, undefined, /empty line/],
-    ["a row that is no object", `${first}["x"]\n`, 2, undefined, /expected object/],
+    ["a row that is no object", `${first}["x"]\n`, 2, undefined, /a list, and should be a map of fields/],
     ["an empty prompt", first + row({ prompt: " \n" }), 2, "prompt", /prompt is empty/],
     ["neither prompt nor messages", first + row({ id: "x" }), 2, undefined, /either `prompt` or `messages`/],
     ["both", first + row({ prompt: "x", messages: [{ role: "user", content: "x" }] }), 2, undefined, /either `prompt`/],
-    ["no messages", first + row({ messages: [] }), 2, "messages", /at least|too small/i],
+    ["no messages", first + row({ messages: [] }), 2, "messages", /is empty: it needs an entry/],
     ["an empty message", first + row({ messages: [{ role: "user", content: "" }] }), 2, "messages.0.content", /empty/],
     [
       "an answer as the last turn",
@@ -82,9 +82,15 @@ describe("rows that are refused", () => {
       "messages.1.role",
       /last turn is not the user's/,
     ],
-    ["a wrong role", first + row({ messages: [{ role: "human", content: "Q" }] }), 2, "messages.0.role", /user/],
+    [
+      "a wrong role",
+      first + row({ messages: [{ role: "human", content: "Q" }] }),
+      2,
+      "messages.0.role",
+      /"human" is not known here/,
+    ],
     ["a duplicate id", first + row({ id: "one", prompt: "x" }), 2, "id", /"one" stands in line 1 already/],
-    ["an empty id", first + row({ id: "", prompt: "x" }), 2, "id", /too small/i],
+    ["an empty id", first + row({ id: "", prompt: "x" }), 2, "id", /is empty/],
     [
       "a duplicate text",
       `${first}${row({ prompt: "y" })}${row({ prompt: " First\n" })}`,
@@ -92,8 +98,8 @@ describe("rows that are refused", () => {
       undefined,
       /line 1 already/,
     ],
-    ["a wrong type", first + row({ prompt: 5 }), 2, "prompt", /expected string/],
-    ["a check without id", first + row({ prompt: "x", checks: [{ args: {} }] }), 2, "checks.0.id", /expected string/],
+    ["a wrong type", first + row({ prompt: 5 }), 2, "prompt", /is 5, and should be a text/],
+    ["a check without id", first + row({ prompt: "x", checks: [{ args: {} }] }), 2, "checks.0.id", /is missing/],
   ];
   test.each(cases)("%s", (_, content, line, field, says) => {
     const error = refusal(content);

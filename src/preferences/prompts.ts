@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 import type { Message, Prompt } from "../schema/index.ts";
-import { checkSpecSchema, contentKey, DataError, didYouMean, messageSchema } from "../schema/index.ts";
+import { checkSpecSchema, contentKey, DataError, didYouMean, issueWords, messageSchema } from "../schema/index.ts";
 
 const rowSchema = z.strictObject({
   id: z.string().min(1).optional(),
@@ -107,7 +107,8 @@ function parseRow(text: string, place: LinePlace): Row {
   const field = issue.path.join(".");
   const cause = parsed.error;
   if (issue.code !== "unrecognized_keys") {
-    throw new DataError(issue.message, { ...place, ...(field === "" ? {} : { field }), cause, hint: rowForm });
+    const { message, hint = rowForm } = issueWords(issue, value);
+    throw new DataError(message, { ...place, ...(field === "" ? {} : { field }), cause, hint });
   }
   const [key] = issue.keys as [string];
   const known = knownFields(issue.path[0]);

@@ -1,6 +1,7 @@
 export * from "./cache.ts";
 export * from "./errors.ts";
 export * from "./interfaces.ts";
+export { issueWords } from "./issue-words.ts";
 export * from "./key.ts";
 export * from "./nearest.ts";
 export * from "./philox.ts";

@@ -4,9 +4,10 @@ import { stringify } from "yaml";
 import { z } from "zod";
 import { expandHome } from "./cache.ts";
 import { RecipeError } from "./errors.ts";
+import { valueAt } from "./issue-words.ts";
 import { contentKey } from "./key.ts";
 import { type Recipe, recipeSchema } from "./recipe.ts";
-import { type Mistake, mistakesOf, valueAt } from "./recipe-issues.ts";
+import { type Mistake, mistakesOf } from "./recipe-issues.ts";
 import { applyOverrides, overrideOf, parseOverride } from "./recipe-overrides.ts";
 import { readYaml } from "./recipe-yaml.ts";
 

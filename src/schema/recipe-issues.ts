@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { type Issue, isMissing, issueWords, valueAt } from "./issue-words.ts";
 import { didYouMean, nearest } from "./nearest.ts";
 import type { FieldPath } from "./recipe-yaml.ts";
 
@@ -8,8 +9,6 @@ export interface Mistake {
   readonly message: string;
   readonly hint?: string;
 }
-
-type Issue = z.core.$ZodIssue;
 
 /** What zod found wrong with `value`, each as a person should read it, in the recipe's order of fields. */
 export function mistakesOf(schema: z.ZodType, value: unknown, issues: readonly Issue[]): Mistake[] {
@@ -51,9 +50,6 @@ function distance(issue: Issue, root: unknown): number {
   return isMissing(issue, root) ? 1 : 0;
 }
 
-const isMissing = (issue: Issue, root: unknown) =>
-  (issue.code === "invalid_type" || issue.code === "invalid_value") && valueAt(root, issue.path) === undefined;
-
 /** A field that is missing because its name is misspelt is one mistake, not two. */
 function withoutMisspelt(issues: readonly Issue[], root: unknown): Issue[] {
   const unknown = issues.flatMap((issue) =>
@@ -69,7 +65,6 @@ function withoutMisspelt(issues: readonly Issue[], root: unknown): Issue[] {
 
 function toMistakes(issue: Issue, root: unknown, form: JsonSchema): Mistake[] {
   const { path } = issue;
-  const value = valueAt(root, path);
   if (issue.code === "unrecognized_keys") {
     const known = knownFields(form, path, root);
     return issue.keys.map((key) => ({
@@ -78,87 +73,7 @@ function toMistakes(issue: Issue, root: unknown, form: JsonSchema): Mistake[] {
       hint: `${didYouMean(key, known)}The fields here are ${known.join(", ")}.`,
     }));
   }
-  if (isMissing(issue, root)) return [{ path, message: "is missing", ...missingHint(issue) }];
-  const shown = show(value, path);
-  switch (issue.code) {
-    case "invalid_type": {
-      const wanted = typeWords[issue.expected] ?? issue.expected;
-      return [{ path, message: `is ${shown}, and should be ${wanted}` }];
-    }
-    case "invalid_value": {
-      const values = issue.values.map(String);
-      const hint = `${typeof value === "string" ? didYouMean(value, values) : ""}It is one of ${values.join(", ")}.`;
-      return [{ path, message: `${shown} is not known here`, hint }];
-    }
-    case "too_small":
-    case "too_big":
-      return [{ path, message: sizeWords(issue, shown) }];
-    case "invalid_format":
-      if (issue.format === "url") {
-        return [{ path, message: "is no http or https address", hint: "For example http://localhost:8000/v1." }];
-      }
-      return [{ path, message: `has another form: ${issue.message}` }];
-    case "invalid_union": {
-      const fields = value !== null && typeof value === "object" ? Object.keys(value) : [];
-      const hint = fields.length === 0 ? `It is ${shown}.` : `It has ${fields.join(", ")}.`;
-      return [{ path, message: issue.message, hint }];
-    }
-    default:
-      return [{ path, message: firstLower(issue.message) }];
-  }
-}
-
-function missingHint(issue: Issue): { hint?: string } {
-  if (issue.code === "invalid_value") return { hint: `It is one of ${issue.values.map(String).join(", ")}.` };
-  const wanted = issue.code === "invalid_type" ? typeWords[issue.expected] : undefined;
-  return wanted === undefined ? {} : { hint: `Write ${wanted}.` };
-}
-
-const typeWords: Readonly<Record<string, string>> = {
-  string: "a text",
-  number: "a number",
-  int: "a whole number",
-  boolean: "true or false",
-  object: "a map of fields",
-  array: "a list",
-  tuple: "a list",
-};
-
-function sizeWords(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig, shown: string): string {
-  const small = issue.code === "too_small";
-  const bound = Number(small ? issue.minimum : issue.maximum);
-  if (issue.origin === "string")
-    return small && bound === 1 ? "is empty" : `must have ${small ? "at least" : "at most"} ${bound} characters`;
-  if (issue.origin === "array") {
-    return small && bound === 1
-      ? "is empty: it needs an entry"
-      : `must have ${small ? "at least" : "at most"} ${bound} entries`;
-  }
-  const least = small ? "at least" : "at most";
-  const beyond = small ? "greater than" : "less than";
-  return `is ${shown}, and must be ${issue.inclusive === false ? beyond : least} ${bound}`;
-}
-
-/** A value as it stands in a message. What might be a key or hold one is not shown. */
-function show(value: unknown, path: FieldPath): string {
-  if (value === null || value === undefined) return "empty";
-  if (Array.isArray(value)) return "a list";
-  if (typeof value === "object") return "a map of fields";
-  if (path.includes("key_env") || path.includes("url")) return "another value";
-  const text = JSON.stringify(value);
-  return text.length > 60 ? `${text.slice(0, 57)}..."` : text;
-}
-
-const firstLower = (text: string) => text.charAt(0).toLowerCase() + text.slice(1);
-
-/** The value at a path, or undefined. */
-export function valueAt(root: unknown, path: FieldPath): unknown {
-  let value = root;
-  for (const step of path) {
-    if (value === null || typeof value !== "object") return undefined;
-    value = Object.hasOwn(value, step) ? (value as Record<PropertyKey, unknown>)[step] : undefined;
-  }
-  return value;
+  return [{ path, ...issueWords(issue, root) }];
 }
 
 type JsonSchema = z.core.JSONSchema.BaseSchema;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { ModelError } from "../schema/index.ts";
+import { issueWords, ModelError } from "../schema/index.ts";
 
 const strings = z.custom<readonly string[]>(
   (value) => Array.isArray(value) && value.every((item) => typeof item === "string"),
@@ -66,11 +66,14 @@ export function parseGgufMetadata(metadata: ReadonlyMap<string, unknown>, file: 
   if (!result.success) {
     const issue = result.error.issues[0]!;
     const field = issue.path.join(".");
-    throw new ModelError(metadata.has(field) ? issue.message : "the tokenizer's metadata is missing", {
-      file,
-      field,
-      hint: "The GGUF file holds no whole tokenizer: convert the model again, or take another file.",
-    });
+    throw new ModelError(
+      metadata.has(field) ? issueWords(issue, wanted).message : "the tokenizer's metadata is missing",
+      {
+        file,
+        field,
+        hint: "The GGUF file holds no whole tokenizer: convert the model again, or take another file.",
+      },
+    );
   }
   const values = result.data;
   const read = {

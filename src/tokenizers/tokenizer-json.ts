@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { ModelError } from "../schema/index.ts";
+import { issueWords, ModelError } from "../schema/index.ts";
 
 const componentSchema = z.looseObject({ type: z.string() });
 /** A normalizer, pre-tokenizer, post-processor or decoder of a tokenizer.json. */
@@ -114,7 +114,7 @@ export function parseJson<Schema extends z.ZodType>(text: string, schema: Schema
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0]!;
-  throw new ModelError(issue.message, {
+  throw new ModelError(issueWords(issue, value).message, {
     file,
     field: issue.path.join("."),
     hint: "The file is not in the format that Hugging Face's libraries write: save the tokenizer again with them.",

@@ -224,12 +224,12 @@ describe("validation", () => {
     [
       "length_constraints:number_words",
       { num_words: -1, relation: atLeast },
-      /checks\.0\.args\.num_words: .*too small/i,
+      /checks\.0\.args\.num_words: .*is -1, and must be at least 0/,
     ],
     [
       "length_constraints:number_words",
       { num_words: 3, relation: "at most" },
-      /checks\.0\.args\.relation: .*less than/,
+      /checks\.0\.args\.relation: .*"at most"[\s\S]*less than/,
     ],
     ["length_constraints:number_words", { num_words: 3 }, /checks\.0\.args\.relation/],
     ["keywords:existence", { keywords: [] }, /checks\.0\.args\.keywords/],

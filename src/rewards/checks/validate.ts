@@ -1,5 +1,5 @@
 import type { CheckSpec, Place, Prompt } from "../../schema/index.ts";
-import { DataError, didYouMean } from "../../schema/index.ts";
+import { DataError, didYouMean, issueWords } from "../../schema/index.ts";
 import type { Instruction } from "./instruction.ts";
 import { instructions } from "./registry.ts";
 
@@ -29,10 +29,14 @@ export function instructionOf({ id, args }: CheckSpec, place: Place & { field: s
   const parsed = instruction.args.safeParse(args);
   if (parsed.success) return instruction;
   const issue = parsed.error.issues[0]!;
-  throw new DataError(`${id}: ${issue.message}`, {
+  const { message, hint = "The arguments are those of the official IFEval instruction of this id." } = issueWords(
+    issue,
+    args,
+  );
+  throw new DataError(`${id}: ${message}`, {
     ...place,
     field: [place.field, "args", ...issue.path].join("."),
-    hint: "The arguments are those of the official IFEval instruction of this id.",
+    hint,
     cause: parsed.error,
   });
 }
