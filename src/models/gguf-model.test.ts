@@ -189,6 +189,22 @@ test("an unknown architecture, and metadata that lack or mistype a key", async (
     );
   await expect(read(writeGguf(decoder, "mamba" as TinyFamily))).rejects.toThrow(/unknown general.architecture "mamba"/);
   expect((await error([["llama.attention.key_length", "string", "8"]])).place.field).toBe("llama.attention.key_length");
+  const odd = (change: Partial<Decoder["config"]>) => ({ ...decoder, config: { ...decoder.config, ...change } });
+  const { layers } = decoder.config;
+  for (const family of ["qwen2", "gemma3"] as const) {
+    const window: Metadata = [[`${family}.attention.sliding_window`, "uint32", 8]];
+    const refused = (change: Partial<Decoder["config"]>) =>
+      expect(read(writeGguf(odd(change), family, { metadata: window }))).rejects;
+    await refused({ heads: 0 }).toMatchObject({
+      name: "ModelError",
+      place: { field: expect.stringMatching(/head/) },
+      hint: expect.stringContaining("The metadata are damaged"),
+    });
+    await refused({ layers: Object.assign([layers[0]!], { length: 0xffff_ffff }) }).toMatchObject({
+      name: "ModelError",
+      place: { field: "num_hidden_layers" },
+    });
+  }
   await expect(read(writeGguf(decoder, "gemma3"))).rejects.toMatchObject({
     place: { field: "gemma3.attention.sliding_window" },
   });

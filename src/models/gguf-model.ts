@@ -27,6 +27,8 @@ const layerParts: Readonly<Record<string, string>> = {
   ffn_down: "mlp.down_proj",
 };
 
+const incomplete = "The file is incomplete: convert the model again, or take another file.";
+
 /** Divisors of the rotation's frequencies, in files of models with Llama 3.1's long context. */
 const ropeFactors = "rope_freqs.weight";
 
@@ -44,17 +46,26 @@ function factsOf(gguf: Gguf, architecture: string): GgufFacts {
   const optionalNumber = (key: string) => {
     const value = find(key);
     if (value !== undefined && typeof value !== "number")
-      throw new ModelError(`is ${typeof value}, not a number`, { file: gguf.file, field: `${architecture}.${key}` });
+      throw new ModelError(`is ${typeof value}, not a number`, {
+        file: gguf.file,
+        field: `${architecture}.${key}`,
+        hint: incomplete,
+      });
     return value;
   };
   const embedding = gguf.tensors.get("token_embd.weight");
-  if (embedding === undefined) throw new ModelError("the file has no token_embd.weight", { file: gguf.file });
+  if (embedding === undefined)
+    throw new ModelError("the file has no token_embd.weight", { file: gguf.file, hint: incomplete });
   return {
     optionalNumber,
     number(key) {
       const value = optionalNumber(key);
       if (value === undefined)
-        throw new ModelError("the metadata lack this key", { file: gguf.file, field: `${architecture}.${key}` });
+        throw new ModelError("the metadata lack this key", {
+          file: gguf.file,
+          field: `${architecture}.${key}`,
+          hint: incomplete,
+        });
       return value;
     },
     optionalString: (key) => {
@@ -65,7 +76,12 @@ function factsOf(gguf: Gguf, architecture: string): GgufFacts {
     hasTensor: (name) => gguf.tensors.has(name),
     ropeFactors: () =>
       gguf.tensors.has(ropeFactors) ? scope(() => toNumbers(dequantise(gguf, ropeFactors))) : undefined,
-    refuse: (field, message) => new ModelError(message, { file: gguf.file, field }),
+    refuse: (field, message) =>
+      new ModelError(message, {
+        file: gguf.file,
+        field,
+        hint: "Take a model whose positions are stretched in a known way.",
+      }),
   };
 }
 
@@ -115,6 +131,7 @@ export function weightsFromGguf(gguf: Gguf, family: Family, config: DecoderConfi
       throw new ModelError(`has shape [${weight.shape.join(", ")}], the metadata ask for [${shape.join(", ")}]`, {
         file: gguf.file,
         field: source,
+        hint: "Metadata and weights belong to different models: convert the model again, or take another file.",
       });
     weights.set(name, weight);
   }

@@ -49,17 +49,37 @@ test.each([
   [
     "no model_type",
     () => folderWith(({ model_type: _, ...config }) => config),
-    { field: "model_type", says: /Known: llama/ },
+    { field: "model_type", says: /does not say its architecture\n.*Known: llama/ },
   ],
   [
     "a field of the wrong type",
     () => folderWith((config) => ({ ...config, hidden_size: "32" })),
-    { field: "hidden_size", says: /number/ },
+    { field: "hidden_size", says: /is "32", and should be a number/ },
   ],
   [
     "a missing field",
     () => folderWith(({ intermediate_size: _, ...config }) => config),
-    { field: "intermediate_size", says: /number/ },
+    { field: "intermediate_size", says: /is missing/ },
+  ],
+  [
+    "billions of layers",
+    () => folderWith((config) => ({ ...config, num_hidden_layers: 2e9 })),
+    { field: "num_hidden_layers", says: /is 2000000000, and must be at most 10000/ },
+  ],
+  [
+    "heads that do not divide the width",
+    () => folderWith((config) => ({ ...config, num_attention_heads: 3, head_dim: null })),
+    { field: "num_attention_heads", says: /is 3, which does not divide hidden_size 32/ },
+  ],
+  [
+    "groups of heads that do not come out even",
+    () => folderWith((config) => ({ ...config, num_key_value_heads: 3 })),
+    { field: "num_key_value_heads", says: /is 3, which does not divide num_attention_heads 4/ },
+  ],
+  [
+    "an unknown activation",
+    () => folderWith((config) => ({ ...config, hidden_act: "relu" })),
+    { field: "hidden_act", says: /"relu" is not known here\n.*It is one of silu/ },
   ],
   [
     "an unknown rotation",
@@ -117,6 +137,7 @@ test.each([
   expect(error.place.file).toContain(folder);
   expect(error.place.field).toBe(field);
   expect(describeError(error)).toMatch(says);
+  expect(error.hint).toMatch(/\.$/);
 });
 
 test.each([

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { openSafetensors } from "../nn/index.ts";
 import type { ModelRecipe } from "../schema/index.ts";
-import { contentKey, ModelError } from "../schema/index.ts";
+import { contentKey, issueWords, ModelError } from "../schema/index.ts";
 import { type Tokenizer, tokenizerFromFolder, tokenizerFromGguf } from "../tokenizers/index.ts";
 import type { DType, Tensor } from "../torch/index.ts";
 import { noGrad, scope, trimMemory } from "../torch/index.ts";
@@ -43,15 +43,27 @@ export interface ModelFiles {
   weights(dtype: DType): Map<string, Tensor>;
 }
 
-function parseConfig(family: Family, config: unknown, file: string): DecoderConfig {
+/** What a family reads out of `config`. @throws ModelError with the field that its ZodError names */
+function parsed<Result>(read: () => Result, config: unknown, file: string, hint: string): Result {
   try {
-    return family.parse(config);
+    return read();
   } catch (error) {
     if (!(error instanceof z.ZodError)) throw error;
     const issue = error.issues[0]!;
-    throw new ModelError(issue.message, { file, field: issue.path.join("."), cause: error });
+    const words = issueWords(issue, config);
+    throw new ModelError(words.message, {
+      file,
+      field: issue.path.join("."),
+      hint: words.hint === undefined ? hint : `${words.hint} ${hint}`,
+      cause: error,
+    });
   }
 }
+
+const configHint = "config.json is damaged or of another kind of model: fetch it again, or take another model.";
+const metadataHint = "The metadata are damaged or of another kind of model: convert it again, or take another file.";
+const shapeHint =
+  "Config and weights belong to different models or versions: fetch or convert the model again as a whole.";
 
 function readConfig(folder: string): Record<string, unknown> {
   const file = join(folder, "config.json");
@@ -68,14 +80,18 @@ function readConfig(folder: string): Record<string, unknown> {
   try {
     return z.record(z.string(), z.unknown()).parse(JSON.parse(text));
   } catch (error) {
-    throw new ModelError("config.json is no JSON object", { file, cause: error });
+    throw new ModelError("config.json is no JSON object", {
+      file,
+      cause: error,
+      hint: "The file is damaged or only half downloaded: fetch it again.",
+    });
   }
 }
 
 async function filesOfFolder(folder: string, label: string, chatTemplate: string | undefined): Promise<ModelFiles> {
   const config = readConfig(folder);
   const family = familyOfConfig(config.model_type, join(folder, "config.json"));
-  const decoderConfig = parseConfig(family, config, join(folder, "config.json"));
+  const decoderConfig = parsed(() => family.parse(config), config, join(folder, "config.json"), configHint);
   const tokenizer = await tokenizerFromFolder(folder, { chatTemplate });
   const stored = openSafetensors(folder);
   return {
@@ -119,6 +135,7 @@ function weightsOfFolder(
       throw new ModelError(`has shape [${found.shape.join(", ")}], config.json asks for [${shape.join(", ")}]`, {
         file: folder,
         field: name,
+        hint: shapeHint,
       });
     // A copy: the mapped file may be replaced while the model is in use.
     weights.set(
@@ -131,8 +148,8 @@ function weightsOfFolder(
 
 function filesOfGguf(path: string, label: string, chatTemplate: string | undefined): ModelFiles {
   const gguf = readGguf(path);
-  const { family, config } = configFromGguf(gguf);
-  const decoderConfig = parseConfig(family, config, path);
+  const { family, config } = parsed(() => configFromGguf(gguf), undefined, path, metadataHint);
+  const decoderConfig = parsed(() => family.parse(config), config, path, metadataHint);
   const tokenizer = tokenizerFromGguf(gguf.metadata, path, { chatTemplate });
   return {
     label,

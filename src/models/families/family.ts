@@ -46,12 +46,16 @@ const ropeScalingSchema = z.looseObject({
   original_max_position_embeddings: z.number().optional(),
 });
 
+/** Many times the layers of any model. */
+const mostLayers = 10_000;
+
 /** Fields that all families share. */
 export const commonFields = {
   vocab_size: z.int().positive(),
   hidden_size: z.int().positive(),
   intermediate_size: z.int().positive(),
-  num_hidden_layers: z.int().positive(),
+  /** Bounded because a layer takes memory before its weights are looked for. */
+  num_hidden_layers: z.int().positive().max(mostLayers),
   num_attention_heads: z.int().positive(),
   num_key_value_heads: z.int().positive().optional(),
   head_dim: z.int().positive().nullish(),
@@ -99,9 +103,19 @@ export function readRope(theta: number, scaling: z.infer<typeof ropeScalingSchem
   ]);
 }
 
+function misfit(field: string, value: number, whole: string, of: number): z.ZodError {
+  return new z.ZodError([
+    { code: "custom", path: [field], message: `is ${value}, which does not divide ${whole} ${of}`, input: value },
+  ]);
+}
+
 /** The part of the config that every family fills in the same way: one kind of layer, SiLU, plain norms. */
 export function plainDecoder(fields: CommonConfig): DecoderConfig {
-  const headDim = fields.head_dim ?? fields.hidden_size / fields.num_attention_heads;
+  const heads = fields.num_attention_heads;
+  const keyValueHeads = fields.num_key_value_heads ?? heads;
+  const headDim = fields.head_dim ?? fields.hidden_size / heads;
+  if (!Number.isInteger(headDim)) throw misfit("num_attention_heads", heads, "hidden_size", fields.hidden_size);
+  if (heads % keyValueHeads !== 0) throw misfit("num_key_value_heads", keyValueHeads, "num_attention_heads", heads);
   const rope = readRope(
     fields.rope_parameters?.rope_theta ?? fields.rope_theta ?? 10_000,
     fields.rope_parameters ?? fields.rope_scaling,
@@ -110,8 +124,8 @@ export function plainDecoder(fields: CommonConfig): DecoderConfig {
     vocabularySize: fields.vocab_size,
     hiddenSize: fields.hidden_size,
     intermediateSize: fields.intermediate_size,
-    heads: fields.num_attention_heads,
-    keyValueHeads: fields.num_key_value_heads ?? fields.num_attention_heads,
+    heads,
+    keyValueHeads,
     headDim,
     layers: Array.from({ length: fields.num_hidden_layers }, () => ({ rope, window: null })),
     activation: "silu",
@@ -137,12 +151,17 @@ const llama3Settings = { low_freq_factor: 1, high_freq_factor: 4, original_max_p
 function scalingFromGguf(facts: GgufFacts, theta: number, headDim: number): Record<string, unknown> | undefined {
   const factors = facts.ropeFactors();
   if (factors !== undefined) {
-    const scaling = { rope_type: "llama3", factor: Math.max(...factors), ...llama3Settings };
+    const foreign = facts.refuse("rope_freqs.weight", "these factors of the rotation are not those of Llama 3.1");
+    if (factors.length !== headDim / 2) throw foreign;
+    const scaling = {
+      rope_type: "llama3",
+      factor: factors.reduce((most, factor) => Math.max(most, factor)),
+      ...llama3Settings,
+    };
     const plain = frequencies({ theta, scaling: { kind: "none" } }, headDim);
     const stretched = frequencies(readRope(theta, scaling), headDim);
     const agree = plain.every((f, i) => Math.abs(f / stretched[i]! / factors[i]! - 1) < 1e-4);
-    if (factors.length !== plain.length || !agree)
-      throw facts.refuse("rope_freqs.weight", "these factors of the rotation are not those of Llama 3.1");
+    if (!agree) throw foreign;
     return scaling;
   }
   const type = facts.optionalString("rope.scaling.type") ?? "none";

@@ -13,10 +13,12 @@ function find(kind: string, name: unknown, file: string, has: (family: Family) =
   const found = families.find(has);
   if (found) return found;
   const known = families.flatMap((family) => (kind === "model_type" ? family.modelTypes : [family.ggufArchitecture]));
-  throw new ModelError(`unknown ${kind} ${JSON.stringify(name)}`, {
+  const message =
+    name === undefined ? "the model does not say its architecture" : `unknown ${kind} ${JSON.stringify(name)}`;
+  throw new ModelError(message, {
     file,
     field: kind,
-    hint: `Known: ${known.join(", ")}.`,
+    hint: `Known: ${known.join(", ")}. Take a model of one of these.`,
   });
 }
 

@@ -71,6 +71,8 @@ export function chooseFolderFiles(
   };
 }
 
+const indexHint = "The index is damaged: fetch the model again.";
+
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
 
 /** The shards that a `model.safetensors.index.json` names. Throws ModelError when it is broken or points outside its folder. */
@@ -79,20 +81,24 @@ export function shardsOfIndex(text: string, file: string): string[] {
   try {
     json = JSON.parse(text);
   } catch (cause) {
-    throw new ModelError("the index of the safetensors shards is not JSON", { file, cause });
+    throw new ModelError("the index of the safetensors shards is not JSON", { file, cause, hint: indexHint });
   }
   const index = indexSchema.safeParse(json);
   if (!index.success) {
     throw new ModelError("the index of the safetensors shards has no weight_map of names", {
       file,
       cause: index.error,
+      hint: indexHint,
     });
   }
   const shards = [...new Set(Object.values(index.data.weight_map))].sort();
-  if (shards.length === 0) throw new ModelError("the index names no safetensors shard", { file });
+  if (shards.length === 0) throw new ModelError("the index names no safetensors shard", { file, hint: indexHint });
   for (const shard of shards) {
     if (isSafeRelativePath(shard) && shard.endsWith(".safetensors")) continue;
-    throw new ModelError(`the index names "${shard}", which is no safetensors file of its folder`, { file });
+    throw new ModelError(`the index names "${shard}", which is no safetensors file of its folder`, {
+      file,
+      hint: indexHint,
+    });
   }
   return shards;
 }
@@ -107,6 +113,7 @@ export function refuseSplitGguf(file: string): void {
 }
 
 function listing(names: readonly string[]): string {
-  if (names.length === 0) return "It is empty.";
-  return `It holds ${names.slice(0, 8).join(", ")}${names.length > 8 ? ` and ${names.length - 8} more` : ""}.`;
+  const wanted = "A model holds config.json, tokenizer.json and *.safetensors files.";
+  if (names.length === 0) return `It is empty. ${wanted}`;
+  return `It holds ${names.slice(0, 8).join(", ")}${names.length > 8 ? ` and ${names.length - 8} more` : ""}. ${wanted}`;
 }
