@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, symlinkSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import Driver from "libsql";
 import { afterAll, describe, expect, test } from "vitest";
+import { tinyFolder } from "../models/testing/tiny-model.ts";
 import { stageNames } from "./events.ts";
 import { runPaths } from "./run.ts";
 import { runStages } from "./stages.ts";
@@ -84,7 +85,13 @@ describe("prompts", () => {
   test("a split with none is refused before anything is made", async () => {
     world.write({ prompts: promptFile("one.jsonl", promptRows("one", 1)) });
     const folder = join(world.folder, "runs", "one");
-    expectComplaint(await run(folder), "leaves none for supervised tuning", "selection.sft_share");
+    expectComplaint(
+      await run(folder),
+      "leaves none for supervised tuning",
+      "selection.sft_share",
+      "raise prompts.limit",
+    );
+    expectComplaint(await run(folder), `${world.recipeFile}, selection.sft_share`);
     expect(existsSync(folder)).toBe(false);
     world.write({});
   });
@@ -175,6 +182,37 @@ describe.skipIf(!existsSync("/dev/full"))("a full disk", () => {
     unlinkSync(metrics);
     await withRun(where, (made) => runStages(made, upTo));
     expect(jsonLines(metrics).map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+  });
+});
+
+describe("models", () => {
+  test("one that can't be read is told with the recipe's fields that name it, and no stack trace; the run goes on with another", async () => {
+    const folder = runFolder(world, "unread");
+    const [first] = world.recipe.sources;
+    const missing = join(world.folder, "nowhere");
+    world.write({ target: { model: missing }, sources: [first!, { name: "lost", model: missing }] });
+    expectComplaint(
+      await run(folder),
+      `there is no model "${missing}"`,
+      "The recipe names it in target.model, sources.1.model.",
+    );
+    const cut = tinyFolder("qwen2");
+    truncateSync(join(cut, "model.safetensors"), 5000);
+    world.write({ sources: [first!, { name: "cut", model: cut }] });
+    expectComplaint(await run(folder), "model.safetensors", "was cut short", "The recipe names it in sources.1.model.");
+    const misfit = tinyFolder("qwen2");
+    const config = join(misfit, "config.json");
+    writeFileSync(config, readFileSync(config, "utf8").replace(/"vocab_size": \d+/, '"vocab_size": 400'));
+    world.write({ sources: [first!, { name: "misfit", model: misfit }] });
+    expectComplaint(
+      await run(folder),
+      "has shape [320, 32], config.json asks for [400, 32]",
+      "This came up with the source misfit.",
+    );
+    expect(await drawn(folder)).toEqual(["sources llama 36", "sources misfit 0"]);
+    world.write({});
+    await withRun({ folder, recipeFile: world.recipeFile }, (made) => runStages(made, ["sample", "score"]));
+    expect(await drawn(folder)).toEqual(["sources gemma 36", "sources llama 36", "sources qwen 36"]);
   });
 });
 

@@ -4,6 +4,7 @@ import { findModel, formatBytes, type LocateProgress, type ModelFiles } from "..
 import { readPrompts, splitPrompts } from "../preferences/index.ts";
 import { validateChecks } from "../rewards/index.ts";
 import {
+  amended,
   type LoadedRecipe,
   loadRecipe,
   type ModelRecipe,
@@ -80,25 +81,32 @@ function keepWritten(file: string): void {
 }
 
 /** The prompts of the recipe with the part of the run that each belongs to. */
-async function promptsOf({ recipe, baseFolder }: LoadedRecipe): Promise<StoredPrompt[]> {
-  const read = async ({ file, limit }: Recipe["prompts"]) => {
-    const path = resolve(baseFolder, file);
+async function promptsOf({ recipe, baseFolder, file }: LoadedRecipe): Promise<StoredPrompt[]> {
+  const read = async ({ file: name, limit }: Recipe["prompts"]) => {
+    const path = resolve(baseFolder, name);
     const prompts = await readPrompts(path, limit === undefined ? {} : { limit });
     validateChecks(prompts, path);
     return prompts;
   };
   const training = await read(recipe.prompts);
   const heldOut = await read(recipe.evaluation.prompts);
-  const { sft } = splitPrompts(
-    training.map((prompt) => prompt.id),
-    recipe.selection.sft_share,
-    recipe.seed,
-  );
-  const tuned = new Set(sft);
+  const ids = training.map((prompt) => prompt.id);
+  const tuned = new Set(amended({ file }, () => splitPrompts(ids, recipe.selection.sft_share, recipe.seed)).sft);
   return [
     ...training.map((prompt) => ({ ...prompt, split: tuned.has(prompt.id) ? ("sft" as const) : ("wrpo" as const) })),
     ...heldOut.map((prompt) => ({ ...prompt, split: "evaluation" as const })),
   ];
+}
+
+/** The fields of a recipe that name a model. */
+function usesOf({ target, sources, rewards }: Recipe, { model }: ModelRecipe): string {
+  const named = (list: string, entries: readonly object[]) =>
+    entries.flatMap((entry, index) => ("model" in entry && entry.model === model ? [`${list}.${index}.model`] : []));
+  return [
+    ...(target.model === model ? ["target.model"] : []),
+    ...named("sources", sources),
+    ...named("rewards", rewards),
+  ].join(", ");
 }
 
 function fetchProgress(listener: Listener, stage: StageName): (progress: LocateProgress) => void {
@@ -146,11 +154,13 @@ export async function openRun(options: RunOptions): Promise<Run> {
       const key = JSON.stringify([recipe.model, recipe.chat_template]);
       const known = found.get(key);
       if (known !== undefined) return known;
-      const looked = findModel(recipe, {
-        baseFolder: loaded.baseFolder,
-        progress: fetchProgress(options.listener, "sample"),
-        ...(options.offline === undefined ? {} : { offline: options.offline }),
-      });
+      const looked = amended({ hint: `The recipe names it in ${usesOf(loaded.recipe, recipe)}.` }, () =>
+        findModel(recipe, {
+          baseFolder: loaded.baseFolder,
+          progress: fetchProgress(options.listener, "sample"),
+          ...(options.offline === undefined ? {} : { offline: options.offline }),
+        }),
+      );
       found.set(key, looked);
       return looked;
     },

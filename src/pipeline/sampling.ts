@@ -1,7 +1,9 @@
 import { embeddedSource } from "../generation/index.ts";
 import { loadFiles, type ModelFiles, modelIdentity } from "../models/index.ts";
 import {
+  amended,
   contentKey,
+  ModelError,
   type ModelRecipe,
   type SampleOutcome,
   type Sampling,
@@ -36,10 +38,14 @@ export function lazyModel(
   };
 }
 
+const cameUpWith = (source: string) => ({ hint: `This came up with the source ${source}.` });
+
 /** A source of the recipe. An endpoint is opened at once, so that a missing key is told before anything is drawn. */
 async function lazySource(run: Run, recipe: SourceRecipe): Promise<LazySource> {
   if ("model" in recipe) return lazyModel(recipe.name, await run.model(recipe), recipe);
-  const source = openEndpoint(recipe.name, recipe.endpoint, { notice: (text) => run.listener.notice(text) });
+  const source = amended(cameUpWith(recipe.name), () =>
+    openEndpoint(recipe.name, recipe.endpoint, { notice: (text) => run.listener.notice(text) }),
+  );
   return { name: recipe.name, identity: source.identity, embedded: false, open: async () => source };
 }
 
@@ -123,7 +129,7 @@ async function drawFrom(
   const requests = await ledger.responses.missing(label, source.name);
   const total = requests.reduce((sum, request) => sum + request.indices.length, 0);
   if (total === 0) return { drawn: 0, failed: 0 };
-  const opened = await source.open();
+  const opened = await amended(cameUpWith(source.name), () => source.open());
   const without = new Set<string>();
   let drawn = 0;
   let done = 0;
@@ -156,17 +162,18 @@ async function drawFrom(
     } finally {
       if (waiting.length > 0) await store();
     }
+  } catch (error) {
+    throw error instanceof SourceError || error instanceof ModelError ? error.amend(cameUpWith(source.name)) : error;
   } finally {
     await opened.close();
   }
   if (signal.aborted) return { drawn, failed };
-  if (done === 0) await refuseSilent(run, label, source.name, reason);
-  if (failed > 0) {
-    const named = [...without].slice(0, namedPrompts).join(", ");
+  const named = `prompts: ${[...without].slice(0, namedPrompts).join(", ")}${without.size > namedPrompts ? ", ..." : ""}`;
+  if (done === 0) await refuseSilent(run, label, source.name, `${reason}; ${named}`);
+  if (failed > 0)
     listener.notice(
-      `${source.name}: ${failed} of ${total} responses are missing (${reason}); prompts: ${named}${without.size > namedPrompts ? ", ..." : ""}; run again to ask for them once more`,
+      `${source.name}: ${failed} of ${total} responses are missing (${reason}); ${named}; run again to ask for them once more`,
     );
-  }
   return { drawn, failed };
 }
 

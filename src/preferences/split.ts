@@ -22,7 +22,10 @@ export function splitPrompts(ids: readonly string[], sftShare: number, seed: num
     const empty = sft.size === 0 ? "supervised tuning" : "preference training";
     throw new RecipeError(`of ${ids.length} prompts, a share of ${sftShare} leaves none for ${empty}`, {
       field: "selection.sft_share",
-      hint: "Give more prompts, or a share nearer to 1/3.",
+      hint:
+        ids.length < 2
+          ? "Give more prompts, or raise prompts.limit: both parts need one at least."
+          : "Give more prompts, or a share nearer to 1/3.",
     });
   }
   return { sft: ids.filter((id) => sft.has(id)), wrpo: ids.filter((id) => !sft.has(id)) };

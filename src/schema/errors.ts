@@ -31,6 +31,28 @@ export class AmalgamError extends Error {
     };
     this.hint = details.hint;
   }
+
+  /** Says more on the error's way up: what its place lacks, and a further hint. Returns the error itself. */
+  amend({ hint, ...place }: Place & { readonly hint?: string }): this {
+    const hints = [this.hint, hint].filter((text) => text !== undefined);
+    return Object.assign(this, {
+      place: { ...place, ...this.place },
+      hint: hints.length === 0 ? undefined : hints.join(" "),
+    });
+  }
+}
+
+/** Does `work`; an AmalgamError out of it is amended. */
+export function amended<Result>(more: Place & { readonly hint?: string }, work: () => Result): Result {
+  const amend = (error: unknown): never => {
+    throw error instanceof AmalgamError ? error.amend(more) : error;
+  };
+  try {
+    const result = work();
+    return result instanceof Promise ? (result.catch(amend) as Result) : result;
+  } catch (error) {
+    return amend(error);
+  }
 }
 
 /** The recipe says something that can't be carried out. */
