@@ -60,6 +60,12 @@ test("a password in the URL is sent as Basic, and shown nowhere", () => {
   expect(secrets.scrub("me:pass@word99")).toBe("me:[secret]");
 });
 
+test("who asks, in words", () => {
+  expect(address("http://host/v1", "KEY", { KEY: "k" }).keyInWords).toBe("the key in KEY");
+  expect(address("http://me:word@host/v1").keyInWords).toBe("the user name and password of its URL");
+  expect(address("http://host/v1").keyInWords).toBe("calls without a key (the recipe names no key_env)");
+});
+
 test("two credentials at once", () => {
   const error = failure(() => address("http://me:word@host/v1", "KEY", { KEY: "k" }));
   expect(error).toBeInstanceOf(RecipeError);

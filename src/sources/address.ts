@@ -12,7 +12,7 @@ export interface EndpointAddress {
   readonly chatUrl: URL;
   readonly modelsUrl: URL;
   readonly headers: Readonly<Record<string, string>>;
-  /** The variable that holds the key, in words, for errors. */
+  /** What proves who asks, in words, for errors. */
   readonly keyInWords: string;
   readonly secrets: Secrets;
 }
@@ -41,9 +41,14 @@ export function endpointAddress(recipe: EndpointRecipe, environment: Environment
     ...placesOf(url),
     identity: contentKey({ url: placesOf(url).shown, model: recipe.model }),
     headers: { "user-agent": "amalgam", ...(authorization === undefined ? {} : { authorization }) },
-    keyInWords: recipe.key_env === undefined ? "no key (the recipe names no key_env)" : `the key in ${recipe.key_env}`,
+    keyInWords: credentialsInWords(recipe.key_env, user !== undefined),
     secrets: secretsOf([key ?? "", user?.password ?? "", basic ?? "", ...secretParameters.map(([, value]) => value)]),
   };
+}
+
+function credentialsInWords(variable: string | undefined, hasUser: boolean): string {
+  if (variable !== undefined) return `the key in ${variable}`;
+  return hasUser ? "the user name and password of its URL" : "calls without a key (the recipe names no key_env)";
 }
 
 /** The same address without its key: for what is asked before there is one. */

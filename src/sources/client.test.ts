@@ -256,7 +256,16 @@ describe("what never goes well", () => {
     const error = await failure(client, SourceError);
     expect(error).not.toBeInstanceOf(CallError);
     expect(error.message).toMatch(/failed 6 calls in a row \(HTTP 500\)/);
-    expect(error.hint).toMatch(/run again/);
+    expect(error.hint).toMatch(/server is up .* run again/);
+  });
+
+  test("one that limits the calls all the time is told as such", async () => {
+    const server = await serve((_, answer) => sendJson(answer, 429, openAiError("slow down")));
+    const client = open(server.url, { retries: 0, concurrency: 1 });
+    for (let i = 0; i < 2; i++) await failure(client, CallError);
+    const error = await failure(client, SourceError);
+    expect(error.message).toMatch(/failed 3 calls in a row \(HTTP 429: slow down\)/);
+    expect(error.hint).toMatch(/concurrency.* run again/);
   });
 });
 

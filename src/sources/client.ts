@@ -220,7 +220,10 @@ function waitTooLong({ shown }: EndpointAddress, ms: number, reason: string): So
 }
 
 function goneError({ shown }: EndpointAddress, calls: number, reason: string): SourceError {
+  const cure = reason.startsWith("HTTP 429")
+    ? "Wait until the server's limit allows more calls, lower the endpoint's concurrency or raise its retries"
+    : "Check that the server is up and that its url is right";
   return new SourceError(`${shown} has failed ${calls} calls in a row (${reason})`, {
-    hint: "Check that the server is up and that its url is right, then run again: what is in the ledger is kept.",
+    hint: `${cure}, then run again: what is in the ledger is kept.`,
   });
 }
