@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
-import { AmalgamError, describeError } from "../schema/index.ts";
+import { AmalgamError, describeError, explainMemory } from "../schema/index.ts";
 import { parseArguments, UsageError } from "./arguments.ts";
 import { commandHelp, generalHelp } from "./help.ts";
 import { stopOnSignals } from "./signals.ts";
@@ -18,7 +18,7 @@ async function main(words: readonly string[]): Promise<number> {
       complain(`amalgam: ${error.message}${error.hint === undefined ? "" : `\n  ${error.hint}`}`);
       return 2;
     }
-    complain(error instanceof AmalgamError ? `amalgam: ${describeError(error)}` : defect(error));
+    complain(complaint(error));
     return 1;
   }
 }
@@ -60,7 +60,17 @@ function version(): string {
 }
 
 /** Anything but an AmalgamError is a mistake of the program: its stack trace belongs into a report of it. */
-const defect = (error: unknown) => `amalgam: this is a defect of Amalgam, please report it:\n${describeError(error)}`;
+function complaint(error: unknown): string {
+  const told = explainMemory(error);
+  if (told instanceof AmalgamError) return `amalgam: ${describeError(told)}`;
+  return `amalgam: this is a defect of Amalgam, please report it:\n${describeError(told)}`;
+}
+
+// Where the address space is limited, V8 and Node throw outside of any call of ours.
+process.on("uncaughtException", (error) => {
+  process.stderr.write(`${complaint(error)}\n`);
+  process.exit(1);
+});
 
 // A reader that has seen enough (`amalgam status | head`) is no error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {

@@ -1,5 +1,5 @@
 import { LedgerError } from "../schema/index.ts";
-import { aboutMinutes, estimateSeconds } from "./estimate.ts";
+import { aboutMinutes, estimateSeconds, memoryWarning } from "./estimate.ts";
 import { type StageName, stageNames } from "./events.ts";
 import type { Run } from "./run.ts";
 import { runStages, stageInputs } from "./stages.ts";
@@ -44,10 +44,13 @@ export async function doneStages({ ledger, recipe }: Pick<Run, "ledger" | "recip
 
 /** The whole way: every stage in order, those that are done before in no time. Says first how long that may take. */
 export async function runAll(run: Run): Promise<void> {
-  if ((await doneStages(run)).size === 0)
+  if ((await doneStages(run)).size === 0) {
     run.listener.notice(
       `the whole run takes ${aboutMinutes(await estimateSeconds(run))} on this machine, by its measured speed`,
     );
+    const warning = await memoryWarning(run);
+    if (warning !== undefined) run.listener.notice(warning);
+  }
   await runStages(run, stageNames);
 }
 

@@ -1,6 +1,7 @@
-import { type DecoderConfig, measurePrecision, resolvePrecision } from "../models/index.ts";
+import { type DecoderConfig, formatBytes, measurePrecision, resolvePrecision } from "../models/index.ts";
 import type { ModelRecipe, Precision } from "../schema/index.ts";
-import { parameterCount } from "./doctor/needs.ts";
+import { availableMemory } from "./doctor/machine.ts";
+import { fits, largestNeed, parameterCount } from "./doctor/needs.ts";
 import type { Run } from "./run.ts";
 
 /** Shares of the machine's matrix rate that sampling and training reach, and tokens of a prompt: rules of thumb. */
@@ -55,6 +56,16 @@ export async function estimateSeconds(run: Run): Promise<number> {
   // The reference's log-probs are a forward pass: a third of a step.
   seconds += training(preferred, 3, recipe.wrpo.epochs, recipe.wrpo.precision, 1 / 3);
   return seconds;
+}
+
+/** A warning where a run may take more memory than is free: the system may end it without a word then. */
+export async function memoryWarning({ recipe, model }: Run, free = availableMemory()): Promise<string | undefined> {
+  const configs = new Map<ModelRecipe, DecoderConfig>();
+  for (const named of [recipe.target, ...recipe.sources])
+    if ("model" in named) configs.set(named, (await model(named)).decoderConfig);
+  const need = largestNeed(recipe, (named) => configs.get(named), resolvePrecision);
+  if (need === undefined || fits(need, free)) return undefined;
+  return `${need.name} may take ${formatBytes(need.bytes)} of memory, and ${formatBytes(free)} are free: where it runs out, the system ends the run. ${need.cure} What is done until then is kept`;
 }
 
 /** The estimate in words. */

@@ -1,4 +1,4 @@
-import { AmalgamError, contentKey, type Recipe } from "../schema/index.ts";
+import { AmalgamError, contentKey, explainMemory, type Recipe } from "../schema/index.ts";
 import { explainDisk } from "./disk.ts";
 import { evaluateModels } from "./evaluating.ts";
 import { type StageName, stageNames } from "./events.ts";
@@ -91,9 +91,17 @@ async function runStage(run: Run, name: StageName): Promise<boolean> {
     if (run.signal.aborted && !(error instanceof AmalgamError)) checkInterrupted(run);
     // A full disk may leave no room for that either; the stage's own error counts.
     if (!(error instanceof Interrupted)) await records.fail(name, {}).catch(() => {});
-    throw explainDisk(error, run.folder);
+    throw explainDisk(explainMemory(error, memoryCure(run.recipe, name)), run.folder);
   }
   const skipped = isSkipped(outcome);
   await records.finish(name, skipped && before?.state === "done" ? before.counts : (outcome ?? {}));
   return skipped;
+}
+
+/** What of a recipe makes a stage take less memory. */
+function memoryCure(recipe: Recipe, name: StageName): string {
+  if (name !== "sft" && name !== "wrpo") return "Take smaller models, or set their precision to bf16";
+  const { micro_batch_tokens, activation_checkpointing } = recipe[name];
+  const lower = `Lower ${name}.micro_batch_tokens (now ${micro_batch_tokens})`;
+  return activation_checkpointing ? lower : `${lower}, set ${name}.activation_checkpointing: true`;
 }

@@ -3,6 +3,7 @@ export * from "./errors.ts";
 export * from "./interfaces.ts";
 export { issueWords } from "./issue-words.ts";
 export * from "./key.ts";
+export { explainMemory } from "./memory.ts";
 export * from "./nearest.ts";
 export * from "./philox.ts";
 export * from "./recipe.ts";

@@ -1,5 +1,5 @@
 import { type DecoderConfig, parameterShapes } from "../../models/index.ts";
-import type { OptimisationRecipe } from "../../schema/index.ts";
+import type { ModelRecipe, OptimisationRecipe, Precision, Recipe } from "../../schema/index.ts";
 
 export type Compute = "fp32" | "bf16";
 
@@ -36,6 +36,45 @@ export function trainingMemory(
 /** Estimated peak memory in bytes of drawing responses from a model, or of judging with it. */
 export const samplingMemory = (config: DecoderConfig, compute: Compute): number =>
   baseBytes + parameterCount(config) * bytesOf[compute] + generationBytes;
+
+/** A part of a run, the memory that it takes at most, and what makes that less. */
+export interface Need {
+  readonly name: string;
+  readonly bytes: number;
+  readonly cure: string;
+}
+
+/** Whether a need may be met by so much free memory; estimates are not exact. */
+export const fits = ({ bytes }: Need, free: number): boolean => bytes <= 0.9 * free;
+
+const trainingCure =
+  "Lower micro_batch_tokens, or set activation_checkpointing: true; both bound the memory and never change the result.";
+const samplingCure = "Take a smaller model, or set its precision to bf16.";
+
+/**
+ * What of a recipe takes the most of this machine's memory, of its trainings and of drawing from its sources; undefined
+ * where no model is known. `configOf` gives a model's config, or undefined.
+ */
+export function largestNeed(
+  { target, sources, ...trainings }: Pick<Recipe, "target" | "sources" | "sft" | "wrpo">,
+  configOf: (model: ModelRecipe) => DecoderConfig | undefined,
+  compute: (precision: Precision, device: string) => Compute,
+): Need | undefined {
+  const needs: Need[] = [];
+  const config = target.device === "cpu" ? configOf(target) : undefined;
+  for (const stage of ["sft", "wrpo"] as const) {
+    if (config === undefined) break;
+    const bytes = trainingMemory(config, trainings[stage], compute(trainings[stage].precision, "cpu"));
+    needs.push({ name: `training (${stage})`, bytes, cure: trainingCure });
+  }
+  for (const source of sources) {
+    const drawn = "model" in source && source.device === "cpu" ? configOf(source) : undefined;
+    if (!("model" in source) || drawn === undefined) continue;
+    const bytes = samplingMemory(drawn, compute(source.precision, "cpu"));
+    needs.push({ name: `source ${source.name}`, bytes, cure: samplingCure });
+  }
+  return needs.sort((a, b) => b.bytes - a.bytes)[0];
+}
 
 /** Bytes on the disk of one stored response with its scores: text of some hundred tokens, keys, indices. */
 const responseBytes = 3000;

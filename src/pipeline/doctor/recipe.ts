@@ -6,7 +6,7 @@ import type { EndpointRecipe, LoadedRecipe, ModelRecipe, Precision, Prompt } fro
 import { probeEndpoint } from "../../sources/index.ts";
 import { type Finding, findingOf, ok, problem, warning } from "./finding.ts";
 import { availableMemory, freeSpace } from "./machine.ts";
-import { type Compute, parameterCount, runFolderBytes, samplingMemory, trainingMemory } from "./needs.ts";
+import { type Compute, fits, largestNeed, parameterCount, runFolderBytes } from "./needs.ts";
 
 export interface RecipeQuestion {
   readonly loaded: LoadedRecipe;
@@ -181,32 +181,12 @@ function memoryFinding(
   compute: (precision: Precision, device: string) => Compute,
 ): Finding {
   const what = "memory of the recipe";
-  const needs: { name: string; bytes: number }[] = [];
-  const target = models.get(modelKey(recipe.target));
-  if (target !== undefined && recipe.target.device === "cpu") {
-    for (const stage of ["sft", "wrpo"] as const) {
-      const settings = recipe[stage];
-      const bytes = trainingMemory(target.decoderConfig, settings, compute(settings.precision, "cpu"));
-      needs.push({ name: `training (${stage})`, bytes });
-    }
-  }
-  for (const source of recipe.sources) {
-    if (!("model" in source) || source.device !== "cpu") continue;
-    const files = models.get(modelKey(source));
-    if (files === undefined) continue;
-    needs.push({
-      name: `source ${source.name}`,
-      bytes: samplingMemory(files.decoderConfig, compute(source.precision, "cpu")),
-    });
-  }
-  const [largest] = needs.sort((a, b) => b.bytes - a.bytes);
+  const largest = largestNeed(recipe, (model) => models.get(modelKey(model))?.decoderConfig, compute);
   if (largest === undefined) return ok(what, "told once the models are on this machine");
   const free = availableMemory();
   const detail = `about ${formatBytes(largest.bytes)} at most, for ${largest.name}; ${formatBytes(free)} are free`;
-  if (largest.bytes <= 0.9 * free) return ok(what, detail);
-  const hint =
-    "Lower micro_batch_tokens, or set activation_checkpointing: true; both bound the memory and never change the result.";
-  return largest.bytes <= 1.2 * free ? warning(what, detail, hint) : problem(what, detail, hint);
+  if (fits(largest, free)) return ok(what, detail);
+  return largest.bytes <= 1.2 * free ? warning(what, detail, largest.cure) : problem(what, detail, largest.cure);
 }
 
 async function diskFinding(
