@@ -36,9 +36,9 @@ export function nextCommand(done: ReadonlySet<StageName>): StageCommand | undefi
 }
 
 /** The stages that the ledger has as done with what the recipe now says of them. */
-export async function doneStages({ ledger, recipe }: Pick<Run, "ledger" | "recipe">): Promise<Set<StageName>> {
+export async function doneStages({ ledger, resolved }: Pick<Run, "ledger" | "resolved">): Promise<Set<StageName>> {
   const done = new Set<StageName>();
-  for (const name of stageNames) if (await ledger.stages.isDone(name, stageInputs(recipe, name))) done.add(name);
+  for (const name of stageNames) if (await ledger.stages.isDone(name, stageInputs(resolved, name))) done.add(name);
   return done;
 }
 

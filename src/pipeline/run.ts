@@ -11,6 +11,7 @@ import {
   type Recipe,
   RecipeError,
   resolvedHeader,
+  resolvedRecipe,
   resolvedYaml,
 } from "../schema/index.ts";
 import { type Ledger, openLedger, type StoredPrompt } from "../store/index.ts";
@@ -34,6 +35,8 @@ export interface RunOptions {
 export interface Run {
   readonly folder: string;
   readonly recipe: Recipe;
+  /** The recipe as it stands in the run folder: the same whether it was named or found there. */
+  readonly resolved: Recipe;
   /** Relative paths of the recipe start here. */
   readonly baseFolder: string;
   readonly ledger: Ledger;
@@ -129,13 +132,14 @@ export async function openRun(options: RunOptions): Promise<Run> {
   const folder = resolve(options.folder);
   const loaded = recipeOf({ ...options, folder });
   const prompts = await promptsOf(loaded);
+  const resolved = resolvedRecipe(loaded.recipe, loaded.baseFolder, folder);
   const ledger = await openLedger(folder);
   try {
     // The prompts first: they may be refused, and then the run keeps the recipe that it had.
     await ledger.prompts.replace(prompts);
     const file = runPaths(folder).recipe;
     keepWritten(file);
-    writeFileSync(`${file}.partial`, resolvedYaml(loaded.recipe, loaded.baseFolder, folder));
+    writeFileSync(`${file}.partial`, resolvedYaml(resolved));
     renameSync(`${file}.partial`, file);
     await ledger.meta.set("recipe", loaded.digest);
   } catch (error) {
@@ -146,6 +150,7 @@ export async function openRun(options: RunOptions): Promise<Run> {
   return {
     folder,
     recipe: loaded.recipe,
+    resolved,
     baseFolder: loaded.baseFolder,
     ledger,
     listener: options.listener,

@@ -49,7 +49,7 @@ const recipeParts: Readonly<Partial<Record<StageName, (recipe: Recipe) => unknow
   report: ({ name }) => name,
 };
 
-/** Digest of the parts of a recipe that a stage depends on. */
+/** Digest of the parts of a resolved recipe that a stage depends on. */
 export function stageInputs(recipe: Recipe, name: StageName): string {
   const upTo = stageNames.slice(0, stageNames.indexOf(name) + 1);
   return contentKey(upTo.map((stage) => recipeParts[stage]?.(recipe) ?? null));
@@ -77,7 +77,7 @@ export async function runStages(run: Run, names: readonly StageName[]): Promise<
 /** Runs one stage and keeps in the ledger how it went; a stage that had nothing to do keeps the record that it had. */
 async function runStage(run: Run, name: StageName): Promise<boolean> {
   const { stages: records } = run.ledger;
-  const inputs = stageInputs(run.recipe, name);
+  const inputs = stageInputs(run.resolved, name);
   const before = await records.get(name);
   await records.start(name, inputs, { total: before?.total ?? 0, done: before?.done ?? 0 });
   const recording = recordingListener(records, name, inputs, run.listener);

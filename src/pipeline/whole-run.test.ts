@@ -237,3 +237,11 @@ test("a model under two names is drawn from once, and the run says so", async ()
   );
   expect(heard.notices.join("\n")).toContain("llama and llama-again are one model with one sampling");
 });
+
+test("command by command, a recipe is named once: its stages are done for those that find it in the run folder", async () => {
+  const place = runFolder(world, "by-command");
+  const [named, found] = [{ folder: place, recipeFile: world.recipeFile }, { folder: place }];
+  expect(await withRun(named, (run) => runCommand(run, "sample"))).toBe("score");
+  expect(await withRun(found, (run) => runCommand(run, "score"))).toBe("select");
+  expect(await withRun(named, (run) => runCommand(run, "select"))).toBe("train");
+});

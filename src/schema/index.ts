@@ -7,5 +7,12 @@ export { explainMemory } from "./memory.ts";
 export * from "./nearest.ts";
 export * from "./philox.ts";
 export * from "./recipe.ts";
-export { type LoadedRecipe, loadRecipe, recipeJsonSchema, resolvedHeader, resolvedYaml } from "./recipe-file.ts";
+export {
+  type LoadedRecipe,
+  loadRecipe,
+  recipeJsonSchema,
+  resolvedHeader,
+  resolvedRecipe,
+  resolvedYaml,
+} from "./recipe-file.ts";
 export * from "./records.ts";

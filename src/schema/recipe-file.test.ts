@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { describeError, RecipeError } from "./errors.ts";
-import { loadRecipe, recipeJsonSchema, resolvedYaml } from "./recipe-file.ts";
+import { loadRecipe, recipeJsonSchema, resolvedRecipe, resolvedYaml } from "./recipe-file.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "recipe-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -370,7 +370,7 @@ test("the resolved recipe means the same from its run folder, and has the same d
   ]);
   const run = join(folder, "runs", "one");
   mkdirSync(run, { recursive: true });
-  writeFileSync(join(run, "recipe.yaml"), resolvedYaml(loaded.recipe, folder, run));
+  writeFileSync(join(run, "recipe.yaml"), resolvedYaml(resolvedRecipe(loaded.recipe, folder, run)));
   const again = loadRecipe(join(run, "recipe.yaml"));
   expect(again.digest).toBe(loaded.digest);
   expect(again.recipe.target.model).toBe(join(folder, "own model"));
@@ -378,7 +378,7 @@ test("the resolved recipe means the same from its run folder, and has the same d
   expect(again.recipe.sources).toEqual(loaded.recipe.sources);
   expect(again.recipe.seed).toBe(7);
   expect(loadRecipe(file, ["seed=8"]).digest).not.toBe(loaded.digest);
-  expect(parse(resolvedYaml(loaded.recipe, folder, folder)).prompts.file).toBe("./train.jsonl");
+  expect(parse(resolvedYaml(resolvedRecipe(loaded.recipe, folder, folder))).prompts.file).toBe("./train.jsonl");
 });
 
 test("the JSON schema knows what the loader knows", () => {

@@ -156,15 +156,18 @@ function isPath(reference: string, baseFolder: string): boolean {
 export const resolvedHeader = "# The recipe of this run as resolved by Amalgam, with every default written out.";
 
 /**
- * The recipe as resolved (its paths start at `baseFolder`), to stand in `folder`: every default is written out, and
- * every path holds from there, relative inside the folder and absolute outside. Secrets stand in no recipe: keys are
- * named by their environment variable.
+ * The recipe (its paths start at `baseFolder`) as it is to stand in `folder`: every path holds from there, relative
+ * inside the folder and absolute outside. A recipe and its copy in the folder come out the same.
  */
-export function resolvedYaml(recipe: Recipe, baseFolder: string, folder: string): string {
+export function resolvedRecipe(recipe: Recipe, baseFolder: string, folder: string): Recipe {
   const root = resolve(folder);
   const seenFrom = (path: string) => (path.startsWith(`${root}/`) ? `./${relative(root, path)}` : path);
-  return `${resolvedHeader}\n${stringify(withPaths(recipe, baseFolder, seenFrom), { lineWidth: 100 })}`;
+  return withPaths(recipe, baseFolder, seenFrom);
 }
+
+/** A resolved recipe as a file, every default written out. Secrets stand in no recipe: keys are named by their environment variable. */
+export const resolvedYaml = (resolved: Recipe): string =>
+  `${resolvedHeader}\n${stringify(resolved, { lineWidth: 100 })}`;
 
 /** JSON Schema of a recipe as written, for editors. */
 export function recipeJsonSchema(): Record<string, unknown> {
