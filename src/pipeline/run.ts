@@ -66,15 +66,15 @@ export const runPaths = (folder: string) => ({
   report: join(folder, "report.html"),
 });
 
-function recipeOf({ folder, recipeFile, overrides }: RunOptions): LoadedRecipe {
+/** The file of the recipe that counts: the one that is named, else the run folder's own. Throws RecipeError where there is none. */
+export function recipeFileOf(folder: string, named: string | undefined): string {
   const own = runPaths(folder).recipe;
-  if (recipeFile !== undefined) return loadRecipe(recipeFile, overrides);
-  if (!existsSync(own))
+  if (named === undefined && !existsSync(own))
     throw new RecipeError("the run folder has no recipe yet, and none was given", {
       file: own,
       hint: "Name one with --recipe FILE, or write one with `amalgam init FOLDER`.",
     });
-  return loadRecipe(own, overrides);
+  return named ?? own;
 }
 
 /** A recipe that a person wrote into the run folder is kept, comments and all, beside its resolved form. */
@@ -130,7 +130,7 @@ function fetchProgress(listener: Listener, stage: StageName): (progress: LocateP
  */
 export async function openRun(options: RunOptions): Promise<Run> {
   const folder = resolve(options.folder);
-  const loaded = recipeOf({ ...options, folder });
+  const loaded = loadRecipe(recipeFileOf(folder, options.recipeFile), options.overrides);
   const prompts = await promptsOf(loaded);
   const resolved = resolvedRecipe(loaded.recipe, loaded.baseFolder, folder);
   const ledger = await openLedger(folder);

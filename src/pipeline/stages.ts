@@ -103,5 +103,6 @@ function memoryCure(recipe: Recipe, name: StageName): string {
   if (name !== "sft" && name !== "wrpo") return "Take smaller models, or set their precision to bf16";
   const { micro_batch_tokens, activation_checkpointing } = recipe[name];
   const lower = `Lower ${name}.micro_batch_tokens (now ${micro_batch_tokens})`;
-  return activation_checkpointing ? lower : `${lower}, set ${name}.activation_checkpointing: true`;
+  const checkpointing = activation_checkpointing ? "" : `, set ${name}.activation_checkpointing: true`;
+  return `${lower}${checkpointing}, take a smaller target`;
 }

@@ -1,10 +1,10 @@
-import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { AmalgamError, describeError, type LoadedRecipe, loadRecipe, RecipeError } from "../../schema/index.ts";
-import { runPaths } from "../run.ts";
+import { recipeFileOf } from "../run.ts";
 import { type Finding, ok, problem } from "./finding.ts";
 import { machineFindings } from "./machine.ts";
 import { recipeFindings } from "./recipe.ts";
+import { runFolderFindings } from "./run-folder.ts";
 
 export type { Finding } from "./finding.ts";
 
@@ -27,29 +27,24 @@ export async function* diagnose(options: DoctorOptions): AsyncGenerator<Finding>
     if (finding.what === "matrix products") engine = true;
     yield finding;
   }
-  const file = recipeFile(options);
-  if (file === undefined) return;
+  const { folder, recipeFile } = options;
+  if (folder !== undefined) yield* runFolderFindings(folder);
+  if (folder === undefined && recipeFile === undefined) return;
   let loaded: LoadedRecipe;
   try {
-    loaded = loadRecipe(file, options.overrides);
+    loaded = loadRecipe(recipeFile ?? recipeFileOf(folder!, undefined), options.overrides);
   } catch (error) {
     if (!(error instanceof AmalgamError)) throw error;
     const mistakes = error instanceof RecipeError ? [error.with([]), ...error.others] : [error];
     for (const mistake of mistakes) yield problem("recipe", describeError(mistake));
     return;
   }
-  yield ok("recipe", `${loaded.recipe.name}: ${file}`);
+  yield ok("recipe", `${loaded.recipe.name}: ${loaded.file}`);
   yield* recipeFindings({
     loaded,
-    folder: resolve(options.folder ?? loaded.baseFolder),
+    folder: resolve(folder ?? loaded.baseFolder),
     offline: options.offline ?? false,
     engine,
     signal: options.signal,
   });
-}
-
-function recipeFile({ folder, recipeFile: named }: DoctorOptions): string | undefined {
-  if (named !== undefined || folder === undefined) return named;
-  const own = runPaths(folder).recipe;
-  return existsSync(own) ? own : undefined;
 }
