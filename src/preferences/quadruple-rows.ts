@@ -2,13 +2,14 @@ import { open, rename, rm } from "node:fs/promises";
 import {
   DataError,
   EnvironmentError,
+  issueWords,
   type Message,
   type Place,
   type Quadruple,
   type QuadrupleRow,
   quadrupleRowSchema,
+  readJsonLines,
 } from "../schema/index.ts";
-import { readJsonLines } from "./jsonl.ts";
 
 /** A quadruple as a row of the interchange format: `chosen` is [y_ws, y_wt], `rejected` is [y_l]. */
 export function toRow(quadruple: Quadruple): QuadrupleRow {
@@ -52,9 +53,14 @@ export async function readQuadruples(file: string): Promise<Quadruple[]> {
   for await (const { line, value } of readJsonLines(file)) {
     const parsed = quadrupleRowSchema.safeParse(value);
     if (!parsed.success) {
-      const [issue] = parsed.error.issues;
-      const field = issue!.path.join(".");
-      throw new DataError(issue!.message, { file, line, ...(field === "" ? {} : { field }), hint: rowFormat });
+      const issue = parsed.error.issues[0]!;
+      const field = issue.path.join(".");
+      throw new DataError(issueWords(issue, value).message, {
+        file,
+        line,
+        ...(field === "" ? {} : { field }),
+        hint: rowFormat,
+      });
     }
     quadruples.push(fromRow(parsed.data, { file, line }));
   }

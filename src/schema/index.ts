@@ -2,6 +2,7 @@ export * from "./cache.ts";
 export * from "./errors.ts";
 export * from "./interfaces.ts";
 export { issueWords } from "./issue-words.ts";
+export { readJsonLines } from "./jsonl.ts";
 export * from "./key.ts";
 export { explainMemory } from "./memory.ts";
 export * from "./nearest.ts";

@@ -1,7 +1,13 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { z } from "zod";
-import { DataError, type SampledResponse, type SampleOutcome, type Source } from "../schema/index.ts";
+import {
+  DataError,
+  issueWords,
+  readJsonLines,
+  type SampledResponse,
+  type SampleOutcome,
+  type Source,
+} from "../schema/index.ts";
 import { estimatedTokens } from "./tokens.ts";
 
 const rowSchema = z.strictObject({
@@ -27,12 +33,8 @@ type Kept = Pick<SampledResponse, "text" | "finish" | "responseTokens"> & { read
 export async function openRecorded(name: string, file: string): Promise<Source> {
   const hash = createHash("sha256");
   const responses = new Map<string, Map<number, Kept>>();
-  let line = 0;
-  for await (const bytes of lines(file, hash)) {
-    line += 1;
-    const row = parseRow(bytes, file, line);
-    if (row !== undefined) keep(responses, row, file, line);
-  }
+  for await (const { line, value } of readJsonLines(file, (bytes) => hash.update(bytes)))
+    keep(responses, parseRow(value, file, line), file, line);
   return {
     name,
     identity: hash.digest("hex").slice(0, 32),
@@ -72,49 +74,11 @@ function keep(responses: Map<string, Map<number, Kept>>, row: Row, file: string,
   ofPrompt.set(index, { text, finish, promptTokens, responseTokens });
 }
 
-async function* lines(file: string, hash: { update(bytes: Uint8Array): unknown }): AsyncGenerator<Uint8Array> {
-  let rest: Uint8Array[] = [];
-  try {
-    for await (const chunk of createReadStream(file) as AsyncIterable<Buffer>) {
-      hash.update(chunk);
-      let start = 0;
-      for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
-        yield Buffer.concat([...rest, chunk.subarray(start, end)]);
-        rest = [];
-        start = end + 1;
-      }
-      rest.push(chunk.subarray(start));
-    }
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new DataError(`the file can't be read: ${reason}`, { file, hint: "Check the path and who may read it." });
-  }
-  yield Buffer.concat(rest);
-}
-
-function parseRow(bytes: Uint8Array, file: string, line: number): Row | undefined {
-  let text: string;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    throw new DataError("this line is not UTF-8", { file, line, hint: "Save the file as UTF-8." });
-  }
-  if (text.trim() === "") return undefined;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new DataError(`this line is not JSON: ${reason}`, {
-      file,
-      line,
-      hint: "Write one JSON object on each line.",
-    });
-  }
+function parseRow(value: unknown, file: string, line: number): Row {
   const row = rowSchema.safeParse(value);
   if (row.success) return row.data;
   const issue = row.error.issues[0]!;
-  throw new DataError(issue.message, {
+  throw new DataError(issueWords(issue, value).message, {
     file,
     line,
     field: issue.path.join("."),

@@ -1,5 +1,5 @@
 import { createReadStream } from "node:fs";
-import { DataError } from "../schema/index.ts";
+import { DataError } from "./errors.ts";
 
 export interface JsonLine {
   /** Counted from 1, blank lines included. */
@@ -8,22 +8,26 @@ export interface JsonLine {
 }
 
 /**
- * The values of a JSONL file, line by line; blank lines are passed over. Throws DataError, with file and line, for a
- * line that is not UTF-8 or not JSON, and for a file that can't be read.
+ * The values of a JSONL file, line by line; blank lines are passed over. `hear` is given all bytes as they are read,
+ * for a digest. Throws DataError, with file and line, for a line that is not UTF-8 or not JSON, and for a file that
+ * can't be read.
  */
-export async function* readJsonLines(file: string): AsyncGenerator<JsonLine> {
+export async function* readJsonLines(file: string, hear: Hear = () => {}): AsyncGenerator<JsonLine> {
   let line = 0;
-  for await (const bytes of byteLines(file)) {
+  for await (const bytes of byteLines(file, hear)) {
     line += 1;
     const text = decode(bytes, file, line);
     if (text.trim() !== "") yield { line, value: parse(text, file, line) };
   }
 }
 
-async function* byteLines(file: string): AsyncGenerator<Buffer> {
+type Hear = (bytes: Uint8Array) => void;
+
+async function* byteLines(file: string, hear: Hear): AsyncGenerator<Buffer> {
   let rest: Buffer[] = [];
   try {
     for await (const chunk of createReadStream(file) as AsyncIterable<Buffer>) {
+      hear(chunk);
       let start = 0;
       for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
         yield Buffer.concat([...rest, chunk.subarray(start, end)]);
