@@ -1,14 +1,8 @@
 import type { ServerResponse } from "node:http";
-import { afterAll, afterEach, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import type { RecipeInput } from "../schema/index.ts";
-import {
-  completion,
-  type Handler,
-  type LocalServer,
-  localServer,
-  openAiError,
-  sendJson,
-} from "../sources/testing/local-server.ts";
+import { completion, type Handler, type LocalServer, openAiError, sendJson } from "../sources/testing/local-server.ts";
+import { serving } from "../sources/testing/serving.ts";
 import { stageNames } from "./events.ts";
 import { runPaths } from "./run.ts";
 import { runStages } from "./stages.ts";
@@ -19,11 +13,8 @@ import { hearing, jsonLines, runFolder, tinyWorld, withRun } from "./testing/tin
 const world = tinyWorld();
 afterAll(() => world.remove());
 
+const { serve } = serving();
 let server: LocalServer | undefined;
-afterEach(async () => {
-  await server?.close();
-  server = undefined;
-});
 
 const words = "a quiet morning, the rain on old stone and one more tea before it all begins again".split(" ");
 const answerOf = (seed: number, choice: number) =>
@@ -49,7 +40,7 @@ async function startServer(): Promise<Given> {
       completion(Array.from({ length: n }, (_, choice) => answerOf(body.seed ?? 0, choice) || "rain")),
     );
   };
-  server = await localServer(handler);
+  server = await serve(handler);
   return given;
 }
 

@@ -1,5 +1,5 @@
 import { createServer } from "node:net";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { type EndpointRecipe, endpointSchema, SourceError } from "../schema/index.ts";
 import {
   CallError,
@@ -8,33 +8,18 @@ import {
   openEndpointClient,
   RejectedFieldError,
 } from "./client.ts";
-import {
-  completion,
-  type Handler,
-  type LocalServer,
-  localServer,
-  openAiError,
-  sendJson,
-} from "./testing/local-server.ts";
+import { completion, type Handler, openAiError, sendJson } from "./testing/local-server.ts";
+import { serving } from "./testing/serving.ts";
 
 const never = new AbortController().signal;
 const request = { messages: [{ role: "user", content: "hello" }], max_tokens: 8, seed: 7 } as const;
 const good = completion(["well"]);
 
-const opened: { close(): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one.close();
-});
-const serve = async (handler: Handler): Promise<LocalServer> => {
-  const server = await localServer(handler);
-  opened.push(server);
-  return server;
-};
+const { closing, serve } = serving();
 const open = (url: string, recipe: Partial<EndpointRecipe> = {}, options: EndpointOptions = {}): EndpointClient => {
   const whole = endpointSchema.parse({ url, model: "m", retries: 2, timeout_seconds: 20, ...recipe });
   const client = openEndpointClient(whole, { environment: {}, retryDelayMs: 1, ...options });
-  opened.push(client);
-  return client;
+  return closing(client);
 };
 const ask = (client: EndpointClient) => client.chatCompletion(request, never);
 const textOf = async (client: EndpointClient) => (await ask(client)).choices[0]!.message.content;
@@ -142,7 +127,7 @@ describe("what may go well another time", () => {
           .end("220 mail ready\r\n"),
     );
     await new Promise<void>((resolve) => raw.listen(0, "127.0.0.1", resolve));
-    opened.push({ close: () => new Promise((resolve) => raw.close(() => resolve())) });
+    closing({ close: () => new Promise((resolve) => raw.close(() => resolve())) });
     const { port } = raw.address() as { port: number };
     expect((await failure(open(`http://127.0.0.1:${port}/v1`), CallError)).message).toMatch(/does not speak HTTP/);
   });

@@ -1,5 +1,5 @@
 import { inspect } from "node:util";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
   describeError,
   type EndpointRecipe,
@@ -15,38 +15,21 @@ import {
 } from "../schema/index.ts";
 import type { EndpointOptions } from "./client.ts";
 import { openEndpoint } from "./endpoint.ts";
-import {
-  completion,
-  type Handler,
-  type LocalServer,
-  localServer,
-  openAiError,
-  sendJson,
-  strict,
-} from "./testing/local-server.ts";
+import { completion, openAiError, sendJson, strict } from "./testing/local-server.ts";
+import { serving } from "./testing/serving.ts";
 
 const key = "sk-test-Zq7/4fWbR+mN2xYv";
 const sampling: Sampling = { temperature: 0.8, top_p: 0.95, top_k: 0, max_tokens: 64, stop: [], seed: 42 };
 const never = new AbortController().signal;
 
-const opened: { close(): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one.close();
-});
-
-const serve = async (handler: Handler): Promise<LocalServer> => {
-  const server = await localServer(handler);
-  opened.push(server);
-  return server;
-};
+const { closing, serve } = serving();
 const open = (url: string, recipe: Partial<EndpointRecipe> = {}, options: EndpointOptions = {}): Source => {
   const source = openEndpoint(
     "peer",
     endpointSchema.parse({ url, model: "m", key_env: "PEER_KEY", retries: 2, timeout_seconds: 20, ...recipe }),
     { environment: { PEER_KEY: key }, retryDelayMs: 1, ...options },
   );
-  opened.push(source);
-  return source;
+  return closing(source);
 };
 const prompts = (count: number, n: number): SampleRequest[] =>
   Array.from({ length: count }, (_, i) => ({

@@ -1,17 +1,14 @@
 import { inspect } from "node:util";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { type EndpointRecipe, endpointSchema } from "../schema/index.ts";
 import { probeEndpoint } from "./probe.ts";
-import { type Handler, type LocalServer, localServer, openAiError, sendJson } from "./testing/local-server.ts";
+import { type Handler, openAiError, sendJson } from "./testing/local-server.ts";
+import { serving } from "./testing/serving.ts";
 
 const key = "sk-test-Zq7/4fWbR+mN2xYv";
-const servers: LocalServer[] = [];
-afterEach(async () => {
-  for (const server of servers.splice(0)) await server.close();
-});
+const { serve } = serving();
 const probe = async (handler: Handler, recipe: Partial<EndpointRecipe> = {}, environment = { PEER_KEY: key }) => {
-  const server = await localServer(handler);
-  servers.push(server);
+  const server = await serve(handler);
   return probeAt(server.url, recipe, environment);
 };
 const probeAt = (url: string, recipe: Partial<EndpointRecipe>, environment = {}) =>
@@ -61,8 +58,7 @@ test("a list that anyone may see says nothing about the key", async () => {
 });
 
 test("a server that needs no key", async () => {
-  const server = await localServer((_, answer) => sendJson(answer, 200, models("qwen-7b")));
-  servers.push(server);
+  const server = await serve((_, answer) => sendJson(answer, 200, models("qwen-7b")));
   const recipe = endpointSchema.parse({ url: server.url, model: "qwen-7b" });
   const findings = await probeEndpoint(recipe, { environment: {} });
   expect(findings.map(({ outcome }) => outcome)).toEqual(["ok", "ok", "ok", "ok"]);
@@ -90,7 +86,7 @@ test.each<[string, Handler, RegExp]>([
 });
 
 test("nothing listens", async () => {
-  const server = await localServer(() => {});
+  const server = await serve(() => {});
   await server.close();
   const findings = await probeAt(server.url, {}, { PEER_KEY: key });
   expect(findings[1]).toMatchObject({ outcome: "problem", text: expect.stringMatching(/refused/) });

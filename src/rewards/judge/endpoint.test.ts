@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
   type EndpointRecipe,
   EnvironmentError,
@@ -7,14 +7,8 @@ import {
   type ScoreRequest,
   SourceError,
 } from "../../schema/index.ts";
-import {
-  completion,
-  type Handler,
-  type LocalServer,
-  localServer,
-  openAiError,
-  sendJson,
-} from "../../sources/testing/local-server.ts";
+import { completion, openAiError, sendJson } from "../../sources/testing/local-server.ts";
+import { serving } from "../../sources/testing/serving.ts";
 import type { ComponentOutcome, RewardComponent } from "../component.ts";
 import { endpointReader } from "./endpoint.ts";
 import { judgeComponent } from "./judge.ts";
@@ -22,16 +16,7 @@ import type { Scale } from "./scale.ts";
 
 const key = "sk-test-Zq7/4fWbR+mN2xYv";
 const never = new AbortController().signal;
-const opened: { close(): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one.close();
-});
-
-const serve = async (handler: Handler): Promise<LocalServer> => {
-  const server = await localServer(handler);
-  opened.push(server);
-  return server;
-};
+const { closing, serve } = serving();
 const judge = async (
   url: string,
   recipe: Partial<EndpointRecipe> = {},
@@ -48,8 +33,7 @@ const judge = async (
   const made = await judgeComponent({ name: "quality", scale }, "rewards.1", async () =>
     endpointReader(full, scale, "rewards.1", { environment: { JUDGE_KEY: key }, retryDelayMs: 1 }),
   );
-  opened.push(made);
-  return made;
+  return closing(made);
 };
 const requests = (count: number): ScoreRequest[] =>
   Array.from({ length: count }, (_, i) => ({
