@@ -94,11 +94,11 @@ export function configFromGguf(gguf: Gguf): { family: Family; config: Record<str
 }
 
 /**
- * The weights of a GGUF file, dequantised in float32 and rounded once to `dtype`, under their Hugging Face names.
+ * The tensor of each weight, by the weight's Hugging Face name; nothing is read of them but their shapes.
  *
- * @throws ModelError when a weight is missing or has another shape than the metadata ask for.
+ * @throws ModelError when a weight is missing, of no use, or of another shape than the metadata ask for.
  */
-export function weightsFromGguf(gguf: Gguf, family: Family, config: DecoderConfig, dtype: DType): Map<string, Tensor> {
+export function placeWeights(gguf: Gguf, family: Family, config: DecoderConfig): Map<string, string> {
   const stored = new Map<string, string>();
   const shapes = parameterShapes(config);
   for (const name of gguf.tensors.keys()) {
@@ -112,7 +112,7 @@ export function weightsFromGguf(gguf: Gguf, family: Family, config: DecoderConfi
         hint: "The model only resembles a known architecture; without this weight its answers would be wrong.",
       });
   }
-  const weights = new Map<string, Tensor>();
+  const placed = new Map<string, string>();
   for (const [name, shape] of shapes) {
     const source = stored.get(name);
     if (source === undefined)
@@ -121,19 +121,32 @@ export function weightsFromGguf(gguf: Gguf, family: Family, config: DecoderConfi
         field: name,
         hint: "The file is incomplete, or of an architecture that only resembles a known one.",
       });
-    const weight = noGrad(() =>
+    const found = gguf.tensors.get(source)!.shape;
+    if (found.join() !== shape.join())
+      throw new ModelError(`has shape [${found.join(", ")}], the metadata ask for [${shape.join(", ")}]`, {
+        file: gguf.file,
+        field: source,
+        hint: "Metadata and weights belong to different models: convert the model again, or take another file.",
+      });
+    placed.set(name, source);
+  }
+  return placed;
+}
+
+/** The weights that `placeWeights` found, dequantised in float32 and rounded once to `dtype`. */
+export function weightsFromGguf(
+  gguf: Gguf,
+  placed: ReadonlyMap<string, string>,
+  family: Family,
+  config: DecoderConfig,
+  dtype: DType,
+): Map<string, Tensor> {
+  const read = (name: string, source: string) =>
+    noGrad(() =>
       scope(() => {
         const plain = dequantise(gguf, source);
         return (family.fromGguf?.(name, plain, config) ?? plain).to(dtype).contiguous();
       }),
     );
-    if (weight.shape.join() !== shape.join())
-      throw new ModelError(`has shape [${weight.shape.join(", ")}], the metadata ask for [${shape.join(", ")}]`, {
-        file: gguf.file,
-        field: source,
-        hint: "Metadata and weights belong to different models: convert the model again, or take another file.",
-      });
-    weights.set(name, weight);
-  }
-  return weights;
+  return new Map([...placed].map(([name, source]) => [name, read(name, source)]));
 }

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { openSafetensors, writeSafetensorsFile } from "../nn/index.ts";
 import { describeError, ModelError } from "../schema/index.ts";
 import { ops, type Tensor } from "../torch/index.ts";
+import { familyOfConfig } from "./families/index.ts";
 import { loadFiles, readModelFiles } from "./load.ts";
 import { type TinyFamily, tinyFamilies, tinyFolder } from "./testing/tiny-model.ts";
 
@@ -75,6 +76,11 @@ test.each([
     "groups of heads that do not come out even",
     () => folderWith((config) => ({ ...config, num_key_value_heads: 3 })),
     { field: "num_key_value_heads", says: /is 3, which does not divide num_attention_heads 4/ },
+  ],
+  [
+    "heads of an odd size",
+    () => folderWith((config) => ({ ...config, head_dim: 7 })),
+    { field: "head_dim", says: /is 7: dimensions are rotated in pairs/ },
   ],
   [
     "an unknown activation",
@@ -176,8 +182,8 @@ describe("configs as older transformers wrote them", () => {
   });
 
   test("Gemma 3 without layer_types has a full layer after every five", async () => {
-    const folder = folderWith(({ layer_types: _, ...config }) => ({ ...config, num_hidden_layers: 12 }), "gemma3");
-    const { layers } = (await readModelFiles(folder, "tiny")).decoderConfig;
+    const { layer_types: _, ...config } = (await readModelFiles(tinyFolder("gemma3"), "tiny")).config;
+    const { layers } = familyOfConfig(config.model_type, "tiny").parse({ ...config, num_hidden_layers: 12 });
     expect(layers.map(({ window }) => window)).toEqual([8, 8, 8, 8, 8, null, 8, 8, 8, 8, 8, null]);
   });
 });

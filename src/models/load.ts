@@ -12,7 +12,7 @@ import { type Decoder, parameterShapes } from "./decoder.ts";
 import { digestFiles } from "./digest.ts";
 import { type Family, familyOfConfig } from "./families/index.ts";
 import { readGguf } from "./gguf/index.ts";
-import { configFromGguf, weightsFromGguf } from "./gguf-model.ts";
+import { configFromGguf, placeWeights, weightsFromGguf } from "./gguf-model.ts";
 import { type LocateOptions, locateModel } from "./locate/index.ts";
 import { resolvePrecision } from "./precision.ts";
 
@@ -93,7 +93,9 @@ async function filesOfFolder(folder: string, label: string, chatTemplate: string
   const family = familyOfConfig(config.model_type, join(folder, "config.json"));
   const decoderConfig = parsed(() => family.parse(config), config, join(folder, "config.json"), configHint);
   const tokenizer = await tokenizerFromFolder(folder, { chatTemplate });
+  assertRows(decoderConfig, tokenizer, folder);
   const stored = openSafetensors(folder);
+  const placed = weightsOfFolder(stored.tensors, decoderConfig, folder);
   return {
     label,
     path: folder,
@@ -102,14 +104,14 @@ async function filesOfFolder(folder: string, label: string, chatTemplate: string
     config,
     tokenizer,
     digest: digestFiles([join(folder, "config.json"), ...stored.files]),
-    weights: (dtype) => weightsOfFolder(stored.tensors, decoderConfig, dtype, folder),
+    weights: (dtype) => copies(placed, dtype),
   };
 }
 
+/** The stored weights that the architecture has, in its order; nothing is read of them yet but their shapes. */
 function weightsOfFolder(
   stored: ReadonlyMap<string, Tensor>,
   config: DecoderConfig,
-  dtype: DType,
   folder: string,
 ): Map<string, Tensor> {
   const weights = new Map<string, Tensor>();
@@ -137,13 +139,16 @@ function weightsOfFolder(
         field: name,
         hint: shapeHint,
       });
-    // A copy: the mapped file may be replaced while the model is in use.
-    weights.set(
-      name,
-      noGrad(() => scope(() => (found.dtype === dtype ? found.clone() : found.to(dtype)))),
-    );
+    weights.set(name, found);
   }
   return weights;
+}
+
+/** Copies in a compute type: the mapped file may be replaced while the model is in use. */
+function copies(stored: ReadonlyMap<string, Tensor>, dtype: DType): Map<string, Tensor> {
+  const copy = (weight: Tensor) =>
+    noGrad(() => scope(() => (weight.dtype === dtype ? weight.clone() : weight.to(dtype))));
+  return new Map([...stored].map(([name, weight]) => [name, copy(weight)]));
 }
 
 function filesOfGguf(path: string, label: string, chatTemplate: string | undefined): ModelFiles {
@@ -151,6 +156,8 @@ function filesOfGguf(path: string, label: string, chatTemplate: string | undefin
   const { family, config } = parsed(() => configFromGguf(gguf), undefined, path, metadataHint);
   const decoderConfig = parsed(() => family.parse(config), config, path, metadataHint);
   const tokenizer = tokenizerFromGguf(gguf.metadata, path, { chatTemplate });
+  assertRows(decoderConfig, tokenizer, path);
+  const placed = placeWeights(gguf, family, decoderConfig);
   return {
     label,
     path,
@@ -159,7 +166,7 @@ function filesOfGguf(path: string, label: string, chatTemplate: string | undefin
     config: { ...config, ...specialIds(tokenizer) },
     tokenizer,
     digest: digestFiles([path]),
-    weights: (dtype) => weightsFromGguf(gguf, family, decoderConfig, dtype),
+    weights: (dtype) => weightsFromGguf(gguf, placed, family, decoderConfig, dtype),
   };
 }
 
@@ -176,18 +183,20 @@ const specialIds = ({ bosId, eosId, padId }: Tokenizer) => ({
  */
 export async function readModelFiles(path: string, label: string, chatTemplate?: string): Promise<ModelFiles> {
   const isFile = statSync(path, { throwIfNoEntry: false })?.isFile() === true;
-  const files = isFile ? filesOfGguf(path, label, chatTemplate) : await filesOfFolder(path, label, chatTemplate);
-  const { vocabularySize } = files.decoderConfig;
-  if (files.tokenizer.vocabularySize > vocabularySize)
-    throw new ModelError(
-      `the tokenizer has ${files.tokenizer.vocabularySize} tokens, the embedding only ${vocabularySize} rows`,
-      {
-        file: path,
-        field: "vocab_size",
-        hint: "The tokenizer belongs to another model, or the embedding was not resized with it.",
-      },
-    );
-  return files;
+  return isFile ? filesOfGguf(path, label, chatTemplate) : filesOfFolder(path, label, chatTemplate);
+}
+
+function assertRows(
+  { vocabularySize: rows }: DecoderConfig,
+  { vocabularySize: tokens }: Tokenizer,
+  file: string,
+): void {
+  if (tokens > rows)
+    throw new ModelError(`the tokenizer has ${tokens} tokens, the embedding only ${rows} rows`, {
+      file,
+      field: "vocab_size",
+      hint: "The tokenizer belongs to another model, or the embedding was not resized with it.",
+    });
 }
 
 /** How a recipe wants a model computed. */

@@ -1,6 +1,15 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, symlinkSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import Driver from "libsql";
 import { afterAll, describe, expect, test } from "vitest";
@@ -186,7 +195,7 @@ describe.skipIf(!existsSync("/dev/full"))("a full disk", () => {
 });
 
 describe("models", () => {
-  test("one that can't be read is told with the recipe's fields that name it, and no stack trace; the run goes on with another", async () => {
+  test("one that can't be read is told with the recipe's fields that name it, and no stack trace; before anything is drawn", async () => {
     const folder = runFolder(world, "unread");
     const [first] = world.recipe.sources;
     const missing = join(world.folder, "nowhere");
@@ -207,9 +216,16 @@ describe("models", () => {
     expectComplaint(
       await run(folder),
       "has shape [320, 32], config.json asks for [400, 32]",
-      "This came up with the source misfit.",
+      "The recipe names it in sources.1.model.",
     );
-    expect(await drawn(folder)).toEqual(["sources llama 36", "sources misfit 0"]);
+    const base = tinyFolder("llama");
+    rmSync(join(base, "chat_template.jinja"));
+    const settings = join(base, "tokenizer_config.json");
+    const { chat_template: _, ...others } = JSON.parse(readFileSync(settings, "utf8")) as Record<string, unknown>;
+    writeFileSync(settings, JSON.stringify(others));
+    world.write({ target: { model: base } });
+    expectComplaint(await run(folder), "has no chat template", "write a `chat_template`", "in target.model.");
+    expect(await drawn(folder)).toEqual([]);
     world.write({});
     await withRun({ folder, recipeFile: world.recipeFile }, (made) => runStages(made, ["sample", "score"]));
     expect(await drawn(folder)).toEqual(["sources gemma 36", "sources llama 36", "sources qwen 36"]);

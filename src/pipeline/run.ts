@@ -7,6 +7,7 @@ import {
   amended,
   type LoadedRecipe,
   loadRecipe,
+  ModelError,
   type ModelRecipe,
   type Recipe,
   RecipeError,
@@ -101,6 +102,14 @@ async function promptsOf({ recipe, baseFolder, file }: LoadedRecipe): Promise<St
   ];
 }
 
+/** A model of a recipe is asked in conversations, so it needs a chat template: told before anything is drawn. */
+function conversational(files: ModelFiles): ModelFiles {
+  if (files.tokenizer.hasChatTemplate) return files;
+  throw new ModelError(`${files.label} has no chat template: it is a base model, not tuned for conversations`, {
+    hint: "Take its instruction-tuned version, or write a `chat_template` into the recipe.",
+  });
+}
+
 /** The fields of a recipe that name a model. */
 function usesOf({ target, sources, rewards }: Recipe, { model }: ModelRecipe): string {
   const named = (list: string, entries: readonly object[]) =>
@@ -164,7 +173,7 @@ export async function openRun(options: RunOptions): Promise<Run> {
           baseFolder: loaded.baseFolder,
           progress: fetchProgress(options.listener, "sample"),
           ...(options.offline === undefined ? {} : { offline: options.offline }),
-        }),
+        }).then(conversational),
       );
       found.set(key, looked);
       return looked;

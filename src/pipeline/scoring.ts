@@ -51,6 +51,8 @@ export async function scoreMissing(
         unit: "scores",
       });
     }
+  } catch (error) {
+    throw error instanceof SourceError ? error.amend({ hint: `This came up with the reward ${reward.name}.` }) : error;
   } finally {
     if (waiting.length > 0) await store();
   }

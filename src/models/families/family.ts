@@ -103,11 +103,11 @@ export function readRope(theta: number, scaling: z.infer<typeof ropeScalingSchem
   ]);
 }
 
-function misfit(field: string, value: number, whole: string, of: number): z.ZodError {
-  return new z.ZodError([
-    { code: "custom", path: [field], message: `is ${value}, which does not divide ${whole} ${of}`, input: value },
-  ]);
-}
+const refusal = (field: string, input: number, message: string): z.ZodError =>
+  new z.ZodError([{ code: "custom", path: [field], message, input }]);
+
+const misfit = (field: string, value: number, whole: string, of: number): z.ZodError =>
+  refusal(field, value, `is ${value}, which does not divide ${whole} ${of}`);
 
 /** The part of the config that every family fills in the same way: one kind of layer, SiLU, plain norms. */
 export function plainDecoder(fields: CommonConfig): DecoderConfig {
@@ -115,6 +115,7 @@ export function plainDecoder(fields: CommonConfig): DecoderConfig {
   const keyValueHeads = fields.num_key_value_heads ?? heads;
   const headDim = fields.head_dim ?? fields.hidden_size / heads;
   if (!Number.isInteger(headDim)) throw misfit("num_attention_heads", heads, "hidden_size", fields.hidden_size);
+  if (headDim % 2 !== 0) throw refusal("head_dim", headDim, `is ${headDim}: dimensions are rotated in pairs`);
   if (heads % keyValueHeads !== 0) throw misfit("num_key_value_heads", keyValueHeads, "num_attention_heads", heads);
   const rope = readRope(
     fields.rope_parameters?.rope_theta ?? fields.rope_theta ?? 10_000,
