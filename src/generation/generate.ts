@@ -1,7 +1,8 @@
 import type { Decoder } from "../models/index.ts";
 import { bundleAttention, computeType, hiddenStates, outputMatrix } from "../models/index.ts";
+import { linear } from "../nn/index.ts";
 import type { Finish } from "../schema/index.ts";
-import { bytesOf, noGrad, ops, scope, type Tensor, tensor } from "../torch/index.ts";
+import { bytesOf, noGrad, scope, type Tensor, tensor } from "../torch/index.ts";
 import { cacheElements, compactCache, createCache, decodingStep, disposeCache, storingPrompts } from "./cache.ts";
 import type { RandomStream } from "./random-stream.ts";
 import type { SamplerSettings } from "./sampler.ts";
@@ -155,7 +156,7 @@ export async function* generate(
 
   /** The next token of each row from the hidden state that predicts it. */
   function choose(hidden: Tensor, rows: readonly Row[]): number[] {
-    const logits = ops.linear(hidden, outputMatrix(model));
+    const logits = linear(hidden, outputMatrix(model));
     return sampleTokens(
       logits,
       settings,

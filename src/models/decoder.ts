@@ -1,3 +1,4 @@
+import { linear } from "../nn/index.ts";
 import { ModelError } from "../schema/index.ts";
 import type { DType, Tensor } from "../torch/index.ts";
 import { ops, scope } from "../torch/index.ts";
@@ -125,14 +126,14 @@ function decoderLayer(
 ): Tensor {
   const { config } = model;
   const name = (part: string) => `model.layers.${index}.${part}`;
-  const linear = (input: Tensor, part: string, bias = false) =>
-    ops.linear(
+  const project = (input: Tensor, part: string, bias = false) =>
+    linear(
       input,
       weight(model, name(`${part}.weight`), dtype),
       bias ? weight(model, name(`${part}.bias`), dtype) : null,
     );
   const heads = (part: string, count: number) =>
-    linear(normed, `self_attn.${part}_proj`, config.queryKeyValueBias).view([-1, count, config.headDim]);
+    project(normed, `self_attn.${part}_proj`, config.queryKeyValueBias).view([-1, count, config.headDim]);
 
   const normed = norm(model, x, name("input_layernorm.weight"), dtype);
   let q = heads("q", config.heads);
@@ -142,7 +143,7 @@ function decoderLayer(
     q = norm(model, q, name("self_attn.q_norm.weight"), dtype);
     k = norm(model, k, name("self_attn.k_norm.weight"), dtype);
   }
-  const attended = linear(attend(index, rotate(q, turn), rotate(k, turn), v), "self_attn.o_proj");
+  const attended = project(attend(index, rotate(q, turn), rotate(k, turn), v), "self_attn.o_proj");
   if (config.sandwichNorms) {
     const afterAttention = x.add(norm(model, attended, name("post_attention_layernorm.weight"), dtype));
     const inner = norm(model, afterAttention, name("pre_feedforward_layernorm.weight"), dtype);
@@ -153,8 +154,8 @@ function decoderLayer(
   return afterAttention.add(feedForward(norm(model, afterAttention, name("post_attention_layernorm.weight"), dtype)));
 
   function feedForward(input: Tensor): Tensor {
-    return linear(
-      gatedActivation(linear(input, "mlp.gate_proj"), linear(input, "mlp.up_proj"), config.activation),
+    return project(
+      gatedActivation(project(input, "mlp.gate_proj"), project(input, "mlp.up_proj"), config.activation),
       "mlp.down_proj",
     );
   }

@@ -5,5 +5,4 @@ export * from "./decoder.ts";
 export { families } from "./families/index.ts";
 export * from "./load.ts";
 export * from "./locate/index.ts";
-export { type MeasuredPrecision, measurePrecision, resolvePrecision } from "./precision.ts";
 export { saveModel } from "./save.ts";

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { openSafetensors } from "../nn/index.ts";
+import { openSafetensors, resolvePrecision } from "../nn/index.ts";
 import type { ModelRecipe } from "../schema/index.ts";
 import { contentKey, issueWords, ModelError } from "../schema/index.ts";
 import { type Tokenizer, tokenizerFromFolder, tokenizerFromGguf } from "../tokenizers/index.ts";
@@ -14,7 +14,6 @@ import { type Family, familyOfConfig } from "./families/index.ts";
 import { readGguf } from "./gguf/index.ts";
 import { configFromGguf, placeWeights, weightsFromGguf } from "./gguf-model.ts";
 import { type LocateOptions, locateModel } from "./locate/index.ts";
-import { resolvePrecision } from "./precision.ts";
 
 /** A model with its tokenizer, ready to compute. */
 export interface LoadedModel {

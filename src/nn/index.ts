@@ -1,5 +1,7 @@
 export { checkpointed } from "./checkpoint-activations.ts";
 export { clipGradNorm } from "./clip.ts";
+export { linear, product } from "./linear.ts";
+export * from "./machine-rates.ts";
 export * from "./optimiser.ts";
 export * from "./safetensors.ts";
 export type { SafetensorsHeader, StoredTensor } from "./safetensors-header.ts";

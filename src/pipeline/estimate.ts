@@ -1,4 +1,5 @@
-import { type DecoderConfig, formatBytes, measurePrecision, resolvePrecision } from "../models/index.ts";
+import { type DecoderConfig, formatBytes } from "../models/index.ts";
+import { fp32Rate, machineRates, resolvePrecision } from "../nn/index.ts";
 import type { ModelRecipe, Precision } from "../schema/index.ts";
 import { availableMemory } from "./doctor/machine.ts";
 import { fits, largestNeed, parameterCount } from "./doctor/needs.ts";
@@ -17,7 +18,8 @@ const usedTokens = 0.8;
  */
 export async function estimateSeconds(run: Run): Promise<number> {
   const { recipe, ledger } = run;
-  const rates = measurePrecision();
+  const measured = machineRates();
+  const rates = { fp32: fp32Rate(measured), bf16: measured.bf16 };
   const rate = (precision: Precision, device: string) => rates[resolvePrecision(precision, device)] * 1e9;
   const sizeOf = async (model: ModelRecipe) =>
     parameterCount((await run.model(model)).decoderConfig satisfies DecoderConfig);

@@ -6,9 +6,9 @@ import {
   loadFiles,
   type ModelFiles,
   readModelFiles,
-  resolvePrecision,
   saveModel,
 } from "../models/index.ts";
+import { resolvePrecision } from "../nn/index.ts";
 import { objectiveOf, quadrupleRoles } from "../objectives/index.ts";
 import { contentKey, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
 import type { StoredSelection } from "../store/index.ts";

@@ -1,5 +1,7 @@
+import { mkdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
+import { EnvironmentError } from "./errors.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -20,4 +22,16 @@ export function cacheFolder(environment: Environment = process.env): string {
 export function expandHome(path: string, environment: Environment = process.env): string {
   if (path !== "~" && !path.startsWith("~/")) return path;
   return join(environment.HOME || homedir(), path.slice(1));
+}
+
+/** Makes a folder of the cache. @throws EnvironmentError when it can't be written. */
+export function makeCacheFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw new EnvironmentError(`the cache folder can't be written: ${(error as Error).message}`, {
+      hint: "AMALGAM_CACHE names another folder.",
+      cause: error,
+    });
+  }
 }

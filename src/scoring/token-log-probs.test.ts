@@ -16,7 +16,7 @@ function inputs(dtype: DType): [Tensor, Tensor] {
 }
 
 test.each([1, 2, 3, 6, 7, 64])("gradients are those of finite differences in chunks of %i rows", (size) => {
-  gradcheck((hidden, matrix) => tokenLogProbs(hidden!, matrix!, targets(), size), inputs("float64"));
+  gradcheck((hidden, matrix) => tokenLogProbs(hidden!, matrix!, targets(), { size }), inputs("float64"));
 });
 
 test("values and gradients are those of log_softmax on all logits, however large the chunks", () => {
@@ -29,8 +29,9 @@ test("values and gradients are those of log_softmax on all logits, however large
   const plain = run((hidden, matrix) =>
     ops.linear(hidden, matrix).log_softmax(-1).gather(-1, targets().unsqueeze(-1)).squeeze(-1),
   );
-  for (const size of [1, 3, 4, 7, undefined]) {
-    const chunked = run((hidden, matrix) => tokenLogProbs(hidden, matrix, targets(), size));
+  const chunks = [1, 3, 4, 7].flatMap((size) => [{ size, keptBytes: 0 }, { size }]);
+  for (const options of [...chunks, {}]) {
+    const chunked = run((hidden, matrix) => tokenLogProbs(hidden, matrix, targets(), options));
     for (const [n, values] of chunked.entries())
       for (const [m, value] of values.entries()) expect(value).toBeCloseTo(plain[n]![m]!, 5);
   }
@@ -38,7 +39,7 @@ test("values and gradients are those of log_softmax on all logits, however large
 
 test("bfloat16 logits are summed up in float32", () => {
   const [hidden, matrix] = inputs("bfloat16");
-  const got = tokenLogProbs(hidden, matrix, targets(), 3);
+  const got = tokenLogProbs(hidden, matrix, targets(), { size: 3 });
   expect(got.dtype).toBe("float32");
   const exact = ops
     .linear(hidden.to("float64"), matrix.to("float64"))

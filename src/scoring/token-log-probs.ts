@@ -1,51 +1,62 @@
+import { linear, product } from "../nn/index.ts";
 import type { Tensor } from "../torch/index.ts";
-import { customFunction, ops, scope } from "../torch/index.ts";
+import { bytesOf, customFunction, ops, scope } from "../torch/index.ts";
 
 /** Logits computed at a time: enough rows for a fast matrix product, few enough to stay small. */
-const logitsAtATime = 1 << 25;
+const logitsAtATime = 1 << 24;
+/** Logits that are kept for the backward where they take no more than this; else they are computed again there. */
+const keptBytes = 512 << 20;
+
+export interface LogProbChunks {
+  /** Rows whose logits are computed at a time. */
+  readonly size?: number;
+  /** Most bytes of logits that are kept for the backward. */
+  readonly keptBytes?: number;
+}
 
 /**
  * log p(target | its prefix) for each row: hidden [S, hidden], matrix [vocabulary, hidden], targets int64 [S] ->
  * float32 [S] (float64 for float64 input).
  *
- * The matrix of logits [S, vocabulary] never exists: it is computed in chunks of `size` rows, and again in the backward.
+ * Logits are computed in chunks of rows. Those of a small batch are kept for the backward; of a large one they are computed again
+ * there, and the whole matrix [S, vocabulary] never exists.
  */
-export function tokenLogProbs(
-  hidden: Tensor,
-  matrix: Tensor,
-  targets: Tensor,
-  size: number = Math.max(64, Math.floor(logitsAtATime / matrix.shape[0]!)),
-): Tensor {
-  const rows = hidden.shape[0]!;
+export function tokenLogProbs(hidden: Tensor, matrix: Tensor, targets: Tensor, options: LogProbChunks = {}): Tensor {
+  const [rows, vocabulary] = [hidden.shape[0]!, matrix.shape[0]!];
+  const size = options.size ?? Math.max(64, Math.floor(logitsAtATime / vocabulary));
   const wide = hidden.dtype === "float64" ? "float64" : "float32";
-  const chunks = <T>(body: (take: (x: Tensor) => Tensor) => T): T[] => {
-    const results: T[] = [];
-    for (let from = 0; from < rows; from += size) {
-      const count = Math.min(size, rows - from);
-      results.push(scope(() => body((x) => x.narrow(0, from, count))));
-    }
-    return results;
-  };
+  const recorded = hidden.requiresGrad || matrix.requiresGrad;
+  const keep = recorded && rows * vocabulary * bytesOf(hidden.dtype) <= (options.keptBytes ?? keptBytes);
+  const chunks = <T>(body: (take: (x: Tensor) => Tensor, chunk: number) => T): T[] =>
+    Array.from({ length: Math.ceil(rows / size) }, (_, chunk) => {
+      const from = chunk * size;
+      return scope(() => body((x) => x.narrow(0, from, Math.min(size, rows - from)), chunk));
+    });
   return customFunction({
     inputs: [hidden, matrix],
     forward() {
       const parts = chunks((take) => {
-        const logProbs = ops.linear(take(hidden), matrix).log_softmax(-1, wide);
-        return logProbs.gather(-1, take(targets).unsqueeze(-1)).squeeze(-1);
+        const logits = linear(take(hidden), matrix);
+        const logProbs = logits.log_softmax(-1, wide);
+        const chosen = logProbs.gather(-1, take(targets).unsqueeze(-1)).squeeze(-1);
+        return { chosen, kept: keep ? logits : null };
       });
-      return { output: ops.cat(parts), saved: [hidden, matrix, targets] };
+      return {
+        output: ops.cat(parts.map(({ chosen }) => chosen)),
+        saved: [hidden, matrix, targets, ...parts.flatMap(({ kept }) => kept ?? [])],
+      };
     },
-    backward([grad], [h, w, t]) {
+    backward([grad], [h, w, t, ...kept]) {
       const gradMatrix = ops.zeros_like(w!, { dtype: wide });
-      const parts = chunks((take) => {
-        const scale = take(grad!).unsqueeze(-1);
-        // d log p(t) / d logits = [t] - softmax
-        const gradLogits = ops.linear(take(h!), w!).softmax(-1, wide).mul_(scale.neg());
-        gradLogits.scatter_add_(-1, take(t!).unsqueeze(-1), scale);
-        const narrow = gradLogits.to(h!.dtype);
-        if (h!.dtype === wide) gradMatrix.addmm_(narrow.t(), take(h!));
-        else gradMatrix.add_(narrow.t().mm(take(h!)));
-        return narrow.mm(w!);
+      const parts = chunks((take, chunk) => {
+        const logits = kept[chunk] ?? linear(take(h!), w!);
+        // d log p(t) / d logits = [t] - softmax; its scale goes to the smaller factors of the products.
+        const softmaxLessTarget = logits.softmax(-1, wide);
+        const scale = take(grad!).neg().unsqueeze(-1);
+        softmaxLessTarget.scatter_add_(-1, take(t!).unsqueeze(-1), ops.full_like(scale, -1));
+        const narrow = softmaxLessTarget.to(h!.dtype);
+        gradMatrix.add_(product(narrow.t(), take(h!).mul(scale).to(h!.dtype)));
+        return product(narrow, w!).mul(scale).to(h!.dtype);
       });
       return [ops.cat(parts), gradMatrix.to(w!.dtype)];
     },

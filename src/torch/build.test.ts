@@ -2,12 +2,16 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { locateTorch } from "./locate.ts";
 import { type Children, compileForChildren } from "./testing/child.ts";
 
 let children: Children;
+/** Of the libtorch that this test runs with: an empty cache would have it fetched again. */
+let torchRoot: string;
 const folder = mkdtempSync(join(tmpdir(), "torch-build-"));
 beforeAll(() => {
   children = compileForChildren();
+  torchRoot = locateTorch(() => {}).root;
 });
 afterAll(() => {
   children.remove();
@@ -24,14 +28,20 @@ const script = `
 `;
 
 async function refusal(environment: Record<string, string>): Promise<Record<"name" | "message" | "hint", string>> {
-  const { code, stdout } = await children.run(script, [], { AMALGAM_CACHE: join(folder, "none"), ...environment });
+  const { code, stdout } = await children.run(script, [], {
+    AMALGAM_TORCH: torchRoot,
+    AMALGAM_CACHE: join(folder, "none"),
+    ...environment,
+  });
   expect(code).toBe(0);
   return JSON.parse(stdout);
 }
 
 test("two processes that start at once with an empty cache both work, and one addon is left", async () => {
   const cache = join(folder, "cache");
-  const ended = await Promise.all([0, 1].map(() => children.run(script, [], { AMALGAM_CACHE: cache })));
+  const ended = await Promise.all(
+    [0, 1].map(() => children.run(script, [], { AMALGAM_TORCH: torchRoot, AMALGAM_CACHE: cache })),
+  );
   expect(ended.map(({ code, stdout }) => [code, stdout])).toEqual([
     [0, "[2,3]\n"],
     [0, "[2,3]\n"],
@@ -40,7 +50,7 @@ test("two processes that start at once with an empty cache both work, and one ad
   const [key] = readdirSync(join(cache, "addon"));
   expect(readdirSync(join(cache, "addon", key!))).toEqual(["amalgam.node"]);
 
-  const third = await children.run(script, [], { AMALGAM_CACHE: cache, CXX: "/nonexistent" });
+  const third = await children.run(script, [], { AMALGAM_TORCH: torchRoot, AMALGAM_CACHE: cache, CXX: "/nonexistent" });
   expect([third.stdout, third.stderr]).toEqual(["[2,3]\n", ""]);
 
   writeFileSync(join(cache, "addon", key!, "amalgam.node"), "no library");

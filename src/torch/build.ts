@@ -1,10 +1,10 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { cacheFolder, EnvironmentError } from "../schema/index.ts";
+import { cacheFolder, EnvironmentError, makeCacheFolder } from "../schema/index.ts";
 import type { TorchInstallation } from "./locate.ts";
 
 const sourceFolder = fileURLToPath(new URL("../../native", import.meta.url));
@@ -64,14 +64,7 @@ export function buildAddon(torch: TorchInstallation, notify: (line: string) => v
       },
     );
   notify(`compiling the addon against torch ${torch.version} with ${compiler}; this happens once and takes about 20 s`);
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (error) {
-    throw new EnvironmentError(`the cache folder can't be written: ${(error as Error).message}`, {
-      hint: "AMALGAM_CACHE names another folder.",
-      cause: error,
-    });
-  }
+  makeCacheFolder(folder);
   const partial = `${addon}.${process.pid}.partial`;
   const include = (path: string) => `-I${path}`;
   const outcome = spawnSync(

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { cacheFolder, EnvironmentError } from "../schema/index.ts";
+import { cacheFolder, EnvironmentError, makeCacheFolder } from "../schema/index.ts";
 
 /** Where libtorch was found: the folder that holds `include/` and `lib/`. */
 export interface TorchInstallation {
@@ -97,7 +97,7 @@ function privateCopy(notify: (line: string) => void): TorchInstallation {
     `fetching libtorch (torch ${downloadedVersion}) with pip; a CPU build is about 200 MB, a CUDA build several GB`,
   );
   const partial = `${folder}.${process.pid}.partial`;
-  mkdirSync(partial, { recursive: true });
+  makeCacheFolder(partial);
   const pip = spawnSync(
     "python3",
     [

@@ -2,7 +2,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { dirname } from "node:path";
-import { formatBytes, measurePrecision } from "../../models/index.ts";
+import { formatBytes } from "../../models/index.ts";
+import { fasterLibrary, fasterPrecision, machineRates } from "../../nn/index.ts";
 import { cacheFolder, EnvironmentError } from "../../schema/index.ts";
 import { findCompiler, findTorch, native, onSetup, ops, supportedTorch } from "../../torch/index.ts";
 import { type Finding, findingOf, ok, problem, warning } from "./finding.ts";
@@ -66,9 +67,14 @@ async function* torchFindings(notify: (line: string) => void): AsyncGenerator<Fi
     yield findingOf("engine", error);
     return;
   }
-  const { fp32, bf16, choice } = measurePrecision();
-  const rates = `fp32 ${fp32.toFixed(0)} GFLOP/s, bf16 ${bf16.toFixed(0)} GFLOP/s`;
-  yield ok("matrix products", `${rates}: precision auto takes ${choice} on the processor`);
+  const rates = machineRates();
+  const { blas, onednn, bf16 } = rates;
+  const fp32 = `fp32 ${blas.toFixed(0)} GFLOP/s by the BLAS${onednn === null ? "" : ` and ${onednn.toFixed(0)} by oneDNN`}`;
+  const library = fasterLibrary(rates) === "onednn" ? "oneDNN" : "the BLAS";
+  yield ok(
+    "matrix products",
+    `${fp32}, bf16 ${bf16.toFixed(0)} GFLOP/s: fp32 is left to ${library}, and precision auto takes ${fasterPrecision(rates)} on the processor`,
+  );
 }
 
 function cudaWords(): string {

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
-import { formatBytes, inquireModel, type ModelFiles, measurePrecision, readModelFiles } from "../../models/index.ts";
+import { formatBytes, inquireModel, type ModelFiles, readModelFiles } from "../../models/index.ts";
+import { resolvePrecision } from "../../nn/index.ts";
 import { readPrompts, splitPrompts } from "../../preferences/index.ts";
 import { validateChecks } from "../../rewards/index.ts";
 import type { EndpointRecipe, LoadedRecipe, ModelRecipe, Precision, Prompt } from "../../schema/index.ts";
@@ -169,10 +170,7 @@ function computeOf({
   const { target, sources, sft, wrpo } = loaded.recipe;
   const asked = [target, sft, wrpo, ...sources].flatMap((entry) => ("precision" in entry ? [entry.precision] : []));
   if (!engine && asked.includes("auto")) return undefined;
-  return (precision, device) => {
-    if (precision !== "auto") return precision;
-    return device === "cpu" ? measurePrecision().choice : "bf16";
-  };
+  return resolvePrecision;
 }
 
 function memoryFinding(

@@ -1,5 +1,6 @@
 import type { Decoder } from "../../models/index.ts";
 import { bundleAttention, computeType, hiddenStates, outputMatrix } from "../../models/index.ts";
+import { linear } from "../../nn/index.ts";
 import { type Bundle, bundleTokens, microBatches, packBundles } from "../../scoring/index.ts";
 import { noGrad, ops, scope, tensor, toNumbers } from "../../torch/index.ts";
 import type { RatingTokens } from "./rating-tokens.ts";
@@ -104,7 +105,7 @@ export function readEdges(
         scope(() => {
           const from = i * rowsAtATime;
           const some = hidden.narrow(0, from, Math.min(rowsAtATime, rows.length - from));
-          return ops.linear(some, matrix).log_softmax(-1, "float32").index_select(1, columns);
+          return linear(some, matrix).log_softmax(-1, "float32").index_select(1, columns);
         }),
       );
       return toNumbers(ops.cat(parts));

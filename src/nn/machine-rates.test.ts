@@ -1,0 +1,64 @@
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeAll, expect, test, vi } from "vitest";
+import { native } from "../torch/index.ts";
+import { fasterLibrary, fasterPrecision, fp32Rate, machineRates, resolvePrecision } from "./machine-rates.ts";
+
+function inCache<T>(folder: string, body: () => T): T {
+  vi.stubEnv("AMALGAM_CACHE", folder);
+  try {
+    return body();
+  } finally {
+    vi.unstubAllEnvs();
+  }
+}
+// The addon is cached in the same folder: loaded before that folder is another.
+beforeAll(() => void native());
+
+const emptyFolder = () => mkdtempSync(join(tmpdir(), "amalgam-rates-"));
+
+test("the machine is measured once, and the figures are kept", () => {
+  const folder = emptyFolder();
+  const measured = inCache(folder, machineRates);
+  expect(measured.blas).toBeGreaterThan(0);
+  expect(measured.bf16).toBeGreaterThan(0);
+  const [file, ...others] = readdirSync(folder);
+  expect(others).toEqual([]);
+  expect(JSON.parse(readFileSync(join(folder, file!), "utf8"))).toEqual(measured);
+  expect(inCache(folder, machineRates)).toBe(measured);
+});
+
+test("figures of an earlier process are taken; a file that holds something else is measured again", () => {
+  const [stored, broken] = [emptyFolder(), emptyFolder()];
+  inCache(broken, machineRates);
+  const [file] = readdirSync(broken);
+  const other = { blas: 1, onednn: 2, bf16: 9 };
+  writeFileSync(join(stored, file!), JSON.stringify(other));
+  expect(inCache(stored, machineRates)).toEqual(other);
+  expect(inCache(stored, () => resolvePrecision("auto", "cpu"))).toBe("bf16");
+  const halfAFile = emptyFolder();
+  writeFileSync(join(halfAFile, file!), "half a fi");
+  expect(inCache(halfAFile, machineRates).blas).toBeGreaterThan(1);
+});
+
+test("a cache that can't be written costs the measurement, not the answer", () => {
+  const file = join(emptyFolder(), "file");
+  writeFileSync(file, "");
+  expect(inCache(join(file, "below"), machineRates).bf16).toBeGreaterThan(0);
+});
+
+test.each([
+  [{ blas: 100, onednn: 220, bf16: 400 }, "onednn", 220, "bf16"],
+  [{ blas: 100, onednn: 220, bf16: 300 }, "onednn", 220, "fp32"],
+  [{ blas: 100, onednn: 105, bf16: 160 }, "blas", 100, "bf16"],
+  [{ blas: 100, onednn: null, bf16: 12 }, "blas", 100, "fp32"],
+] as const)("from %j follow the library for fp32, its rate and the precision", (rates, library, rate, precision) => {
+  expect([fasterLibrary(rates), fp32Rate(rates), fasterPrecision(rates)]).toEqual([library, rate, precision]);
+});
+
+test("what is asked for is taken; on CUDA auto is bf16", () => {
+  expect(resolvePrecision("fp32", "cuda:0")).toBe("fp32");
+  expect(resolvePrecision("bf16", "cpu")).toBe("bf16");
+  expect(resolvePrecision("auto", "cuda:0")).toBe("bf16");
+});

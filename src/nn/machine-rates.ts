@@ -1,0 +1,102 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import { z } from "zod";
+import { cacheFolder, contentKey, type Precision } from "../schema/index.ts";
+import { type DType, native, noGrad, ops, scope, type Tensor } from "../torch/index.ts";
+import { hasOneDnn, oneDnnLinear } from "./onednn.ts";
+
+/** Rates of one matrix product on the processor, in GFLOP/s. */
+export interface MachineRates {
+  /** fp32 by the BLAS that libtorch is built with (MKL on x86). */
+  readonly blas: number;
+  /** fp32 by oneDNN, null where libtorch has none. */
+  readonly onednn: number | null;
+  readonly bf16: number;
+}
+
+const ratesSchema = z.object({
+  blas: z.number().positive(),
+  onednn: z.number().positive().nullable(),
+  bf16: z.number().positive(),
+});
+
+/** Another precision has to pay for its rounding, another library for being the less usual one. */
+const leastGain = { bf16: 1.5, onednn: 1.1 };
+
+/** Best rate of x [512, 576] times w^T [576, 1536] over some tries, in GFLOP/s. A try that is far too slow ends the search. */
+function rate(dtype: DType, product: (x: Tensor, w: Tensor) => Tensor): number {
+  const [rows, inner, columns] = [512, 576, 1536];
+  return noGrad(() =>
+    scope(() => {
+      const x = ops.randn([rows, inner]).to(dtype);
+      const w = ops.randn([columns, inner]).to(dtype);
+      let best = Number.POSITIVE_INFINITY;
+      for (let attempt = 0; attempt < 12; attempt++) {
+        const start = performance.now();
+        scope(() => void product(x, w));
+        best = Math.min(best, performance.now() - start);
+        if (best > 500) break;
+      }
+      return (2 * rows * inner * columns) / best / 1e6;
+    }),
+  );
+}
+
+let known: { readonly file: string; readonly rates: MachineRates } | undefined;
+
+/**
+ * Times one matrix product in fp32, by either library, and in bf16 on this machine. Measured once: the figures are cached by
+ * processor, libtorch version and threads, so that every process of a run decides the same.
+ */
+export function machineRates(): MachineRates {
+  const key = contentKey([cpus()[0]?.model ?? "", cpus().length, native().torchVersion, native().threads()]);
+  const file = join(cacheFolder(), `rates-${key}.json`);
+  if (known?.file === file) return known.rates;
+  const rates = storedRates(file) ?? measureRates(file);
+  known = { file, rates };
+  return rates;
+}
+
+function storedRates(file: string): MachineRates | undefined {
+  try {
+    return ratesSchema.parse(JSON.parse(readFileSync(file, "utf8")));
+  } catch {
+    // Not measured yet, or by something that wrote another form.
+    return undefined;
+  }
+}
+
+function measureRates(file: string): MachineRates {
+  const rates: MachineRates = {
+    blas: rate("float32", ops.linear),
+    onednn: hasOneDnn() ? rate("float32", oneDnnLinear) : null,
+    bf16: rate("bfloat16", ops.linear),
+  };
+  try {
+    mkdirSync(cacheFolder(), { recursive: true });
+    writeFileSync(`${file}.${process.pid}`, JSON.stringify(rates));
+    renameSync(`${file}.${process.pid}`, file);
+  } catch {
+    // Without a cache it is measured again by the next process.
+  }
+  return rates;
+}
+
+/** The library for fp32 products: oneDNN where it is clearly the faster, as on AMD's processors with AVX-512. */
+export const fasterLibrary = ({ blas, onednn }: MachineRates): "blas" | "onednn" =>
+  onednn !== null && onednn >= leastGain.onednn * blas ? "onednn" : "blas";
+
+/** The rate of fp32 products, by the library that computes them, in GFLOP/s. */
+export const fp32Rate = (rates: MachineRates): number =>
+  fasterLibrary(rates) === "onednn" ? rates.onednn! : rates.blas;
+
+/** The precision that pays on the processor: bf16 is several times as fast where it has instructions for it, and many times slower where not. */
+export const fasterPrecision = (rates: MachineRates): "fp32" | "bf16" =>
+  rates.bf16 >= leastGain.bf16 * fp32Rate(rates) ? "bf16" : "fp32";
+
+/** The precision to compute in: as asked, or for `auto` what the machine is fastest in. CUDA devices are taken to have bf16. */
+export function resolvePrecision(asked: Precision, device: string): "fp32" | "bf16" {
+  if (asked !== "auto") return asked;
+  return device === "cpu" ? fasterPrecision(machineRates()) : "bf16";
+}
