@@ -3,6 +3,7 @@
 #include "tensor.cc"
 #include "dispatch.cc"
 #include "autograd.cc"
+#include "attention.cc"
 #include "distributed.cc"
 
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
@@ -10,6 +11,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   amalgam::init_tensor(env, exports);
   amalgam::init_dispatch(env, exports);
   amalgam::init_autograd(env, exports);
+  amalgam::init_attention(env, exports);
   amalgam::init_distributed(env, exports);
   return exports;
 }

@@ -35,7 +35,7 @@ function nextLogits(model: Decoder, prompt: readonly number[], response: readonl
   const ids = [...prompt, ...response];
   const int64 = (values: readonly number[]) => tensor(values, [values.length], "int64");
   const span = { start: 0, promptLength: ids.length, responseLengths: [] };
-  const attend = bundleAttention(model.config, [span], outputMatrix(model).dtype);
+  const attend = bundleAttention(model.config, [span]);
   const hidden = hiddenStates(model, int64(ids), int64([...ids.keys()]), attend);
   return ops.linear(hidden.narrow(0, prompt.length - 1, response.length), outputMatrix(model));
 }

@@ -176,7 +176,7 @@ export async function* generate(
           promptLength,
           responseLengths: [],
         }));
-        const attend = bundleAttention(model.config, spans, dtype);
+        const attend = bundleAttention(model.config, spans);
         const storing = storingPrompts(
           cache,
           lengths,

@@ -11,7 +11,7 @@ function logProbs(model: Decoder, prompt: readonly number[], response: readonly 
       const ids = [...prompt, ...response];
       const int64 = (values: readonly number[]) => tensor(values, [values.length], "int64");
       const spans = [{ start: 0, promptLength: ids.length, responseLengths: [] }];
-      const attend = bundleAttention(model.config, spans, outputMatrix(model).dtype);
+      const attend = bundleAttention(model.config, spans);
       const hidden = hiddenStates(model, int64(ids), int64([...ids.keys()]), attend);
       const logits = hidden.narrow(0, prompt.length - 1, response.length).matmul(outputMatrix(model).t());
       const chosen = int64(response).unsqueeze(-1);

@@ -1,5 +1,5 @@
 import type { Decoder, ForwardOptions } from "../models/index.ts";
-import { bundleAttention, computeType, hiddenStates, outputMatrix } from "../models/index.ts";
+import { bundleAttention, hiddenStates, outputMatrix } from "../models/index.ts";
 import type { Tensor } from "../torch/index.ts";
 import { ops } from "../torch/index.ts";
 import type { PackedBatch } from "./bundle.ts";
@@ -7,7 +7,7 @@ import { tokenLogProbs } from "./token-log-probs.ts";
 
 /** log pi(y_t | x, y_<t) of every response token of the batch, float32 [S], differentiable by the model's weights. */
 export function batchTokenLogProbs(model: Decoder, batch: PackedBatch, options: ForwardOptions = {}): Tensor {
-  const attend = bundleAttention(model.config, batch.spans, computeType(model, options));
+  const attend = bundleAttention(model.config, batch.spans);
   const hidden = hiddenStates(model, batch.ids, batch.positions, attend, options);
   return tokenLogProbs(hidden.index_select(0, batch.predictors), outputMatrix(model, options), batch.targets);
 }

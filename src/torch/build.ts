@@ -70,7 +70,7 @@ export function buildAddon(torch: TorchInstallation, notify: (line: string) => v
   const outcome = spawnSync(
     compiler,
     [
-      ...["-O2", "-std=c++20", "-fPIC", "-shared"],
+      ...["-O3", "-std=c++20", "-fPIC", "-shared"],
       ...["-DUSE_C10D_GLOO", "-DNODE_ADDON_API_CPP_EXCEPTIONS", "-DNAPI_VERSION=9"],
       include(join(packageFolder("node-api-headers"), "include")),
       include(packageFolder("node-addon-api")),

@@ -51,6 +51,24 @@ export interface Native {
   ): void;
   backward(roots: readonly Tensor[], gradients: readonly (Tensor | null)[], retainGraph?: boolean): void;
   gradients(roots: readonly Tensor[], inputs: readonly Tensor[], seeds: readonly (Tensor | null)[]): (Tensor | null)[];
+  /**
+   * Attention over bundles on the processor: q [T, heads, dim], k and v [T, groups, dim] -> output [T, heads * dim] and
+   * log-sum-exp [T, heads]. `segments` has three numbers for each segment of the T tokens: its first token, its length, and the
+   * segment that is its prompt (-1: it is a prompt itself). A window of 0 is none.
+   */
+  attendBundles(q: Tensor, k: Tensor, v: Tensor, segments: Int32Array, scale: number, window: number): [Tensor, Tensor];
+  /** The gradients of q, k and v. */
+  attendBundlesBackward(
+    gradOut: Tensor,
+    out: Tensor,
+    lse: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    segments: Int32Array,
+    scale: number,
+    window: number,
+  ): [Tensor, Tensor, Tensor];
   setGradEnabled(enabled: boolean): boolean;
   joinGroup(options: GroupOptions): void;
   leaveGroup(name: string): void;

@@ -1,5 +1,5 @@
 import type { Decoder } from "../../models/index.ts";
-import { bundleAttention, computeType, hiddenStates, outputMatrix } from "../../models/index.ts";
+import { bundleAttention, hiddenStates, outputMatrix } from "../../models/index.ts";
 import { linear } from "../../nn/index.ts";
 import { type Bundle, bundleTokens, microBatches, packBundles } from "../../scoring/index.ts";
 import { noGrad, ops, scope, tensor, toNumbers } from "../../torch/index.ts";
@@ -97,7 +97,7 @@ export function readEdges(
         batch.map((bundle) => asBundle(bundle, chains)),
         device,
       );
-      const attend = bundleAttention(model.config, packed.spans, computeType(model, {}));
+      const attend = bundleAttention(model.config, packed.spans);
       const hidden = hiddenStates(model, packed.ids, packed.positions, attend).index_select(0, int64(rows));
       const matrix = outputMatrix(model);
       const columns = int64(tokens);

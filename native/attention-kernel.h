@@ -1,0 +1,373 @@
+// Attention over bundles for one instruction set: included once for each, with
+//   AMALGAM_ISA     the namespace
+//   AMALGAM_TARGET  the attribute that lets a function use the instructions
+//   AMALGAM_REAL    float or double: what is computed in
+//   AMALGAM_LANES   numbers in a vector
+//   AMALGAM_EXACT   set where the exponential is the library's
+//   AMALGAM_PANEL   vectors side by side in a tile of a product; a tile has six rows
+namespace AMALGAM_ISA {
+
+using Real = AMALGAM_REAL;
+typedef Real Vec __attribute__((vector_size(AMALGAM_LANES * sizeof(Real))));
+typedef Real LooseVec __attribute__((vector_size(AMALGAM_LANES * sizeof(Real)), aligned(sizeof(Real)), may_alias));
+constexpr int kLanes = AMALGAM_LANES;
+constexpr int kPanel = AMALGAM_PANEL;
+constexpr int kTileRows = 6;
+
+#define AMALGAM_INLINE AMALGAM_TARGET inline __attribute__((always_inline))
+
+AMALGAM_INLINE Vec load(const Real* from) { return *reinterpret_cast<const LooseVec*>(from); }
+AMALGAM_INLINE void store(Real* to, Vec x) { *reinterpret_cast<LooseVec*>(to) = x; }
+AMALGAM_INLINE Vec all(Real x) { return x - Vec{}; }
+
+// c [Rows, Panel * lanes] (+)= a [Rows, depth] b [depth, Panel * lanes]; a's strides are free, so that it may be transposed.
+template <int Rows, int Panel>
+AMALGAM_TARGET void tile(int64_t depth, const Real* a, int64_t a_row, int64_t a_column, const Real* b, int64_t b_row, Real* c,
+                         int64_t c_row, bool add) {
+  Vec sum[Rows][Panel];
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+    for (int p = 0; p < Panel; ++p) sum[r][p] = add ? load(c + r * c_row + p * kLanes) : Vec{};
+  for (int64_t k = 0; k < depth; ++k) {
+    Vec right[Panel];
+#pragma GCC unroll 8
+    for (int p = 0; p < Panel; ++p) right[p] = load(b + k * b_row + p * kLanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      const Vec left = all(a[r * a_row + k * a_column]);
+#pragma GCC unroll 8
+      for (int p = 0; p < Panel; ++p) sum[r][p] += left * right[p];
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+    for (int p = 0; p < Panel; ++p) store(c + r * c_row + p * kLanes, sum[r][p]);
+}
+
+template <int Panel>
+AMALGAM_TARGET void columns(int64_t rows, int64_t depth, const Real* a, int64_t a_row, int64_t a_column, const Real* b,
+                            int64_t b_row, Real* c, int64_t c_row, bool add) {
+  int64_t r = 0;
+  for (; r + kTileRows <= rows; r += kTileRows)
+    tile<kTileRows, Panel>(depth, a + r * a_row, a_row, a_column, b, b_row, c + r * c_row, c_row, add);
+  for (; r + 2 <= rows; r += 2) tile<2, Panel>(depth, a + r * a_row, a_row, a_column, b, b_row, c + r * c_row, c_row, add);
+  if (r < rows) tile<1, Panel>(depth, a + r * a_row, a_row, a_column, b, b_row, c + r * c_row, c_row, add);
+}
+
+// c [rows, width] (+)= a [rows, depth] b [depth, width]; width is a multiple of the lanes.
+AMALGAM_TARGET void multiply(int64_t rows, int64_t width, int64_t depth, const Real* a, int64_t a_row, int64_t a_column,
+                             const Real* b, int64_t b_row, Real* c, int64_t c_row, bool add) {
+  int64_t n = 0;
+  for (; n + kPanel * kLanes <= width; n += kPanel * kLanes)
+    columns<kPanel>(rows, depth, a, a_row, a_column, b + n, b_row, c + n, c_row, add);
+  for (; n < width; n += kLanes) columns<1>(rows, depth, a, a_row, a_column, b + n, b_row, c + n, c_row, add);
+}
+
+// e^x for x <= 0; 0 where that is below the smallest normal number.
+AMALGAM_INLINE Vec exponential(Vec x) {
+#ifdef AMALGAM_EXACT
+  Vec result;
+  for (int k = 0; k < kLanes; ++k) result[k] = std::exp(x[k]);
+  return result;
+#else
+  typedef int32_t Bits __attribute__((vector_size(AMALGAM_LANES * sizeof(int32_t))));
+  const Vec least = all(static_cast<Real>(-87.0));
+  const Vec bounded = x > least ? x : least;
+  // x = n ln 2 + r with whole n and |r| <= ln 2 / 2, which adding and taking away 1.5 * 2^23 rounds to.
+  const Vec magic = all(static_cast<Real>(12582912.0));
+  const Vec n = bounded * static_cast<Real>(1.44269504088896341) + magic - magic;
+  Vec r = bounded - n * static_cast<Real>(0.693359375);
+  r -= n * static_cast<Real>(-2.12194440054690583e-4);
+  // Taylor's series to r^7: its rest is below 6e-9.
+  Vec series = all(static_cast<Real>(1.0 / 5040));
+  series = series * r + static_cast<Real>(1.0 / 720);
+  series = series * r + static_cast<Real>(1.0 / 120);
+  series = series * r + static_cast<Real>(1.0 / 24);
+  series = series * r + static_cast<Real>(1.0 / 6);
+  series = series * r + static_cast<Real>(0.5);
+  series = series * r + static_cast<Real>(1.0);
+  series = series * r + static_cast<Real>(1.0);
+  const Bits power = (__builtin_convertvector(n, Bits) + 127) << 23;
+  const Vec result = series * __builtin_bit_cast(Vec, power);
+  return x > least ? result : Vec{};
+#endif
+}
+
+// Halves are joined until one number is left.
+AMALGAM_INLINE Real sum_of(Vec x) {
+  alignas(64) Real lanes[kLanes];
+  store(lanes, x);
+#pragma GCC unroll 8
+  for (int half = kLanes / 2; half > 0; half /= 2)
+#pragma GCC unroll 8
+    for (int k = 0; k < half; ++k) lanes[k] += lanes[k + half];
+  return lanes[0];
+}
+AMALGAM_INLINE Real greatest_of(Vec x) {
+  alignas(64) Real lanes[kLanes];
+  store(lanes, x);
+#pragma GCC unroll 8
+  for (int half = kLanes / 2; half > 0; half /= 2)
+#pragma GCC unroll 8
+    for (int k = 0; k < half; ++k) lanes[k] = lanes[k + half] > lanes[k] ? lanes[k + half] : lanes[k];
+  return lanes[0];
+}
+
+// Scores outside [first, end) of a row of kKeys are made to vanish.
+AMALGAM_INLINE void hide(Real* row, int64_t first, int64_t end) {
+  for (int64_t j = 0; j < first; ++j) row[j] = kHidden;
+  for (int64_t j = end; j < kKeys; ++j) row[j] = kHidden;
+}
+
+// Queries [from, from + count) of segment `s` in group `g`, as rows [count * repeats, depth], times `factor`.
+template <typename In>
+AMALGAM_TARGET void gather_rows(const Shape& shape, const In* x, int64_t token, int64_t count, int64_t g, Real factor, Real* rows) {
+  for (int64_t i = 0; i < count; ++i)
+    for (int64_t r = 0; r < shape.repeats; ++r) {
+      const In* source = x + ((token + i) * shape.heads + g * shape.repeats + r) * shape.dim;
+      Real* row = rows + (i * shape.repeats + r) * shape.depth;
+      for (int64_t d = 0; d < shape.dim; ++d) row[d] = static_cast<Real>(source[d]) * factor;
+      for (int64_t d = shape.dim; d < shape.depth; ++d) row[d] = 0;
+    }
+}
+
+// One block of keys or values of group `g`: [kKeys, depth], zero where there is no key or no dimension.
+template <typename In>
+AMALGAM_TARGET void gather_keys(const Shape& shape, const In* x, const Keys& keys, int64_t g, Real* block) {
+  for (int64_t j = 0; j < kKeys; ++j) {
+    Real* row = block + j * shape.depth;
+    const In* source = x + ((keys.token + j) * shape.groups + g) * shape.dim;
+    const int64_t dims = j < keys.count ? shape.dim : 0;
+    for (int64_t d = 0; d < dims; ++d) row[d] = static_cast<Real>(source[d]);
+    for (int64_t d = dims; d < shape.depth; ++d) row[d] = 0;
+  }
+}
+
+AMALGAM_TARGET void transpose_block(const Shape& shape, const Real* block, Real* transposed) {
+  for (int64_t d = 0; d < shape.depth; ++d)
+    for (int64_t j = 0; j < kKeys; ++j) transposed[d * kKeys + j] = block[j * shape.depth + d];
+}
+
+// Room of one thread for a block of queries.
+struct Room {
+  int64_t rows;
+  Buffer<Real> buffer;
+  Real *queries, *out, *grads, *grad_queries;  // [rows, depth]
+  Real *scores, *grad_scores;                  // [rows, kKeys]
+  Real *greatest, *total;                      // [rows]
+  explicit Room(const Shape& shape) : rows(shape.query_rows()), buffer(rows * (4 * shape.depth + 2 * kKeys + 2)) {
+    Real* at = buffer.data();
+    for (Real** wide : {&queries, &out, &grads, &grad_queries}) at = (*wide = at) + rows * shape.depth;
+    for (Real** scored : {&scores, &grad_scores}) at = (*scored = at) + rows * kKeys;
+    greatest = at;
+    total = at + rows;
+  }
+};
+
+// The output and the log-sum-exp of one block of queries, key block after key block with a running softmax.
+template <typename In>
+AMALGAM_TARGET void attend_block(const Shape& shape, const Queries& at, const Real* keys_transposed, const Real* values, const In* q,
+                                 In* out, Real* lse, Room& room) {
+  const int64_t rows = at.count * shape.repeats;
+  Real* scores = room.scores;
+  gather_rows(shape, q, at.token, at.count, at.group, static_cast<Real>(shape.scale), room.queries);
+  std::fill(room.greatest, room.greatest + rows, Real{kHidden});
+  std::fill(room.total, room.total + rows, Real{0});
+  std::fill(room.out, room.out + rows * shape.depth, Real{0});
+  for (const Keys& keys : at.visible) {
+    if (!shape.any_seen(at, keys)) continue;
+    const int64_t block = (at.group * shape.blocks + keys.block) * kKeys * shape.depth;
+    multiply(rows, kKeys, shape.depth, room.queries, shape.depth, 1, keys_transposed + block, kKeys, scores, kKeys, false);
+    for (int64_t row = 0; row < rows; ++row) {
+      Real* score = scores + row * kKeys;
+      const auto [first, end] = shape.seen(at, keys, row / shape.repeats);
+      if (first >= end) {
+        std::fill(score, score + kKeys, Real{0});
+        continue;
+      }
+      hide(score, first, end);
+      Vec best = load(score);
+      for (int64_t j = kLanes; j < kKeys; j += kLanes) {
+        const Vec next = load(score + j);
+        best = next > best ? next : best;
+      }
+      const Real before = room.greatest[row];
+      const Real greatest = std::max(before, greatest_of(best));
+      Vec sum{};
+      for (int64_t j = 0; j < kKeys; j += kLanes) {
+        const Vec weight = exponential(load(score + j) - greatest);
+        store(score + j, weight);
+        sum += weight;
+      }
+      const Real kept = before == greatest ? Real{1} : std::exp(before - greatest);
+      room.greatest[row] = greatest;
+      room.total[row] = room.total[row] * kept + sum_of(sum);
+      if (kept != Real{1})
+        for (int64_t d = 0; d < shape.depth; d += kLanes) {
+          Real* place = room.out + row * shape.depth + d;
+          store(place, load(place) * kept);
+        }
+    }
+    multiply(rows, shape.depth, kKeys, scores, kKeys, 1, values + block, shape.depth, room.out, shape.depth, true);
+  }
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t token = at.token + row / shape.repeats;
+    const int64_t head = at.group * shape.repeats + row % shape.repeats;
+    In* target = out + (token * shape.heads + head) * shape.dim;
+    const Real* source = room.out + row * shape.depth;
+    for (int64_t d = 0; d < shape.dim; ++d) target[d] = static_cast<In>(source[d] / room.total[row]);
+    lse[token * shape.heads + head] = room.greatest[row] + std::log(room.total[row]);
+  }
+}
+
+// What one block of queries gives to the gradients of its keys and values, and its own gradient. `grad_keys` and
+// `grad_values` hold this segment's shares: its own blocks, then those of its prompt.
+template <typename In>
+AMALGAM_TARGET void differentiate_block(const Shape& shape, const Queries& at, const Real* keys, const Real* keys_transposed,
+                                        const Real* values_transposed, const In* q, const In* out, const In* grad_out,
+                                        const Real* lse, In* grad_q, Real* grad_keys, Real* grad_values, Room& room) {
+  const int64_t rows = at.count * shape.repeats;
+  const int64_t depth = shape.depth;
+  Real* scores = room.scores;
+  Real* grad_scores = room.grad_scores;
+  Real* queries = room.queries;
+  Real* grads = room.grads;
+  gather_rows(shape, q, at.token, at.count, at.group, static_cast<Real>(shape.scale), queries);
+  gather_rows(shape, grad_out, at.token, at.count, at.group, Real{1}, grads);
+  gather_rows(shape, out, at.token, at.count, at.group, Real{1}, room.out);
+  std::fill(room.grad_queries, room.grad_queries + rows * depth, Real{0});
+  // The softmax's backward takes away sum_j p_j dp_j, which is the output times its gradient.
+  for (int64_t row = 0; row < rows; ++row) {
+    Vec sum{};
+    for (int64_t d = 0; d < depth; d += kLanes) sum += load(grads + row * depth + d) * load(room.out + row * depth + d);
+    room.total[row] = sum_of(sum);
+    const int64_t token = at.token + row / shape.repeats;
+    room.greatest[row] = lse[token * shape.heads + at.group * shape.repeats + row % shape.repeats];
+  }
+  for (const Keys& seen : at.visible) {
+    if (!shape.any_seen(at, seen)) continue;
+    const int64_t block = (at.group * shape.blocks + seen.block) * kKeys * depth;
+    const int64_t share = seen.share * kKeys * depth;
+    multiply(rows, kKeys, depth, queries, depth, 1, keys_transposed + block, kKeys, scores, kKeys, false);
+    multiply(rows, kKeys, depth, grads, depth, 1, values_transposed + block, kKeys, grad_scores, kKeys, false);
+    for (int64_t row = 0; row < rows; ++row) {
+      Real* score = scores + row * kKeys;
+      Real* grad = grad_scores + row * kKeys;
+      const auto [first, end] = shape.seen(at, seen, row / shape.repeats);
+      if (first >= end) {
+        std::fill(score, score + kKeys, Real{0});
+        std::fill(grad, grad + kKeys, Real{0});
+        continue;
+      }
+      hide(score, first, end);
+      for (int64_t j = 0; j < kKeys; j += kLanes) {
+        const Vec weight = exponential(load(score + j) - room.greatest[row]);
+        store(score + j, weight);
+        store(grad + j, weight * (load(grad + j) - room.total[row]));
+      }
+    }
+    multiply(kKeys, depth, rows, scores, 1, kKeys, grads, depth, grad_values + share, depth, true);
+    multiply(kKeys, depth, rows, grad_scores, 1, kKeys, queries, depth, grad_keys + share, depth, true);
+    multiply(rows, depth, kKeys, grad_scores, kKeys, 1, keys + block, depth, room.grad_queries, depth, true);
+  }
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t token = at.token + row / shape.repeats;
+    In* target = grad_q + (token * shape.heads + at.group * shape.repeats + row % shape.repeats) * shape.dim;
+    const Real* source = room.grad_queries + row * depth;
+    for (int64_t d = 0; d < shape.dim; ++d) target[d] = static_cast<In>(source[d] * static_cast<Real>(shape.scale));
+  }
+}
+
+template <typename In>
+void attend(const Plan& plan, const In* q, const In* k, const In* v, In* out, Real* lse) {
+  const Shape& shape = plan.shape;
+  const int64_t size = shape.groups * shape.blocks * kKeys * shape.depth;
+  const Buffer<Real> packed(2 * size);
+  Real* keys_transposed = packed.data();
+  Real* values = packed.data() + size;
+  in_parallel(shape.groups * shape.blocks, [&](auto next) {
+    const Buffer<Real> block(kKeys * shape.depth);
+    for (int64_t task; next(&task);) {
+      const int64_t place = task * kKeys * shape.depth;
+      const Keys& keys = plan.keys[task % shape.blocks];
+      gather_keys(shape, k, keys, task / shape.blocks, block.data());
+      transpose_block(shape, block.data(), keys_transposed + place);
+      gather_keys(shape, v, keys, task / shape.blocks, values + place);
+    }
+  });
+  in_parallel(static_cast<int64_t>(plan.queries.size()), [&](auto next) {
+    Room room(shape);
+    for (int64_t task; next(&task);) attend_block(shape, plan.queries[task], keys_transposed, values, q, out, lse, room);
+  });
+}
+
+template <typename In>
+void differentiate(const Plan& plan, const In* q, const In* k, const In* v, const In* out, const In* grad_out, const Real* lse,
+                   In* grad_q, In* grad_k, In* grad_v) {
+  const Shape& shape = plan.shape;
+  const int64_t block_size = kKeys * shape.depth;
+  const int64_t size = shape.groups * shape.blocks * block_size;
+  const int64_t share_size = shape.groups * plan.shares * block_size;
+  const Buffer<Real> packed(3 * size + 2 * share_size);
+  Real* keys = packed.data();
+  Real* keys_transposed = keys + size;
+  Real* values_transposed = keys_transposed + size;
+  Real* grad_keys = values_transposed + size;
+  Real* grad_values = grad_keys + share_size;
+  in_parallel(shape.groups * shape.blocks, [&](auto next) {
+    const Buffer<Real> block(block_size);
+    for (int64_t task; next(&task);) {
+      const Keys& at = plan.keys[task % shape.blocks];
+      gather_keys(shape, k, at, task / shape.blocks, keys + task * block_size);
+      transpose_block(shape, keys + task * block_size, keys_transposed + task * block_size);
+      gather_keys(shape, v, at, task / shape.blocks, block.data());
+      transpose_block(shape, block.data(), values_transposed + task * block_size);
+    }
+  });
+  // The queries of one segment and group belong to one task: nobody else adds to its shares.
+  in_parallel(static_cast<int64_t>(plan.runs.size()), [&](auto next) {
+    Room room(shape);
+    for (int64_t task; next(&task);) {
+      const Run& run = plan.runs[task];
+      const int64_t from = (run.group * plan.shares + run.first_share) * block_size;
+      std::fill(grad_keys + from, grad_keys + from + run.shares * block_size, Real{0});
+      std::fill(grad_values + from, grad_values + from + run.shares * block_size, Real{0});
+      const int64_t group = run.group * plan.shares * block_size;
+      for (int64_t at = run.first_query; at < run.end_query; ++at)
+        differentiate_block(shape, plan.queries[at], keys, keys_transposed, values_transposed, q, out, grad_out, lse, grad_q,
+                            grad_keys + group, grad_values + group, room);
+    }
+  });
+  in_parallel(shape.groups * shape.blocks, [&](auto next) {
+    std::vector<Real> sums(2 * block_size);
+    for (int64_t task; next(&task);) {
+      const int64_t group = task / shape.blocks;
+      const Keys& at = plan.keys[task % shape.blocks];
+      std::fill(sums.begin(), sums.end(), Real{0});
+      for (int64_t share : plan.shares_of[task % shape.blocks]) {
+        const int64_t from = (group * plan.shares + share) * block_size;
+        for (int64_t e = 0; e < block_size; ++e) {
+          sums[e] += grad_keys[from + e];
+          sums[block_size + e] += grad_values[from + e];
+        }
+      }
+      for (int64_t j = 0; j < at.count; ++j)
+        for (int64_t d = 0; d < shape.dim; ++d) {
+          const int64_t place = ((at.token + j) * shape.groups + group) * shape.dim + d;
+          grad_k[place] = static_cast<In>(sums[j * shape.depth + d]);
+          grad_v[place] = static_cast<In>(sums[block_size + j * shape.depth + d]);
+        }
+    }
+  });
+}
+
+#undef AMALGAM_INLINE
+}  // namespace AMALGAM_ISA
+#undef AMALGAM_ISA
+#undef AMALGAM_TARGET
+#undef AMALGAM_REAL
+#undef AMALGAM_LANES
+#undef AMALGAM_PANEL
+#undef AMALGAM_EXACT

@@ -1,0 +1,286 @@
+// Attention over bundles on the processor: every token of a prompt sees the prompt up to itself, every token of a response sees
+// the prompt and its own response up to itself. Blocks of queries meet blocks of keys (Dao et al. 2022, "FlashAttention"): scores
+// never leave the processor's cache, what nobody sees is not computed, and the heads that share keys ask them together.
+#include <ATen/Parallel.h>
+#include <ATen/TensorIterator.h>
+#include <ATen/Version.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+
+#include <atomic>
+#include <cmath>
+#include <cstdlib>
+
+#include "tensor.h"
+
+namespace amalgam {
+namespace {
+
+constexpr int64_t kKeys = 64;         // keys in a block
+constexpr int64_t kQueryRows = 96;    // rows of queries in a block, one for each token and head of a group
+constexpr int64_t kDepthStep = 16;    // head dimensions are filled up with zeros to a multiple of it
+constexpr float kHidden = -1e30f;
+
+// Up to kKeys keys that follow one another in a segment.
+struct Keys {
+  int64_t block;     // place among all blocks
+  int64_t token;     // of the first key
+  int64_t count;
+  int64_t position;  // of the first key, in the sequence it belongs to
+  int64_t share = 0; // where the gradients that one segment gives to these keys are gathered
+};
+
+// Queries of one segment and group that are computed together.
+struct Queries {
+  int64_t group;
+  int64_t token;
+  int64_t count;
+  int64_t position;
+  std::vector<Keys> visible;  // those of the prompt and of the segment itself
+};
+
+struct Shape {
+  int64_t heads, groups, repeats, dim, depth, blocks = 0;
+  int64_t window;  // 0: none
+  double scale;
+
+  int64_t queries_together() const { return std::max<int64_t>(1, kQueryRows / repeats); }
+  int64_t query_rows() const { return queries_together() * repeats; }
+  // The keys of the block that the query sees, as [first, end): those before it and not farther away than the window.
+  std::pair<int64_t, int64_t> seen(const Queries& at, const Keys& keys, int64_t query) const {
+    const int64_t distance = at.position + query - keys.position;
+    const int64_t first = window == 0 ? 0 : std::max<int64_t>(0, distance - window + 1);
+    return {first, std::min(keys.count, distance + 1)};
+  }
+  bool any_seen(const Queries& at, const Keys& keys) const {
+    if (at.position + at.count <= keys.position) return false;
+    return window == 0 || at.position - (keys.position + keys.count - 1) < window;
+  }
+};
+
+// The query blocks of one segment in one group, and the places of what they give to the gradients of keys.
+struct Run {
+  int64_t group, first_query, end_query, first_share, shares;
+};
+
+// What is to be computed for a packed batch.
+struct Plan {
+  Shape shape;
+  std::vector<Keys> keys;
+  std::vector<Queries> queries;
+  std::vector<Run> runs;
+  std::vector<std::vector<int64_t>> shares_of;  // by block of keys, always in the same order
+  int64_t shares = 0;
+};
+
+// `segments`: three numbers each, the first token, the length, and the prompt's segment (-1 for a prompt).
+Plan plan_of(const at::Tensor& q, const at::Tensor& k, const int32_t* segments, size_t count, double scale, int64_t window) {
+  Plan plan;
+  Shape& shape = plan.shape;
+  shape.heads = q.size(1);
+  shape.groups = k.size(1);
+  shape.repeats = shape.heads / shape.groups;
+  shape.dim = q.size(2);
+  shape.depth = (shape.dim + kDepthStep - 1) / kDepthStep * kDepthStep;
+  shape.window = window;
+  shape.scale = scale;
+  std::vector<std::vector<Keys>> of_segment(count);
+  int64_t tokens = 0;
+  for (size_t s = 0; s < count; ++s) {
+    const int64_t token = segments[3 * s], length = segments[3 * s + 1], prompt = segments[3 * s + 2];
+    TORCH_CHECK(token == tokens && length >= 0, "the segments don't follow one another");
+    TORCH_CHECK(prompt < static_cast<int64_t>(s) && (prompt < 0 || segments[3 * prompt + 2] < 0), "segment ", s, " has no prompt before it");
+    tokens += length;
+    const int64_t position = prompt < 0 ? 0 : segments[3 * prompt + 1];
+    std::vector<Keys> visible;
+    if (prompt >= 0) visible = of_segment[prompt];
+    for (int64_t j = 0; j < length; j += kKeys) {
+      const Keys keys{shape.blocks++, token + j, std::min(kKeys, length - j), position + j};
+      of_segment[s].push_back(keys);
+      plan.keys.push_back(keys);
+      plan.shares_of.emplace_back();
+      visible.push_back(keys);
+    }
+    const int64_t first_share = plan.shares;
+    for (Keys& keys : visible) {
+      keys.share = plan.shares++;
+      plan.shares_of[keys.block].push_back(keys.share);
+    }
+    for (int64_t g = 0; g < shape.groups; ++g) {
+      const auto first_query = static_cast<int64_t>(plan.queries.size());
+      for (int64_t i = 0; i < length; i += shape.queries_together())
+        plan.queries.push_back({g, token + i, std::min(shape.queries_together(), length - i), position + i, visible});
+      plan.runs.push_back({g, first_query, static_cast<int64_t>(plan.queries.size()), first_share, plan.shares - first_share});
+    }
+  }
+  TORCH_CHECK(tokens == q.size(0), "the segments have ", tokens, " tokens, the queries ", q.size(0));
+  return plan;
+}
+
+// Runs `body` on every thread of libtorch; each takes one task after another. The threads come by way of a tensor iterator, which is
+// compiled into libtorch: at::parallel_for is a header's, and needs this file to be compiled and linked for the same OpenMP.
+template <typename Body>
+void in_parallel(int64_t tasks, const Body& body) {
+  std::atomic<int64_t> taken{0};
+  const auto next = [&](int64_t* task) { return (*task = taken++) < tasks; };
+  auto threads = at::empty({std::min<int64_t>(tasks, at::get_num_threads())}, at::kByte);
+  auto iterator = at::TensorIterator::nullary_op(threads);
+  iterator.for_each([&](char**, const int64_t*, int64_t count) { for (int64_t k = 0; k < count; ++k) body(next); }, 1);
+}
+
+// Memory for `count` numbers, at a border of the processor's cache lines.
+template <typename Real>
+struct Buffer {
+  std::unique_ptr<Real[], decltype(&std::free)> numbers;
+  explicit Buffer(size_t count)
+      : numbers(static_cast<Real*>(std::aligned_alloc(64, (count * sizeof(Real) + 63) / 64 * 64)), &std::free) {
+    TORCH_CHECK(numbers != nullptr, "not enough memory for attention: ", count * sizeof(Real), " bytes");
+  }
+  Real* data() const { return numbers.get(); }
+};
+
+#if defined(__x86_64__)
+#define AMALGAM_ISA avx512
+#define AMALGAM_TARGET __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma")))
+#define AMALGAM_REAL float
+#define AMALGAM_LANES 16
+#define AMALGAM_PANEL 4
+#include "attention-kernel.h"
+
+#define AMALGAM_ISA avx2
+#define AMALGAM_TARGET __attribute__((target("avx2,fma")))
+#define AMALGAM_REAL float
+#define AMALGAM_LANES 8
+#define AMALGAM_PANEL 2
+#include "attention-kernel.h"
+#endif
+
+#define AMALGAM_ISA plain
+#define AMALGAM_TARGET
+#define AMALGAM_REAL float
+#define AMALGAM_LANES 4
+#define AMALGAM_PANEL 2
+#include "attention-kernel.h"
+
+#define AMALGAM_ISA wide
+#define AMALGAM_TARGET
+#define AMALGAM_REAL double
+#define AMALGAM_LANES 2
+#define AMALGAM_EXACT
+#define AMALGAM_PANEL 2
+#include "attention-kernel.h"
+
+enum class Isa { plain, avx2, avx512 };
+
+Isa best_isa() {
+  // What libtorch itself uses: ATEN_CPU_CAPABILITY holds both to less.
+  static const Isa isa = [] {
+    const std::string name = at::get_cpu_capability();
+    return name == "AVX512" ? Isa::avx512 : name == "AVX2" ? Isa::avx2 : Isa::plain;
+  }();
+  return isa;
+}
+
+struct Problem {
+  at::Tensor q, k, v;
+  Plan plan;
+};
+
+Problem problem_of(const Napi::CallbackInfo& info, size_t from) {
+  Problem problem;
+  problem.q = Tensor::unwrap(info[from]).contiguous();
+  problem.k = Tensor::unwrap(info[from + 1]).contiguous();
+  problem.v = Tensor::unwrap(info[from + 2]).contiguous();
+  auto segments = info[from + 3].As<Napi::Int32Array>();
+  const auto& [q, k, v, _] = problem;
+  TORCH_CHECK(q.device().is_cpu() && q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(0) == k.size(0) &&
+                  q.size(2) == k.size(2) && k.size(1) > 0 && q.size(1) % k.size(1) == 0 && q.scalar_type() == k.scalar_type() &&
+                  k.scalar_type() == v.scalar_type(),
+              "q [T, heads, dim] and k, v [T, groups, dim] on the processor don't fit together");
+  problem.plan = plan_of(q, k, segments.Data(), segments.ElementLength() / 3, info[from + 4].ToNumber().DoubleValue(),
+                         info[from + 5].ToNumber().Int64Value());
+  return problem;
+}
+
+#if defined(__x86_64__)
+#define AMALGAM_BY_ISA(call)                        \
+  switch (best_isa()) {                             \
+    case Isa::avx512: avx512::call; break;          \
+    case Isa::avx2: avx2::call; break;              \
+    default: plain::call;                           \
+  }
+#else
+#define AMALGAM_BY_ISA(call) plain::call
+#endif
+
+// attendBundles(q, k, v, segments, scale, window): [output [T, heads * dim], log-sum-exp [T, heads]].
+Napi::Value attend_bundles(const Napi::CallbackInfo& info) {
+  auto env = info.Env();
+  return guarded(env, "attendBundles", [&]() -> Napi::Value {
+    const auto [q, k, v, plan] = problem_of(info, 0);
+    const auto type = q.scalar_type();
+    auto out = at::empty({q.size(0), q.size(1) * q.size(2)}, q.options());
+    auto lse = at::empty({q.size(0), q.size(1)}, q.options().dtype(type == at::kDouble ? at::kDouble : at::kFloat));
+    if (type == at::kDouble) {
+      wide::attend(plan, q.const_data_ptr<double>(), k.const_data_ptr<double>(), v.const_data_ptr<double>(),
+                   out.mutable_data_ptr<double>(), lse.mutable_data_ptr<double>());
+    } else if (type == at::kFloat) {
+      AMALGAM_BY_ISA(attend(plan, q.const_data_ptr<float>(), k.const_data_ptr<float>(), v.const_data_ptr<float>(),
+                            out.mutable_data_ptr<float>(), lse.mutable_data_ptr<float>()));
+    } else if (type == at::kBFloat16) {
+      using Half = at::BFloat16;
+      AMALGAM_BY_ISA(attend(plan, q.const_data_ptr<Half>(), k.const_data_ptr<Half>(), v.const_data_ptr<Half>(),
+                            out.mutable_data_ptr<Half>(), lse.mutable_data_ptr<float>()));
+    } else {
+      TORCH_CHECK(false, "no kernel for ", dtype_name(type));
+    }
+    auto result = Napi::Array::New(env, 2);
+    result[0u] = Tensor::wrap(env, out);
+    result[1u] = Tensor::wrap(env, lse);
+    return result;
+  });
+}
+
+// attendBundlesBackward(gradOut, out, lse, q, k, v, segments, scale, window): the gradients of q, k and v.
+Napi::Value attend_bundles_backward(const Napi::CallbackInfo& info) {
+  auto env = info.Env();
+  return guarded(env, "attendBundlesBackward", [&]() -> Napi::Value {
+    const auto grad = Tensor::unwrap(info[0]).contiguous();
+    const auto out = Tensor::unwrap(info[1]).contiguous();
+    const auto lse = Tensor::unwrap(info[2]).contiguous();
+    const auto [q, k, v, plan] = problem_of(info, 3);
+    const auto type = q.scalar_type();
+    TORCH_CHECK(grad.scalar_type() == type && grad.numel() == q.numel() && out.numel() == q.numel(), "the gradient is not that of the output");
+    auto grad_q = at::empty_like(q), grad_k = at::empty_like(k), grad_v = at::empty_like(v);
+    if (type == at::kDouble) {
+      wide::differentiate(plan, q.const_data_ptr<double>(), k.const_data_ptr<double>(), v.const_data_ptr<double>(),
+                          out.const_data_ptr<double>(), grad.const_data_ptr<double>(), lse.const_data_ptr<double>(),
+                          grad_q.mutable_data_ptr<double>(), grad_k.mutable_data_ptr<double>(), grad_v.mutable_data_ptr<double>());
+    } else if (type == at::kFloat) {
+      AMALGAM_BY_ISA(differentiate(plan, q.const_data_ptr<float>(), k.const_data_ptr<float>(), v.const_data_ptr<float>(),
+                                   out.const_data_ptr<float>(), grad.const_data_ptr<float>(), lse.const_data_ptr<float>(),
+                                   grad_q.mutable_data_ptr<float>(), grad_k.mutable_data_ptr<float>(), grad_v.mutable_data_ptr<float>()));
+    } else {
+      using Half = at::BFloat16;
+      AMALGAM_BY_ISA(differentiate(plan, q.const_data_ptr<Half>(), k.const_data_ptr<Half>(), v.const_data_ptr<Half>(),
+                                   out.const_data_ptr<Half>(), grad.const_data_ptr<Half>(), lse.const_data_ptr<float>(),
+                                   grad_q.mutable_data_ptr<Half>(), grad_k.mutable_data_ptr<Half>(), grad_v.mutable_data_ptr<Half>()));
+    }
+    auto result = Napi::Array::New(env, 3);
+    result[0u] = Tensor::wrap(env, grad_q);
+    result[1u] = Tensor::wrap(env, grad_k);
+    result[2u] = Tensor::wrap(env, grad_v);
+    return result;
+  });
+}
+
+#undef AMALGAM_BY_ISA
+
+}  // namespace
+
+void init_attention(Napi::Env env, Napi::Object exports) {
+  exports["attendBundles"] = Napi::Function::New(env, attend_bundles);
+  exports["attendBundlesBackward"] = Napi::Function::New(env, attend_bundles_backward);
+}
+
+}  // namespace amalgam
