@@ -1,8 +1,9 @@
-// The rate of libtorch's matrix products in the shapes that a training step of the model has: for each weight matrix the
+// The rate of matrix products, by the library that the training takes on this machine, in the shapes that a training step of the model has: for each weight matrix the
 // forward, the gradient of the input and the gradient of the weight.
 //   node bench/gemm.mjs --model FOLDER [--precision fp32|bf16] [--micro-batch-tokens 2048] [--seconds 0.4]
 
 import { readModelFiles } from "amalgam/models";
+import { linear, product } from "amalgam/nn";
 import { noGrad, ops, scope } from "amalgam/torch";
 import { options } from "./lib/options.mjs";
 import { report } from "./lib/worker.mjs";
@@ -21,8 +22,8 @@ const {
 const { decoderConfig: c } = await readModelFiles(folder, "model");
 const dtype = precision === "bf16" ? "bfloat16" : "float32";
 const tokens = asked["micro-batch-tokens"];
-// Logits are computed in chunks of 2^25 elements; see src/scoring/token-log-probs.ts.
-const chunk = Math.max(64, Math.floor(2 ** 25 / c.vocabularySize));
+// Logits are computed in chunks of 2^24 elements; see src/scoring/token-log-probs.ts.
+const chunk = Math.max(64, Math.floor(2 ** 24 / c.vocabularySize));
 const shapes = [
   { matrix: "q, o", rows: tokens, inner: c.hiddenSize, columns: c.heads * c.headDim },
   { matrix: "k, v", rows: tokens, inner: c.hiddenSize, columns: c.keyValueHeads * c.headDim },
@@ -31,9 +32,9 @@ const shapes = [
   { matrix: "output", rows: chunk, inner: c.hiddenSize, columns: c.vocabularySize },
 ];
 const products = {
-  forward: ({ x, w }) => ops.linear(x, w),
-  "input gradient": ({ g, w }) => g.mm(w),
-  "weight gradient": ({ g, x }) => g.t().mm(x),
+  forward: ({ x, w }) => linear(x, w),
+  "input gradient": ({ g, w }) => product(g, w),
+  "weight gradient": ({ g, x }) => product(g.t(), x),
 };
 
 /** Seconds of the fastest of the calls that fit into `seconds`; three at least. */
