@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { cacheFolder, contentKey, type Precision } from "../schema/index.ts";
 import { type DType, native, noGrad, ops, scope, type Tensor } from "../torch/index.ts";
@@ -43,19 +43,27 @@ function rate(dtype: DType, product: (x: Tensor, w: Tensor) => Tensor): number {
   );
 }
 
-let known: { readonly file: string; readonly rates: MachineRates } | undefined;
+/** Asked for at every product: what was found out in this process is remembered, for the cache folder that it is kept in. */
+let known: { readonly folder: string; readonly rates: MachineRates } | undefined;
 
 /**
  * Times one matrix product in fp32, by either library, and in bf16 on this machine. Measured once: the figures are cached by
- * processor, libtorch version and threads, so that every process of a run decides the same.
+ * processor, the instructions it is held to, libtorch version and threads, so that every process of a run decides the same.
  */
 export function machineRates(): MachineRates {
-  const key = contentKey([cpus()[0]?.model ?? "", cpus().length, native().torchVersion, native().threads()]);
-  const file = join(cacheFolder(), `rates-${key}.json`);
-  if (known?.file === file) return known.rates;
-  const rates = storedRates(file) ?? measureRates(file);
-  known = { file, rates };
-  return rates;
+  const folder = cacheFolder();
+  if (known?.folder !== folder) known = { folder, rates: findRates(folder) };
+  return known.rates;
+}
+
+function findRates(folder: string): MachineRates {
+  const held = ["ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS"].map(
+    (name) => process.env[name],
+  );
+  const processor = [cpus()[0]?.model ?? "", cpus().length, ...held.map((isa) => isa ?? "")];
+  const key = contentKey([...processor, native().torchVersion, native().threads()]);
+  const file = join(folder, `rates-${key}.json`);
+  return storedRates(file) ?? measureRates(file);
 }
 
 function storedRates(file: string): MachineRates | undefined {
@@ -74,7 +82,7 @@ function measureRates(file: string): MachineRates {
     bf16: rate("bfloat16", ops.linear),
   };
   try {
-    mkdirSync(cacheFolder(), { recursive: true });
+    mkdirSync(dirname(file), { recursive: true });
     writeFileSync(`${file}.${process.pid}`, JSON.stringify(rates));
     renameSync(`${file}.${process.pid}`, file);
   } catch {
