@@ -62,6 +62,8 @@ AMALGAM_TARGET void multiply(int64_t rows, int64_t width, int64_t depth, const R
   int64_t n = 0;
   for (; n + kPanel * kLanes <= width; n += kPanel * kLanes)
     columns<kPanel>(rows, depth, a, a_row, a_column, b + n, b_row, c + n, c_row, add);
+  for (; n + 2 * kLanes <= width; n += 2 * kLanes)
+    columns<2>(rows, depth, a, a_row, a_column, b + n, b_row, c + n, c_row, add);
   for (; n < width; n += kLanes) columns<1>(rows, depth, a, a_row, a_column, b + n, b_row, c + n, c_row, add);
 }
 
@@ -115,10 +117,16 @@ AMALGAM_INLINE Real greatest_of(Vec x) {
   return lanes[0];
 }
 
-// Scores outside [first, end) of a row of kKeys are made to vanish.
-AMALGAM_INLINE void hide(Real* row, int64_t first, int64_t end) {
+// Scores outside [first, end) of a row of `width` are made to vanish.
+AMALGAM_INLINE void hide(Real* row, int64_t first, int64_t end, int64_t width) {
   for (int64_t j = 0; j < first; ++j) row[j] = kHidden;
-  for (int64_t j = end; j < kKeys; ++j) row[j] = kHidden;
+  for (int64_t j = end; j < width; ++j) row[j] = kHidden;
+}
+
+// How many keys of the block are computed: up to the last one that the last query sees, in whole pairs of vectors.
+AMALGAM_INLINE int64_t width_of(const Shape& shape, const Queries& at, const Keys& keys) {
+  const int64_t end = shape.seen(at, keys, at.count - 1).second;
+  return std::min(kKeys, (end + 2 * kLanes - 1) / (2 * kLanes) * (2 * kLanes));
 }
 
 // Queries [from, from + count) of segment `s` in group `g`, as rows [count * repeats, depth], times `factor`.
@@ -179,24 +187,25 @@ AMALGAM_TARGET void attend_block(const Shape& shape, const Queries& at, const Re
   for (const Keys& keys : at.visible) {
     if (!shape.any_seen(at, keys)) continue;
     const int64_t block = (at.group * shape.blocks + keys.block) * kKeys * shape.depth;
-    multiply(rows, kKeys, shape.depth, room.queries, shape.depth, 1, keys_transposed + block, kKeys, scores, kKeys, false);
+    const int64_t width = width_of(shape, at, keys);
+    multiply(rows, width, shape.depth, room.queries, shape.depth, 1, keys_transposed + block, kKeys, scores, kKeys, false);
     for (int64_t row = 0; row < rows; ++row) {
       Real* score = scores + row * kKeys;
       const auto [first, end] = shape.seen(at, keys, row / shape.repeats);
       if (first >= end) {
-        std::fill(score, score + kKeys, Real{0});
+        std::fill(score, score + width, Real{0});
         continue;
       }
-      hide(score, first, end);
+      hide(score, first, end, width);
       Vec best = load(score);
-      for (int64_t j = kLanes; j < kKeys; j += kLanes) {
+      for (int64_t j = kLanes; j < width; j += kLanes) {
         const Vec next = load(score + j);
         best = next > best ? next : best;
       }
       const Real before = room.greatest[row];
       const Real greatest = std::max(before, greatest_of(best));
       Vec sum{};
-      for (int64_t j = 0; j < kKeys; j += kLanes) {
+      for (int64_t j = 0; j < width; j += kLanes) {
         const Vec weight = exponential(load(score + j) - greatest);
         store(score + j, weight);
         sum += weight;
@@ -210,7 +219,7 @@ AMALGAM_TARGET void attend_block(const Shape& shape, const Queries& at, const Re
           store(place, load(place) * kept);
         }
     }
-    multiply(rows, shape.depth, kKeys, scores, kKeys, 1, values + block, shape.depth, room.out, shape.depth, true);
+    multiply(rows, shape.depth, width, scores, kKeys, 1, values + block, shape.depth, room.out, shape.depth, true);
   }
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t token = at.token + row / shape.repeats;
@@ -250,27 +259,28 @@ AMALGAM_TARGET void differentiate_block(const Shape& shape, const Queries& at, c
     if (!shape.any_seen(at, seen)) continue;
     const int64_t block = (at.group * shape.blocks + seen.block) * kKeys * depth;
     const int64_t share = seen.share * kKeys * depth;
-    multiply(rows, kKeys, depth, queries, depth, 1, keys_transposed + block, kKeys, scores, kKeys, false);
-    multiply(rows, kKeys, depth, grads, depth, 1, values_transposed + block, kKeys, grad_scores, kKeys, false);
+    const int64_t width = width_of(shape, at, seen);
+    multiply(rows, width, depth, queries, depth, 1, keys_transposed + block, kKeys, scores, kKeys, false);
+    multiply(rows, width, depth, grads, depth, 1, values_transposed + block, kKeys, grad_scores, kKeys, false);
     for (int64_t row = 0; row < rows; ++row) {
       Real* score = scores + row * kKeys;
       Real* grad = grad_scores + row * kKeys;
       const auto [first, end] = shape.seen(at, seen, row / shape.repeats);
       if (first >= end) {
-        std::fill(score, score + kKeys, Real{0});
-        std::fill(grad, grad + kKeys, Real{0});
+        std::fill(score, score + width, Real{0});
+        std::fill(grad, grad + width, Real{0});
         continue;
       }
-      hide(score, first, end);
-      for (int64_t j = 0; j < kKeys; j += kLanes) {
+      hide(score, first, end, width);
+      for (int64_t j = 0; j < width; j += kLanes) {
         const Vec weight = exponential(load(score + j) - room.greatest[row]);
         store(score + j, weight);
         store(grad + j, weight * (load(grad + j) - room.total[row]));
       }
     }
-    multiply(kKeys, depth, rows, scores, 1, kKeys, grads, depth, grad_values + share, depth, true);
-    multiply(kKeys, depth, rows, grad_scores, 1, kKeys, queries, depth, grad_keys + share, depth, true);
-    multiply(rows, depth, kKeys, grad_scores, kKeys, 1, keys + block, depth, room.grad_queries, depth, true);
+    multiply(width, depth, rows, scores, 1, kKeys, grads, depth, grad_values + share, depth, true);
+    multiply(width, depth, rows, grad_scores, 1, kKeys, queries, depth, grad_keys + share, depth, true);
+    multiply(rows, depth, width, grad_scores, kKeys, 1, keys + block, depth, room.grad_queries, depth, true);
   }
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t token = at.token + row / shape.repeats;
@@ -362,6 +372,19 @@ void differentiate(const Plan& plan, const In* q, const In* k, const In* v, cons
     }
   });
 }
+
+// A type that stands for the namespace.
+struct Kernels {
+  using Real = AMALGAM_ISA::Real;
+  template <typename... Given>
+  static void attend(const Given&... given) {
+    AMALGAM_ISA::attend(given...);
+  }
+  template <typename... Given>
+  static void differentiate(const Given&... given) {
+    AMALGAM_ISA::differentiate(given...);
+  }
+};
 
 #undef AMALGAM_INLINE
 }  // namespace AMALGAM_ISA

@@ -181,6 +181,24 @@ Isa best_isa() {
   return isa;
 }
 
+template <typename In, typename Body>
+void by_instruction_set(In, const Body& body) {
+#if defined(__x86_64__)
+  if (best_isa() == Isa::avx512) return body(avx512::Kernels{}, In{});
+  if (best_isa() == Isa::avx2) return body(avx2::Kernels{}, In{});
+#endif
+  body(plain::Kernels{}, In{});
+}
+
+// Runs `body` with the kernels for tensors of this type, and a number of the type.
+template <typename Body>
+void with_kernels(at::ScalarType type, const Body& body) {
+  if (type == at::kDouble) return body(wide::Kernels{}, double{});
+  if (type == at::kFloat) return by_instruction_set(float{}, body);
+  if (type == at::kBFloat16) return by_instruction_set(at::BFloat16{}, body);
+  TORCH_CHECK(false, "no kernel for tensors of ", c10::toString(type));
+}
+
 struct Problem {
   at::Tensor q, k, v;
   Plan plan;
@@ -202,38 +220,20 @@ Problem problem_of(const Napi::CallbackInfo& info, size_t from) {
   return problem;
 }
 
-#if defined(__x86_64__)
-#define AMALGAM_BY_ISA(call)                        \
-  switch (best_isa()) {                             \
-    case Isa::avx512: avx512::call; break;          \
-    case Isa::avx2: avx2::call; break;              \
-    default: plain::call;                           \
-  }
-#else
-#define AMALGAM_BY_ISA(call) plain::call
-#endif
-
 // attendBundles(q, k, v, segments, scale, window): [output [T, heads * dim], log-sum-exp [T, heads]].
 Napi::Value attend_bundles(const Napi::CallbackInfo& info) {
   auto env = info.Env();
   return guarded(env, "attendBundles", [&]() -> Napi::Value {
-    const auto [q, k, v, plan] = problem_of(info, 0);
+    const Problem problem = problem_of(info, 0);
+    const auto &q = problem.q, &k = problem.k, &v = problem.v;
     const auto type = q.scalar_type();
     auto out = at::empty({q.size(0), q.size(1) * q.size(2)}, q.options());
     auto lse = at::empty({q.size(0), q.size(1)}, q.options().dtype(type == at::kDouble ? at::kDouble : at::kFloat));
-    if (type == at::kDouble) {
-      wide::attend(plan, q.const_data_ptr<double>(), k.const_data_ptr<double>(), v.const_data_ptr<double>(),
-                   out.mutable_data_ptr<double>(), lse.mutable_data_ptr<double>());
-    } else if (type == at::kFloat) {
-      AMALGAM_BY_ISA(attend(plan, q.const_data_ptr<float>(), k.const_data_ptr<float>(), v.const_data_ptr<float>(),
-                            out.mutable_data_ptr<float>(), lse.mutable_data_ptr<float>()));
-    } else if (type == at::kBFloat16) {
-      using Half = at::BFloat16;
-      AMALGAM_BY_ISA(attend(plan, q.const_data_ptr<Half>(), k.const_data_ptr<Half>(), v.const_data_ptr<Half>(),
-                            out.mutable_data_ptr<Half>(), lse.mutable_data_ptr<float>()));
-    } else {
-      TORCH_CHECK(false, "no kernel for ", dtype_name(type));
-    }
+    with_kernels(type, [&](auto kernels, auto zero) {
+      using In = decltype(zero);
+      kernels.attend(problem.plan, q.const_data_ptr<In>(), k.const_data_ptr<In>(), v.const_data_ptr<In>(), out.mutable_data_ptr<In>(),
+                     lse.mutable_data_ptr<typename decltype(kernels)::Real>());
+    });
     auto result = Napi::Array::New(env, 2);
     result[0u] = Tensor::wrap(env, out);
     result[1u] = Tensor::wrap(env, lse);
@@ -248,24 +248,18 @@ Napi::Value attend_bundles_backward(const Napi::CallbackInfo& info) {
     const auto grad = Tensor::unwrap(info[0]).contiguous();
     const auto out = Tensor::unwrap(info[1]).contiguous();
     const auto lse = Tensor::unwrap(info[2]).contiguous();
-    const auto [q, k, v, plan] = problem_of(info, 3);
+    const Problem problem = problem_of(info, 3);
+    const auto &q = problem.q, &k = problem.k, &v = problem.v;
     const auto type = q.scalar_type();
-    TORCH_CHECK(grad.scalar_type() == type && grad.numel() == q.numel() && out.numel() == q.numel(), "the gradient is not that of the output");
+    TORCH_CHECK(grad.scalar_type() == type && grad.numel() == q.numel() && out.numel() == q.numel(),
+                "the gradient is not that of the output");
     auto grad_q = at::empty_like(q), grad_k = at::empty_like(k), grad_v = at::empty_like(v);
-    if (type == at::kDouble) {
-      wide::differentiate(plan, q.const_data_ptr<double>(), k.const_data_ptr<double>(), v.const_data_ptr<double>(),
-                          out.const_data_ptr<double>(), grad.const_data_ptr<double>(), lse.const_data_ptr<double>(),
-                          grad_q.mutable_data_ptr<double>(), grad_k.mutable_data_ptr<double>(), grad_v.mutable_data_ptr<double>());
-    } else if (type == at::kFloat) {
-      AMALGAM_BY_ISA(differentiate(plan, q.const_data_ptr<float>(), k.const_data_ptr<float>(), v.const_data_ptr<float>(),
-                                   out.const_data_ptr<float>(), grad.const_data_ptr<float>(), lse.const_data_ptr<float>(),
-                                   grad_q.mutable_data_ptr<float>(), grad_k.mutable_data_ptr<float>(), grad_v.mutable_data_ptr<float>()));
-    } else {
-      using Half = at::BFloat16;
-      AMALGAM_BY_ISA(differentiate(plan, q.const_data_ptr<Half>(), k.const_data_ptr<Half>(), v.const_data_ptr<Half>(),
-                                   out.const_data_ptr<Half>(), grad.const_data_ptr<Half>(), lse.const_data_ptr<float>(),
-                                   grad_q.mutable_data_ptr<Half>(), grad_k.mutable_data_ptr<Half>(), grad_v.mutable_data_ptr<Half>()));
-    }
+    with_kernels(type, [&](auto kernels, auto zero) {
+      using In = decltype(zero);
+      kernels.differentiate(problem.plan, q.const_data_ptr<In>(), k.const_data_ptr<In>(), v.const_data_ptr<In>(), out.const_data_ptr<In>(),
+                            grad.const_data_ptr<In>(), lse.const_data_ptr<typename decltype(kernels)::Real>(),
+                            grad_q.mutable_data_ptr<In>(), grad_k.mutable_data_ptr<In>(), grad_v.mutable_data_ptr<In>());
+    });
     auto result = Napi::Array::New(env, 3);
     result[0u] = Tensor::wrap(env, grad_q);
     result[1u] = Tensor::wrap(env, grad_k);
@@ -273,8 +267,6 @@ Napi::Value attend_bundles_backward(const Napi::CallbackInfo& info) {
     return result;
   });
 }
-
-#undef AMALGAM_BY_ISA
 
 }  // namespace
 
