@@ -184,7 +184,7 @@ AMALGAM_TARGET void attend_block(const Shape& shape, const Queries& at, const Re
   std::fill(room.greatest, room.greatest + rows, Real{kHidden});
   std::fill(room.total, room.total + rows, Real{0});
   std::fill(room.out, room.out + rows * shape.depth, Real{0});
-  for (const Keys& keys : at.visible) {
+  for (const Keys& keys : *at.visible) {
     if (!shape.any_seen(at, keys)) continue;
     const int64_t block = (at.group * shape.blocks + keys.block) * kKeys * shape.depth;
     const int64_t width = width_of(shape, at, keys);
@@ -255,7 +255,7 @@ AMALGAM_TARGET void differentiate_block(const Shape& shape, const Queries& at, c
     const int64_t token = at.token + row / shape.repeats;
     room.greatest[row] = lse[token * shape.heads + at.group * shape.repeats + row % shape.repeats];
   }
-  for (const Keys& seen : at.visible) {
+  for (const Keys& seen : *at.visible) {
     if (!shape.any_seen(at, seen)) continue;
     const int64_t block = (at.group * shape.blocks + seen.block) * kKeys * depth;
     const int64_t share = seen.share * kKeys * depth;

@@ -36,7 +36,7 @@ struct Queries {
   int64_t token;
   int64_t count;
   int64_t position;
-  std::vector<Keys> visible;  // those of the prompt and of the segment itself
+  const std::vector<Keys>* visible;  // those of the prompt and of the segment itself
 };
 
 struct Shape {
@@ -67,10 +67,15 @@ struct Run {
 struct Plan {
   Shape shape;
   std::vector<Keys> keys;
+  std::vector<std::vector<Keys>> visible;  // by segment
   std::vector<Queries> queries;
   std::vector<Run> runs;
   std::vector<std::vector<int64_t>> shares_of;  // by block of keys, always in the same order
   int64_t shares = 0;
+
+  Plan() = default;
+  Plan(Plan&&) = default;  // a copy's queries would point into the original
+  Plan& operator=(Plan&&) = default;
 };
 
 // `segments`: three numbers each, the first token, the length, and the prompt's segment (-1 for a prompt).
@@ -84,7 +89,7 @@ Plan plan_of(const at::Tensor& q, const at::Tensor& k, const int32_t* segments, 
   shape.depth = (shape.dim + kDepthStep - 1) / kDepthStep * kDepthStep;
   shape.window = window;
   shape.scale = scale;
-  std::vector<std::vector<Keys>> of_segment(count);
+  plan.visible.resize(count);
   int64_t tokens = 0;
   for (size_t s = 0; s < count; ++s) {
     const int64_t token = segments[3 * s], length = segments[3 * s + 1], prompt = segments[3 * s + 2];
@@ -92,11 +97,10 @@ Plan plan_of(const at::Tensor& q, const at::Tensor& k, const int32_t* segments, 
     TORCH_CHECK(prompt < static_cast<int64_t>(s) && (prompt < 0 || segments[3 * prompt + 2] < 0), "segment ", s, " has no prompt before it");
     tokens += length;
     const int64_t position = prompt < 0 ? 0 : segments[3 * prompt + 1];
-    std::vector<Keys> visible;
-    if (prompt >= 0) visible = of_segment[prompt];
+    std::vector<Keys>& visible = plan.visible[s];
+    if (prompt >= 0) visible = plan.visible[prompt];
     for (int64_t j = 0; j < length; j += kKeys) {
       const Keys keys{shape.blocks++, token + j, std::min(kKeys, length - j), position + j};
-      of_segment[s].push_back(keys);
       plan.keys.push_back(keys);
       plan.shares_of.emplace_back();
       visible.push_back(keys);
@@ -109,7 +113,7 @@ Plan plan_of(const at::Tensor& q, const at::Tensor& k, const int32_t* segments, 
     for (int64_t g = 0; g < shape.groups; ++g) {
       const auto first_query = static_cast<int64_t>(plan.queries.size());
       for (int64_t i = 0; i < length; i += shape.queries_together())
-        plan.queries.push_back({g, token + i, std::min(shape.queries_together(), length - i), position + i, visible});
+        plan.queries.push_back({g, token + i, std::min(shape.queries_together(), length - i), position + i, &visible});
       plan.runs.push_back({g, first_query, static_cast<int64_t>(plan.queries.size()), first_share, plan.shares - first_share});
     }
   }

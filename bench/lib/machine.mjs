@@ -10,5 +10,6 @@ export function machine() {
     node: process.version,
     date: new Date().toISOString(),
     waitPolicy: process.env.OMP_WAIT_POLICY ?? "each side's own",
+    spinCount: process.env.GOMP_SPINCOUNT ?? "each side's own",
   };
 }
