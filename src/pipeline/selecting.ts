@@ -116,11 +116,12 @@ export async function selectForWrpo(run: Run): Promise<Record<string, number> | 
   const rule = ruleOf(run);
   const selection = await selectQuadruples(candidates, rule);
   const rows: StoredSelection[] = [
-    ...selection.selected.map(({ promptId, sourceChosen, targetChosen, rejected }) => ({
+    ...selection.selected.map(({ promptId, sourceChosen, targetChosen, rejected, sourceRejected }) => ({
       promptId,
       sourceChosen: sourceChosen.key,
       targetChosen: targetChosen.key,
       rejected: rejected.key,
+      ...(sourceRejected === undefined ? {} : { sourceRejected: sourceRejected.key }),
     })),
     ...selection.leftOut,
   ];

@@ -63,7 +63,13 @@ describe("the rule of the paper", () => {
     const target = [candidate("t", 0.5), candidate("t", 0.1), candidate("t", 0.7)];
     const { selected } = await selectQuadruples([prompt(sources, target)], paper);
     expect(selected).toEqual([
-      { promptId: "p", sourceChosen: sources[1], targetChosen: target[2], rejected: target[1] },
+      {
+        promptId: "p",
+        sourceChosen: sources[1],
+        targetChosen: target[2],
+        rejected: target[1],
+        sourceRejected: sources[2],
+      },
     ]);
     expect(toQuadruple(selected[0]!, [{ role: "user", content: "x" }])).toEqual({
       promptId: "p",
@@ -75,6 +81,16 @@ describe("the rule of the paper", () => {
     expect((await selectBest([prompt(sources, [])], paper)).selected).toEqual([
       { promptId: "p", sourceChosen: sources[1] },
     ]);
+  });
+
+  test("y_ls is the worst of the source that gave y_ws, and there is none where that gave nothing worse", async () => {
+    const target = [candidate("t", 0.5), candidate("t", 0.1)];
+    const lowest = async (sources: readonly Candidate[]) =>
+      (await selectQuadruples([prompt(sources, target)], paper)).selected[0]!.sourceRejected;
+    const sources = [candidate("a", 0.1), candidate("b", 0.9), candidate("b", 0.3), candidate("b", 0.6)];
+    expect(await lowest(sources)).toBe(sources[2]);
+    expect(await lowest([candidate("a", 0.1), candidate("b", 0.9)])).toBeUndefined();
+    expect(await lowest([candidate("a", 0.1), candidate("b", 0.9), candidate("b", 0.9)])).toBeUndefined();
   });
 
   test("every reason for leaving a prompt out is told", async () => {

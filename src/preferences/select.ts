@@ -44,6 +44,8 @@ export interface SelectedBest {
 export interface SelectedQuadruple extends SelectedBest {
   readonly targetChosen: Candidate;
   readonly rejected: Candidate;
+  /** y_ls, the worst response of the source that gave y_ws (paper, appendix F), where it is worse than y_ws. */
+  readonly sourceRejected?: Candidate;
 }
 
 export interface Selection<Selected extends SelectedBest> {
@@ -82,7 +84,9 @@ export function selectQuadruples(
     // 0.3 - 0.2 is a little less than 0.1 in binary.
     if (gap < rule.minGap * (1 - 1e-9)) return "gap-below-minimum";
     if (rejected.text === targetChosen.text || rejected.text === sourceChosen.text) return "texts-identical";
-    return { promptId, sourceChosen, targetChosen, rejected };
+    const sourceRejected = worst(sources.usable.filter(({ source }) => source === sourceChosen.source))!;
+    const isWorse = sourceRejected.value < sourceChosen.value;
+    return { promptId, sourceChosen, targetChosen, rejected, ...(isWorse ? { sourceRejected } : {}) };
   });
 }
 

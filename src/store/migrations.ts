@@ -9,7 +9,10 @@ export interface Migration {
 }
 
 /** Every step from an empty file to the schema of `tables.ts`. A published step is never edited: add the next one. */
-export const migrations: readonly Migration[] = [{ version: 1, up: createTables }];
+export const migrations: readonly Migration[] = [
+  { version: 1, up: createTables },
+  { version: 2, up: addSourceRejected },
+];
 
 /** The schema version of an open ledger; 0 for an empty file. */
 export async function schemaVersion(db: Database): Promise<number> {
@@ -64,6 +67,10 @@ function refuseNewer(version: number, newest: number, file: string): void {
     file,
     hint: "A newer Amalgam wrote it: upgrade Amalgam, nothing was changed.",
   });
+}
+
+async function addSourceRejected(db: Database): Promise<void> {
+  await db.schema.alterTable("selections").addColumn("source_rejected", "text").execute();
 }
 
 async function createTables(db: Database): Promise<void> {

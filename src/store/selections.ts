@@ -2,12 +2,13 @@ import { chunks } from "./chunks.ts";
 import type { Database } from "./sqlite.ts";
 import type { Split } from "./tables.ts";
 
-/** What was selected for a prompt, as response keys: y_ws alone for supervised tuning, all three for WRPO; or why nothing. */
+/** What was selected for a prompt, as response keys: y_ws alone for supervised tuning, all three for WRPO, and the worst of y_ws's own source where it gave another; or why nothing. */
 export interface StoredSelection {
   readonly promptId: string;
   readonly sourceChosen?: string;
   readonly targetChosen?: string;
   readonly rejected?: string;
+  readonly sourceRejected?: string;
   readonly leftOut?: string;
 }
 
@@ -36,6 +37,7 @@ export function selectionStore(db: Database): SelectionStore {
         ...(row.source_chosen === null ? {} : { sourceChosen: row.source_chosen }),
         ...(row.target_chosen === null ? {} : { targetChosen: row.target_chosen }),
         ...(row.rejected === null ? {} : { rejected: row.rejected }),
+        ...(row.source_rejected === null ? {} : { sourceRejected: row.source_rejected }),
         ...(row.left_out === null ? {} : { leftOut: row.left_out }),
       }));
     },
@@ -56,6 +58,7 @@ export function selectionStore(db: Database): SelectionStore {
                 source_chosen: selection.sourceChosen ?? null,
                 target_chosen: selection.targetChosen ?? null,
                 rejected: selection.rejected ?? null,
+                source_rejected: selection.sourceRejected ?? null,
                 left_out: selection.leftOut ?? null,
               })),
             )

@@ -56,6 +56,7 @@ export interface Tables {
     source_chosen: string | null;
     target_chosen: string | null;
     rejected: string | null;
+    source_rejected: string | null;
     left_out: string | null;
   };
   reference_logps: {
