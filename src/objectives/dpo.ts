@@ -1,30 +1,52 @@
-import { internalReward, logisticLoss, type Objective } from "./objective.ts";
+import { logisticLoss, type Objective } from "./objective.ts";
+import { pairwise, type ScoreLoss } from "./pairwise.ts";
+import { type Divergence, divergenceScore, lengthNormalised, logRatioUnless } from "./score.ts";
 
 export interface DpoSettings {
   readonly beta: number;
   readonly labelSmoothing: number;
+  readonly referenceFree?: boolean;
+  /** What the policy is held to the reference by; `reverse_kl` unless given. */
+  readonly divergence?: Divergence;
+  /** The alpha of the alpha-divergence. */
+  readonly divergenceAlpha?: number;
 }
 
-/** Direct Preference Optimization on the target's own responses, paper Eq. 3: L = -log sigmoid(r(y_wt) - r(y_l)). */
-export function dpo({ beta, labelSmoothing }: DpoSettings): Objective {
-  return {
-    name: "dpo",
-    roles: ["target_chosen", "rejected"],
-    compute({ target_chosen: yw, rejected: yl }) {
-      const rW = internalReward(yw, beta);
-      const rL = internalReward(yl, beta);
-      const margin = rW.sub(rL);
-      return {
-        loss: logisticLoss(margin, labelSmoothing),
-        metrics: {
-          "rewards/chosen": rW,
-          "rewards/rejected": rL,
-          "rewards/accuracies": rW.gt(rL),
-          "rewards/margins": margin,
-          "logps/chosen": yw.policy,
-          "logps/rejected": yl.policy,
-        },
-      };
-    },
-  };
+/** -log sigmoid(beta (s_w - s_l)), label smoothing as in cDPO (Mitchell 2023). */
+export const sigmoidLoss =
+  (beta: number, labelSmoothing: number): ScoreLoss =>
+  (sW, sL) =>
+    logisticLoss(sW.sub(sL).mul(beta), labelSmoothing);
+
+/**
+ * Direct Preference Optimization (Rafailov et al. 2023) on the target's own responses, paper Eq. 3:
+ * L = -log sigmoid(r(y_wt) - r(y_l)). With another divergence than the reverse KL: f-DPO (Wang et al. 2023).
+ */
+export function dpo(settings: DpoSettings): Objective {
+  const { beta, labelSmoothing, referenceFree = false, divergence = "reverse_kl", divergenceAlpha = 0.5 } = settings;
+  const score = divergenceScore(divergence, divergenceAlpha, logRatioUnless(referenceFree));
+  return pairwise("dpo", score, beta, sigmoidLoss(beta, labelSmoothing));
+}
+
+/**
+ * Length-normalised DPO (Lambert et al. 2024, "Tulu 3"; `sigmoid_norm` in TRL):
+ * L = -log sigmoid(beta / |y_w| log(pi / pi_ref)(y_w) - beta / |y_l| log(pi / pi_ref)(y_l)).
+ */
+export const lengthNormalisedDpo = ({ beta, labelSmoothing, referenceFree = false }: DpoSettings): Objective =>
+  pairwise("ln_dpo", lengthNormalised(logRatioUnless(referenceFree)), beta, sigmoidLoss(beta, labelSmoothing));
+
+export interface LengthRegularisedDpoSettings extends DpoSettings {
+  /** The price of a token. */
+  readonly lengthAlpha: number;
+}
+
+/**
+ * R-DPO (Park et al. 2024, "Disentangling Length from Quality in DPO"):
+ * L = -log sigmoid(r(y_w) - r(y_l) + alpha (|y_w| - |y_l|)): a longer response must be better to count as much.
+ */
+export function lengthRegularisedDpo(settings: LengthRegularisedDpoSettings): Objective {
+  const { beta, labelSmoothing, lengthAlpha, referenceFree = false } = settings;
+  return pairwise("r_dpo", logRatioUnless(referenceFree), beta, (sW, sL, yw, yl) =>
+    logisticLoss(sW.sub(sL).mul(beta).add(yw.lengths.sub(yl.lengths).mul(lengthAlpha)), labelSmoothing),
+  );
 }

@@ -4,14 +4,14 @@ import { ops, type Tensor } from "../torch/index.ts";
 export interface ResponseLogProbs {
   /** log pi(y|x) under the policy, summed over the response's tokens, [B]. */
   readonly policy: Tensor;
-  /** log pi_ref(y|x) under the reference, [B]. */
+  /** log pi_ref(y|x) under the reference, [B]; NaN where none was computed, as for objectives that need none. */
   readonly reference: Tensor;
   /** Tokens of the response, [B]. */
   readonly lengths: Tensor;
 }
 
-/** The responses of a quadruple, in the order that batches carry them. */
-export const quadrupleRoles = ["source_chosen", "target_chosen", "rejected"] as const;
+/** The responses y_ws, y_wt, y_l of a quadruple, and y_ls for Eq. 9, in the order that batches carry them. */
+export const quadrupleRoles = ["source_chosen", "target_chosen", "rejected", "source_rejected"] as const;
 export type Role = (typeof quadrupleRoles)[number];
 
 /** What an objective gives for B rows. */
@@ -27,13 +27,11 @@ export interface Objective {
   readonly name: string;
   /** The responses of a quadruple that it uses. */
   readonly roles: readonly Role[];
+  /** Whether it looks at the reference's log-probs; they are a pass over all rows, and stay uncomputed where it does not. */
+  readonly needsReference: boolean;
   /** `progress` is the share of the optimiser steps done before this one, in [0, 1). */
   compute(logProbs: Readonly<Record<Role, ResponseLogProbs>>, progress: number): ObjectiveOutput;
 }
-
-/** Internal reward r(x, y) = beta (log pi(y|x) - log pi_ref(y|x)). Paper Eq. 1, without the partition function, which cancels. */
-export const internalReward = ({ policy, reference }: ResponseLogProbs, beta: number): Tensor =>
-  policy.sub(reference).mul(beta);
 
 /** -log sigmoid(h) with label smoothing epsilon: the preference is wrong with probability epsilon. */
 export function logisticLoss(margin: Tensor, epsilon: number): Tensor {

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { recipeSchema } from "../schema/index.ts";
-import { backward, gradcheck, type Tensor, tensor, toNumbers } from "../torch/index.ts";
-import { dpo, fusionCoefficient, type Objective, objectiveOf, quadrupleRoles, type Role, wrpo } from "./index.ts";
+import { gradcheck, type Tensor } from "../torch/index.ts";
+import { dpo, fusionCoefficient, type Objective, type Role, wrpo } from "./index.ts";
+import { evaluate as evaluateAll, expectClose, float64, fromRecipe } from "./testing/evaluate.ts";
 
 type ByRole = Readonly<Record<Role, number[]>>;
 interface Case {
@@ -21,37 +21,10 @@ const figures = JSON.parse(readFileSync(new URL("./fixtures/losses.json", import
   cases: Case[];
 };
 
-const float64 = (values: readonly number[]) => tensor(values, [values.length], "float64");
+const roles = ["source_chosen", "target_chosen", "rejected"] as const;
 
-/** The objective on these log-probs: loss and metrics of each row, and the loss' gradients. */
-function evaluate(objective: Objective, policy: ByRole, reference: ByRole, progress = 0) {
-  const leaves = quadrupleRoles.map((role) => {
-    const x = float64(policy[role]);
-    x.requiresGrad = true;
-    return [role, x] as const;
-  });
-  const logProbs = Object.fromEntries(
-    leaves.map(([role, x]) => [
-      role,
-      { policy: x, reference: float64(reference[role]), lengths: float64(policy[role].map(() => 10)) },
-    ]),
-  ) as Parameters<Objective["compute"]>[0];
-  const { loss, metrics } = objective.compute(logProbs, progress);
-  backward(loss.sum());
-  return {
-    loss: toNumbers(loss),
-    metrics: Object.fromEntries(Object.entries(metrics).map(([name, values]) => [name, toNumbers(values)])),
-    gradients: Object.fromEntries(leaves.map(([role, x]) => [role, x.grad && toNumbers(x.grad)])),
-  };
-}
-
-function expectClose(got: readonly number[], want: readonly number[], tolerance = 1e-10): void {
-  expect(got).toHaveLength(want.length);
-  for (const [k, value] of got.entries())
-    expect(Math.abs(value - want[k]!), `${value}, not ${want[k]}`).toBeLessThanOrEqual(
-      tolerance * Math.max(1, Math.abs(want[k]!)),
-    );
-}
+const evaluate = (objective: Objective, policy: ByRole, reference: ByRole, progress = 0) =>
+  evaluateAll(objective, { policy, reference }, progress);
 
 const fixed = (beta: number, alpha: number, labelSmoothing = 0) =>
   wrpo({ beta, alpha, alphaSchedule: "static", labelSmoothing });
@@ -157,7 +130,7 @@ describe("identities", () => {
 
   test("what policy and reference share, and what all rewards share, changes nothing", () => {
     const shift = (values: ByRole, by: number): ByRole =>
-      Object.fromEntries(quadrupleRoles.map((role) => [role, values[role].map((v) => v + by)])) as ByRole;
+      Object.fromEntries(roles.map((role) => [role, values[role].map((v) => v + by)])) as ByRole;
     const want = own(fixed(0.1, 0.3)).loss;
     expectClose(evaluate(fixed(0.1, 0.3), shift(figures.policy, 7), shift(figures.reference, 7)).loss, want, 1e-9);
     expectClose(evaluate(fixed(0.1, 0.3), shift(figures.policy, 7), figures.reference).loss, want, 1e-9);
@@ -173,7 +146,7 @@ describe("identities", () => {
 
   test("half the labels wrong leaves nothing to prefer: the loss is even in the margin", () => {
     const negate = (values: ByRole): ByRole =>
-      Object.fromEntries(quadrupleRoles.map((role) => [role, values[role].map((v) => -v)])) as ByRole;
+      Object.fromEntries(roles.map((role) => [role, values[role].map((v) => -v)])) as ByRole;
     const half = fixed(0.1, 0.3, 0.5);
     expectClose(evaluate(half, negate(figures.policy), negate(figures.reference)).loss, own(half).loss);
   });
@@ -200,13 +173,12 @@ describe("the fusion coefficient", () => {
 });
 
 test("a recipe's names and numbers reach the objective", () => {
-  const wrpoRecipe = (given: object) => recipeSchema.shape.wrpo.parse(given);
-  const plain = evaluate(objectiveOf(wrpoRecipe({})), figures.policy, figures.reference, 0.5);
+  const plain = evaluate(fromRecipe({}), figures.policy, figures.reference, 0.5);
   expectClose(plain.loss, evaluate(fixed(0.01, 0.05), figures.policy, figures.reference).loss);
-  const set = wrpoRecipe({ beta: 0.2, alpha: 0.7, alpha_schedule: "static", label_smoothing: 0.1 });
-  const own = evaluate(objectiveOf(set), figures.policy, figures.reference, 0.5);
+  const set = fromRecipe({ beta: 0.2, alpha: 0.7, alpha_schedule: "static", label_smoothing: 0.1 });
+  const own = evaluate(set, figures.policy, figures.reference, 0.5);
   expectClose(own.loss, evaluate(fixed(0.2, 0.7, 0.1), figures.policy, figures.reference).loss);
-  const pair = objectiveOf(wrpoRecipe({ objective: "dpo", beta: 0.2, label_smoothing: 0.1 }));
+  const pair = fromRecipe({ objective: "dpo", beta: 0.2, label_smoothing: 0.1 });
   expect([pair.name, pair.roles]).toEqual(["dpo", ["target_chosen", "rejected"]]);
   expectClose(
     evaluate(pair, figures.policy, figures.reference).loss,

@@ -1,15 +1,24 @@
-import { internalReward, logisticLoss, type Objective } from "./objective.ts";
+import type { Tensor } from "../torch/index.ts";
+import { sigmoidLoss } from "./dpo.ts";
+import { squaredLoss } from "./ipo.ts";
+import type { Objective, Role } from "./objective.ts";
+import type { ScoreLoss } from "./pairwise.ts";
+import { averageLogProb, logRatio, type Score } from "./score.ts";
+import { type SimpoSettings, targetMarginLoss } from "./simpo.ts";
 
-export interface WrpoSettings {
-  readonly beta: number;
+export interface Fusion {
   /** End value of the fusion coefficient alpha, or its value throughout. */
   readonly alpha: number;
   readonly alphaSchedule: "linear" | "static";
+}
+
+export interface WrpoSettings extends Fusion {
+  readonly beta: number;
   readonly labelSmoothing: number;
 }
 
 /** The fusion coefficient at this point of training: from 0 towards `alpha`, linearly (paper section 3.3, appendix E). */
-export const fusionCoefficient = ({ alpha, alphaSchedule }: WrpoSettings, progress: number): number =>
+export const fusionCoefficient = ({ alpha, alphaSchedule }: Fusion, progress: number): number =>
   alphaSchedule === "linear" ? alpha * progress : alpha;
 
 /**
@@ -17,33 +26,88 @@ export const fusionCoefficient = ({ alpha, alphaSchedule }: WrpoSettings, progre
  * L = -log sigmoid(alpha r(y_ws) + (1 - alpha) r(y_wt) - r(y_l)), with the compound reward of Eq. 5 for the preferred pair.
  * alpha = 0 is DPO on (y_wt, y_l), alpha = 1 is DPO on (y_ws, y_l).
  */
-export function wrpo(settings: WrpoSettings): Objective {
+export const wrpo = (settings: WrpoSettings): Objective =>
+  weighted("wrpo", settings, logRatio, settings.beta, sigmoidLoss(settings.beta, settings.labelSmoothing));
+
+/**
+ * WRPO with SimPO in DPO's place (paper section 4.3, appendix A): r(y) = beta / |y| log pi(y|x), and a target margin:
+ * L = -log sigmoid(alpha r(y_ws) + (1 - alpha) r(y_wt) - r(y_l) - gamma).
+ */
+export const wrpoSimpo = (settings: SimpoSettings & Fusion): Objective =>
+  weighted("wrpo_simpo", settings, averageLogProb, settings.beta, targetMarginLoss(settings));
+
+export interface WrpoIpoSettings extends Fusion {
+  readonly tau: number;
+}
+
+/**
+ * WRPO with IPO in DPO's place (paper section 4.3, appendix A): L = (h - 1 / (2 tau))^2,
+ * h = alpha s(y_ws) + (1 - alpha) s(y_wt) - s(y_l), s = log(pi / pi_ref).
+ */
+export const wrpoIpo = (settings: WrpoIpoSettings): Objective =>
+  weighted("wrpo_ipo", settings, logRatio, settings.tau, squaredLoss(settings.tau));
+
+/**
+ * WRPO with a dispreferred response of the source that gave y_ws, paper Eq. 9:
+ * L = -log sigmoid(alpha (r(y_ws) - r(y_ls)) + (1 - alpha) (r(y_wt) - r(y_l))).
+ */
+export const wrpoSourceRejected = (settings: WrpoSettings): Objective =>
+  weighted(
+    "wrpo_source_rejected",
+    settings,
+    logRatio,
+    settings.beta,
+    sigmoidLoss(settings.beta, settings.labelSmoothing),
+    ["source_rejected"],
+  );
+
+/**
+ * A pair loss on the compound score alpha s(y_ws) + (1 - alpha) s(y_wt) of the preferred pair and on s(y_l), or on the
+ * compound score of a dispreferred pair where there is a y_ls.
+ */
+function weighted(
+  name: string,
+  fusion: Fusion,
+  score: Score,
+  scale: number,
+  loss: ScoreLoss,
+  more: readonly "source_rejected"[] = [],
+): Objective {
+  const roles: readonly Role[] = ["source_chosen", "target_chosen", "rejected", ...more];
   return {
-    name: "wrpo",
-    roles: ["source_chosen", "target_chosen", "rejected"],
-    compute({ source_chosen: yws, target_chosen: ywt, rejected: yl }, progress) {
-      const alpha = fusionCoefficient(settings, progress);
-      const rWs = internalReward(yws, settings.beta);
-      const rWt = internalReward(ywt, settings.beta);
-      const rL = internalReward(yl, settings.beta);
-      const chosen = rWs.mul(alpha).add(rWt.mul(1 - alpha));
-      const margin = chosen.sub(rL);
+    name,
+    roles,
+    needsReference: score.needsReference,
+    compute(logProbs, progress) {
+      const { source_chosen: yws, target_chosen: ywt, rejected: yl, source_rejected: yls } = logProbs;
+      const alpha = fusionCoefficient(fusion, progress);
+      const mix = (source: Tensor, target: Tensor) => source.mul(alpha).add(target.mul(1 - alpha));
+      const reward = (s: Tensor) => s.mul(scale);
+      const sWs = score.of(yws);
+      const sWt = score.of(ywt);
+      const sLt = score.of(yl);
+      const sLs = roles.includes("source_rejected") ? score.of(yls) : sLt;
+      const sW = mix(sWs, sWt);
+      const sL = sLs === sLt ? sLt : mix(sLs, sLt);
+      const besides =
+        sLs === sLt ? {} : { "rewards/source_rejected": reward(sLs), "rewards/target_rejected": reward(sLt) };
       return {
-        loss: logisticLoss(margin, settings.labelSmoothing),
+        loss: loss(sW, sL),
         metrics: {
-          "rewards/chosen": chosen,
-          "rewards/source_chosen": rWs,
-          "rewards/target_chosen": rWt,
-          "rewards/rejected": rL,
-          "rewards/accuracies": chosen.gt(rL),
-          "rewards/source_accuracies": rWs.gt(rL),
-          "rewards/pivot_accuracies": rWt.gt(rL),
-          "rewards/margins": margin,
+          "rewards/chosen": reward(sW),
+          "rewards/source_chosen": reward(sWs),
+          "rewards/target_chosen": reward(sWt),
+          "rewards/rejected": reward(sL),
+          ...besides,
+          "rewards/accuracies": sW.gt(sL),
+          "rewards/source_accuracies": sWs.gt(sLs),
+          "rewards/pivot_accuracies": sWt.gt(sLt),
+          "rewards/margins": reward(sW.sub(sL)),
           "logps/chosen": yws.policy.add(ywt.policy).div(2),
           "logps/source_chosen": yws.policy,
           "logps/target_chosen": ywt.policy,
           "logps/rejected": yl.policy,
-          cur_alpha: margin.detach().mul(0).add(alpha),
+          cur_alpha: yl.policy.detach().mul(0).add(alpha),
         },
       };
     },

@@ -1,11 +1,28 @@
 import { stringify } from "yaml";
+import { objectiveOf } from "../objectives/index.ts";
+import { type ObjectiveFields, objectiveFields, type WrpoRecipe } from "../schema/index.ts";
 import type { Run } from "./run.ts";
 
 const sourceLine = (source: Run["recipe"]["sources"][number]) =>
   "model" in source ? `- ${source.name}: ${source.model}` : `- ${source.name}: ${source.endpoint.model} at an endpoint`;
 
-const alphaWords = ({ alpha, alpha_schedule }: Run["recipe"]["wrpo"]) =>
-  alpha_schedule === "linear" ? `0 to ${alpha}` : `${alpha} throughout`;
+/** An objective with its settings, as `dpo, beta 0.01`. */
+function objectiveWords(recipe: Pick<WrpoRecipe, "objective" | keyof ObjectiveFields>): string {
+  const settings = Object.keys(objectiveFields).flatMap((field) => {
+    const value = recipe[field as keyof ObjectiveFields];
+    if (value === undefined || field === "alpha_schedule" || (field === "label_smoothing" && value === 0)) return [];
+    const linear = field === "alpha" && recipe.alpha_schedule === "linear";
+    return [`${field} ${linear ? `0 to ${value}` : value}`];
+  });
+  return [recipe.objective, ...settings].join(", ");
+}
+
+const roleWords = {
+  source_chosen: "the best response of all sources",
+  target_chosen: "the best of the tuned target's own",
+  rejected: "the worst of the tuned target's own",
+  source_rejected: "the worst of the source that gave the best",
+} as const;
 
 /** The model card of a folder that a run has made: from what and how. */
 export async function modelCard(run: Run, stage: "sft" | "wrpo"): Promise<string> {
@@ -13,16 +30,21 @@ export async function modelCard(run: Run, stage: "sft" | "wrpo"): Promise<string
   const selected = async (split: "sft" | "wrpo") =>
     (await ledger.selections.list(split)).filter((row) => row.leftOut === undefined).length;
   const files = await run.model(recipe.target);
+  const { objective, parts } = recipe.wrpo;
+  const responses = objectiveOf(recipe.wrpo)
+    .roles.map((role) => roleWords[role])
+    .join(", ");
+  const objectives = parts?.map((part) => `${part.weight} x ${objectiveWords(part)}`) ?? [objectiveWords(recipe.wrpo)];
   const lines = [
     "---",
     "library_name: transformers",
-    `tags: [amalgam, model-fusion, ${stage === "wrpo" ? recipe.wrpo.objective : "sft"}]`,
+    `tags: [amalgam, model-fusion, ${stage === "wrpo" ? objective : "sft"}]`,
     "---",
     "",
     `# ${recipe.name}-${stage === "wrpo" ? "fused" : "sft"}`,
     "",
     stage === "wrpo"
-      ? `Fused by ${recipe.wrpo.objective === "wrpo" ? "Weighted-Reward Preference Optimization (WRPO)" : recipe.wrpo.objective.toUpperCase()}: trained on quadruples of a prompt, the best response of all sources, and the best and the worst of the tuned target's own.`
+      ? `Fused by ${objective === "wrpo" ? "Weighted-Reward Preference Optimization (WRPO)" : objective}: trained, for each prompt, on ${responses}.`
       : "The target of a fusion, tuned on the best response of all sources to each prompt: the reference and starting point of WRPO.",
     "",
     `Target: ${recipe.target.model} (SHA-256 ${files.digest}).`,
@@ -32,11 +54,7 @@ export async function modelCard(run: Run, stage: "sft" | "wrpo"): Promise<string
     "",
     `Rewards: ${recipe.rewards.map((reward) => ("name" in reward ? `${reward.kind} ${reward.name}` : reward.kind)).join(", ")}.`,
     `Supervised tuning: ${await selected("sft")} prompts.`,
-    ...(stage === "wrpo"
-      ? [
-          `${recipe.wrpo.objective.toUpperCase()}: ${await selected("wrpo")} prompts, beta ${recipe.wrpo.beta}${recipe.wrpo.objective === "wrpo" ? `, alpha ${alphaWords(recipe.wrpo)}` : ""}.`,
-        ]
-      : []),
+    ...(stage === "wrpo" ? [`Preference training: ${await selected("wrpo")} prompts, ${objectives.join("; ")}.`] : []),
     "",
     "The licences of the target and of the sources hold for this model and for what was learnt from their responses.",
     "",

@@ -3,8 +3,9 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { describe, expect, test } from "vitest";
+import { objectiveOf } from "../objectives/index.ts";
 import { instructions } from "../rewards/index.ts";
-import { recipeSchema } from "../schema/index.ts";
+import { objectiveDefaults, recipeSchema } from "../schema/index.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const read = (file: string) => readFileSync(join(root, file), "utf8");
@@ -96,6 +97,24 @@ describe("docs/guide.md", () => {
       .map((cells) => cells[1]!)
       .join(" ");
     for (const field of Object.keys(schemas)) if (!elsewhere.includes(field)) expect(rows).toContain(`\`${field}\``);
+  });
+
+  test("has every objective with its defaults", () => {
+    const rows = rowsBelow("### Objectives").map(([, name, , defaults]) => [
+      name!.replace(/[`* ]/g, ""),
+      Object.fromEntries([...defaults!.matchAll(/`(\w+): (\S+)`/g)].map(([, field, value]) => [field, value])),
+    ]);
+    const written = Object.entries(objectiveDefaults).map(([name, defaults]) => [
+      name,
+      Object.fromEntries(Object.entries(defaults).map(([field, value]) => [field, String(value)])),
+    ]);
+    expect(rows).toEqual([...written, ["mixture", {}]]);
+    for (const [, name] of rowsBelow("### Objectives")) {
+      const bare = name!.replace(/[`* ]/g, "");
+      if (bare === "mixture") continue;
+      const { needsReference } = objectiveOf(recipeSchema.shape.wrpo.parse({ objective: bare }));
+      expect(name!.endsWith("*"), bare).toBe(!needsReference);
+    }
   });
 
   test("has the fields of the run and of evaluation", () => {

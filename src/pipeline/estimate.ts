@@ -1,5 +1,6 @@
 import { type DecoderConfig, formatBytes } from "../models/index.ts";
 import { fp32Rate, machineRates, resolvePrecision } from "../nn/index.ts";
+import { objectiveOf } from "../objectives/index.ts";
 import type { ModelRecipe, Precision } from "../schema/index.ts";
 import { availableMemory } from "./doctor/machine.ts";
 import { fits, largestNeed, parameterCount } from "./doctor/needs.ts";
@@ -55,8 +56,10 @@ export async function estimateSeconds(run: Run): Promise<number> {
     (learning * rows * (promptTokens + answers * answer) * (epochs + passes)) /
     (rate(precision, recipe.target.device) * trainingShare);
   seconds += training(tuned, 1, recipe.sft.epochs, recipe.sft.precision, 0);
+  const { roles, needsReference } = objectiveOf(recipe.wrpo);
   // The reference's log-probs are a forward pass: a third of a step.
-  seconds += training(preferred, 3, recipe.wrpo.epochs, recipe.wrpo.precision, 1 / 3);
+  const reference = needsReference ? 1 / 3 : 0;
+  seconds += training(preferred, roles.length, recipe.wrpo.epochs, recipe.wrpo.precision, reference);
   return seconds;
 }
 

@@ -31,23 +31,34 @@ import { checkInterrupted, Interrupted, type Run, runPaths } from "./run.ts";
 const dtypeOfTraining = (run: Run, { precision }: OptimisationRecipe) =>
   resolvePrecision(precision, run.recipe.target.device) === "bf16" ? ("bfloat16" as const) : ("float32" as const);
 
-/** The texts that a selection names, as rows; `pick` gives the response keys in the objective's order. */
+/** The texts that a selection names, as rows; `pick` gives the response keys in the objective's order. `lacking` selections have not all of them. */
 async function rowsOf(
   run: Run,
   split: "sft" | "wrpo",
   pick: (selection: StoredSelection) => readonly (string | undefined)[],
-): Promise<{ rows: TextRow[]; digest: string }> {
-  const selections = (await run.ledger.selections.list(split)).filter((selection) => selection.leftOut === undefined);
-  const keys = selections.map((selection) => pick(selection) as readonly string[]);
-  const texts = await run.ledger.responses.texts(keys.flat());
+): Promise<{ rows: TextRow[]; lacking: number; digest: string }> {
+  const selected = (await run.ledger.selections.list(split))
+    .filter((selection) => selection.leftOut === undefined)
+    .map((selection) => ({ promptId: selection.promptId, keys: pick(selection) }));
+  const selections = selected.filter(isWhole);
+  const lacking = selected.length - selections.length;
+  const texts = await run.ledger.responses.texts(selections.flatMap(({ keys }) => keys));
   const prompts = new Map((await run.ledger.prompts.list([split])).map((prompt) => [prompt.id, prompt]));
-  const rows = selections.map(({ promptId }, i) => ({
+  const rows = selections.map(({ promptId, keys }) => ({
     id: promptId,
     messages: prompts.get(promptId)!.messages,
-    responses: keys[i]!.map((key) => texts.get(key)!),
+    responses: keys.map((key) => texts.get(key)!),
   }));
-  return { rows, digest: contentKey(selections.map(({ promptId }, i) => [promptId, keys[i]])) };
+  return { rows, lacking, digest: contentKey(selections.map(({ promptId, keys }) => [promptId, keys])) };
 }
+
+interface Picked<Key> {
+  readonly promptId: string;
+  readonly keys: readonly Key[];
+}
+
+const isWhole = (picked: Picked<string | undefined>): picked is Picked<string> =>
+  picked.keys.every((key) => key !== undefined);
 
 function fittingRows(
   run: Run,
@@ -188,9 +199,18 @@ export async function tuneWrpo(run: Run): Promise<Record<string, number> | undef
   const paths = runPaths(run.folder);
   const files = await tunedFiles(paths.sftModel, "sft");
   const objective = objectiveOf(recipe);
-  const named = { source_chosen: "sourceChosen", target_chosen: "targetChosen", rejected: "rejected" } as const;
+  const named = {
+    source_chosen: "sourceChosen",
+    target_chosen: "targetChosen",
+    rejected: "rejected",
+    source_rejected: "sourceRejected",
+  } as const;
   const roles = quadrupleRoles.filter((role) => objective.roles.includes(role));
-  const { rows: texts, digest } = await rowsOf(run, "wrpo", (selection) => roles.map((role) => selection[named[role]]));
+  const {
+    rows: texts,
+    lacking,
+    digest,
+  } = await rowsOf(run, "wrpo", (selection) => roles.map((role) => selection[named[role]]));
   const dtype = dtypeOfTraining(run, recipe);
   const inputs = contentKey({
     target: files.digest,
@@ -201,16 +221,26 @@ export async function tuneWrpo(run: Run): Promise<Record<string, number> | undef
     dtype,
   });
   return unlessDone(run, "wrpo", inputs, paths.fusedModel, async () => {
+    if (texts.length === 0)
+      throw new TrainingError(`no prompt has every response that ${objective.name} compares`, {
+        hint: "Its source_rejected is a second, worse response of the source that gave the best: draw sampling.n of 2 or more.",
+      });
+    if (lacking > 0)
+      run.listener.notice(
+        `WRPO: ${lacking} prompts were left out: the source of their best response gave no worse one`,
+      );
     const { rows, dropped } = fittingRows(run, "WRPO", texts, files, recipe);
     const model = loadFiles(files, { precision: "fp32", device: run.recipe.target.device });
     try {
-      const referenced = await withReference(model, rows, run.ledger.referenceLogps, {
-        microBatchTokens: recipe.micro_batch_tokens,
-        dtype,
-        signal: run.signal,
-        progress: (done, total) =>
-          run.listener.progress({ stage: "wrpo", label: "reference log-probs", done, total, unit: "rows" }),
-      });
+      const referenced = objective.needsReference
+        ? await withReference(model, rows, run.ledger.referenceLogps, {
+            microBatchTokens: recipe.micro_batch_tokens,
+            dtype,
+            signal: run.signal,
+            progress: (done, total) =>
+              run.listener.progress({ stage: "wrpo", label: "reference log-probs", done, total, unit: "rows" }),
+          })
+        : rows;
       if (referenced === undefined) checkInterrupted(run);
       const task = preferenceTask(referenced!, objective);
       const counts = await tune(run, { stage: "wrpo", recipe, model, task, inputs, target: paths.fusedModel });

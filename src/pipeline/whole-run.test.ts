@@ -90,7 +90,8 @@ describe("a whole run", () => {
       const targets = await values("target");
       let quadruples = 0;
       for (const split of ["sft", "wrpo"] as const)
-        for (const { promptId, sourceChosen, targetChosen, rejected } of await ledger.selections.list(split)) {
+        for (const selection of await ledger.selections.list(split)) {
+          const { promptId, sourceChosen, targetChosen, rejected, sourceRejected } = selection;
           if (sourceChosen === undefined) continue;
           const all = sources.get(promptId)!;
           expect(all.size).toBe(9);
@@ -101,6 +102,7 @@ describe("a whole run", () => {
           expect(own.get(targetChosen!)).toBe(Math.max(...own.values()));
           expect(own.get(rejected!)).toBe(Math.min(...own.values()));
           expect(own.get(targetChosen!)).toBeGreaterThan(own.get(rejected!)!);
+          if (sourceRejected !== undefined) expect(all.get(sourceRejected)!).toBeLessThan(all.get(sourceChosen)!);
         }
       expect(quadruples).toBeGreaterThan(2);
       expect(jsonLines(paths.quadruples)).toHaveLength(quadruples);
@@ -187,6 +189,28 @@ describe("a second run", () => {
     expect(readFileSync(fusedWeights).equals(before)).toBe(true);
     // The responses of the first fused model are still there: none is drawn again.
     expect(heard.progress.filter(({ unit }) => unit === "responses")).toEqual([]);
+  });
+
+  test("with an objective that needs no reference computes none, and names it in the card", async () => {
+    const reference = ({ progress }: ReturnType<typeof hearing>) =>
+      progress.some(({ label }) => label === "reference log-probs");
+    expect(reference(first)).toBe(true);
+    const heard = hearing();
+    const overrides = ["wrpo.objective=simpo"];
+    await withRun({ folder, recipeFile: world.recipeFile, overrides, heard }, (run) => runStages(run, ["wrpo"]));
+    expect(heard.finished).toEqual([["wrpo", false]]);
+    expect(reference(heard)).toBe(false);
+    expect(readFileSync(join(paths.fusedModel, "README.md"), "utf8")).toContain("simpo, beta ");
+    expect(await workedAgain([])).toContain("wrpo");
+  });
+
+  test("with Eq. 9 learns from the worst response of the source that gave the best", async () => {
+    const heard = hearing();
+    const overrides = ["wrpo.objective=wrpo_source_rejected"];
+    await withRun({ folder, recipeFile: world.recipeFile, overrides, heard }, (run) => runStages(run, ["wrpo"]));
+    expect(heard.finished).toEqual([["wrpo", false]]);
+    for (const step of jsonLines(paths.metrics("wrpo"))) expect(step["rewards/source_rejected"]).toBeTypeOf("number");
+    expect(await workedAgain([])).toContain("wrpo");
   });
 
   test("with another evaluation redoes that alone", async () => {

@@ -6,6 +6,14 @@ export { readJsonLines } from "./jsonl.ts";
 export * from "./key.ts";
 export { explainMemory } from "./memory.ts";
 export * from "./nearest.ts";
+export {
+  type ObjectiveFields,
+  type ObjectiveName,
+  objectiveDefaults,
+  objectiveFields,
+  type PartRecipe,
+  type SettingsOf,
+} from "./objectives.ts";
 export * from "./philox.ts";
 export * from "./recipe.ts";
 export {

@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { describeError, RecipeError } from "./errors.ts";
+import { objectiveDefaults, objectiveFields } from "./objectives.ts";
+import { recipeSchema } from "./recipe.ts";
 import { loadRecipe, recipeJsonSchema, resolvedRecipe, resolvedYaml } from "./recipe-file.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "recipe-"));
@@ -76,6 +78,32 @@ describe("a good recipe", () => {
     });
     expect(recipe.sft.learning_rate).toBe(7e-6);
     expect(recipe.selection.sft_share).toBeCloseTo(1 / 3, 15);
+  });
+
+  test("has the settings of its objective, and those only", () => {
+    const wrpo = (given: object) => {
+      const found = recipeSchema.shape.wrpo.parse(given);
+      const objective = ["objective", "parts", ...Object.keys(objectiveFields)];
+      return Object.fromEntries(Object.entries(found).filter(([field]) => objective.includes(field)));
+    };
+    expect(wrpo({})).toEqual({
+      objective: "wrpo",
+      beta: 0.01,
+      alpha: 0.1,
+      alpha_schedule: "linear",
+      label_smoothing: 0,
+    });
+    for (const [objective, defaults] of Object.entries(objectiveDefaults))
+      expect(wrpo({ objective })).toEqual({ objective, ...defaults });
+    expect(wrpo({ objective: "wrpo_simpo", beta: 2 })).toMatchObject({ beta: 2, gamma: 0, alpha: 0.5 });
+    expect(wrpo({ objective: "mixture", parts: [{ objective: "hinge" }, { objective: "sft", weight: 2 }] })).toEqual({
+      objective: "mixture",
+      parts: [
+        { objective: "hinge", weight: 1, beta: 0.05, reference_free: false },
+        { objective: "sft", weight: 2 },
+      ],
+    });
+    expect(recipeSchema.shape.wrpo.parse(wrpo({ objective: "ipo" }))).toMatchObject(wrpo({ objective: "ipo" }));
   });
 
   test("takes overrides by field and by entry, typed as in YAML, the later over the earlier", () => {
@@ -260,6 +288,30 @@ describe("a mistake is named by file, line and field", () => {
 
   test("no room for a response", () => {
     expect(mistake("name: first", "wrpo: {max_length: 512}")).toMatchObject({ line: 1, field: "wrpo.max_length" });
+  });
+
+  test("a setting that the objective does not have, and one that it can't do without", () => {
+    expect(mistake("name: first", "wrpo: {objective: dpo, alpha: 0.5}")).toMatchObject({
+      line: 1,
+      field: "wrpo.alpha",
+      message: "dpo has no such setting; it has beta, label_smoothing, reference_free, divergence, divergence_alpha",
+    });
+    expect(mistake("name: first", "wrpo: {objective: mixture}")).toMatchObject({
+      field: "wrpo.parts",
+      message: "a mixture needs the objectives that it is made of",
+    });
+    expect(mistake("name: first", "wrpo: {objective: mixture, parts: [{objective: sft, beta: 1}]}")).toMatchObject({
+      field: "wrpo.parts.0.beta",
+      message: "sft has no such setting; it has no settings",
+    });
+    expect(mistake("name: first", "wrpo: {objective: exo_pair, label_smoothing: 0}")).toMatchObject({
+      field: "wrpo.label_smoothing",
+      message: "exo_pair needs a label_smoothing above 0: its loss is infinite without",
+    });
+    expect(mistake("name: first", "wrpo: {objective: dop}")).toMatchObject({
+      field: "wrpo.objective",
+      hint: expect.stringMatching(/^Did you mean dpo\?/),
+    });
   });
 
   test("all mistakes at once, in the order of their lines", () => {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { objectiveChoice, refuseForeign, withDefaults } from "./objectives.ts";
 import { samplingSchema } from "./records.ts";
 
 const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, "letters, digits, '.', '_' and '-' only");
@@ -90,15 +91,10 @@ const optimisation = (learningRate: number) => ({
 const sftSchema = z.strictObject({ ...optimisation(7e-6) });
 export type SftRecipe = z.infer<typeof sftSchema>;
 
-const wrpoSchema = z.strictObject({
-  ...optimisation(3e-7),
-  objective: z.enum(["wrpo", "dpo"]).default("wrpo"),
-  beta: positive.default(0.01),
-  /** The fusion coefficient of Eq. 5: rises linearly from 0 to `alpha` over the optimiser steps, or stays there. */
-  alpha: z.number().min(0).max(1).default(0.1),
-  alpha_schedule: z.enum(["linear", "static"]).default("linear"),
-  label_smoothing: z.number().min(0).lt(0.5).default(0),
-});
+const wrpoSchema = z
+  .strictObject({ ...optimisation(3e-7), ...objectiveChoice })
+  .superRefine(refuseForeign)
+  .overwrite(withDefaults);
 export type WrpoRecipe = z.infer<typeof wrpoSchema>;
 
 export type OptimisationRecipe = SftRecipe;

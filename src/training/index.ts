@@ -1,5 +1,5 @@
 export type { StepMetrics } from "./metrics.ts";
-export { preferenceTask, type ReferencedRow } from "./preference.ts";
+export { type PreferenceRow, preferenceTask, type ReferencedRow } from "./preference.ts";
 export * from "./reference.ts";
 export * from "./rows.ts";
 export { type PackedSequence, packSequences, sftTask } from "./sft.ts";

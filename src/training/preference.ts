@@ -1,4 +1,5 @@
 import type { Objective, ResponseLogProbs, Role } from "../objectives/index.ts";
+import { TrainingError } from "../schema/index.ts";
 import { batchLogProbs, bundleTokens, packBundles } from "../scoring/index.ts";
 import { tensor } from "../torch/index.ts";
 import type { TrainingRow } from "./rows.ts";
@@ -9,9 +10,21 @@ export interface ReferencedRow extends TrainingRow {
   readonly reference: readonly number[];
 }
 
-/** Preference training by an objective on rows whose responses stand in the order of the objective's roles. */
-export function preferenceTask(rows: readonly ReferencedRow[], objective: Objective): TrainingTask<ReferencedRow> {
+/** A row with or without a reference. */
+export type PreferenceRow = TrainingRow & Partial<ReferencedRow>;
+
+/**
+ * Preference training by an objective on rows whose responses stand in the order of the objective's roles.
+ *
+ * @throws TrainingError where the objective compares with a reference and a row has none.
+ */
+export function preferenceTask(rows: readonly PreferenceRow[], objective: Objective): TrainingTask<PreferenceRow> {
   const width = objective.roles.length;
+  const bare = objective.needsReference ? rows.find(({ reference }) => reference === undefined) : undefined;
+  if (bare !== undefined)
+    throw new TrainingError(`${objective.name} compares with a reference, and the row ${bare.id} has none`, {
+      hint: "Give the rows to withReference first.",
+    });
   return {
     items: rows,
     tokensOf: bundleTokens,
@@ -23,7 +36,9 @@ export function preferenceTask(rows: readonly ReferencedRow[], objective: Object
       const policy = batchLogProbs(model, batch, options).view([items.length, width]);
       const matrix = (values: readonly number[]) =>
         tensor(values, [items.length, width], "float64").to(device, policy.dtype);
-      const reference = matrix(items.flatMap((row) => row.reference));
+      const reference = matrix(
+        items.flatMap(({ reference, responses }) => reference ?? responses.map(() => Number.NaN)),
+      );
       const lengths = matrix(items.flatMap((row) => row.responses.map((response) => response.length)));
       const column = (k: number): ResponseLogProbs => ({
         policy: policy.select(1, k),

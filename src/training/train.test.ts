@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { LoadedModel } from "../models/index.ts";
 import { decoderIn, tinyModel } from "../models/testing/tiny-model.ts";
-import { wrpo } from "../objectives/index.ts";
+import { dpo, simpo, wrpo } from "../objectives/index.ts";
 import { LedgerError, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
 import { liveTensors, ops, toNumbers } from "../torch/index.ts";
 import type { StepMetrics } from "./metrics.ts";
@@ -252,6 +252,21 @@ test("supervised tuning lowers the loss, weighs every token alike, and packs wit
   for (const [name, weight] of packed.decoder.parameters)
     expect(weight.sub(apart.decoder.parameters.get(name)!).abs().max().item(), name).toBeLessThan(1e-5);
   expect(packed.steps.at(-1)!.loss!).toBeLessThan(packed.steps[0]!.loss! - 0.5);
+});
+
+test("rows without a reference are trained on by an objective that needs none, and refused by one that does", async () => {
+  const bare = rows.map(({ reference: _, responses, ...row }) => ({ ...row, responses: responses.slice(1) }));
+  const { decoder } = await tinyModel("llama");
+  const steps: StepMetrics[] = [];
+  const preferring = simpo({ beta: 2, gamma: 0.5, labelSmoothing: 0 });
+  await train(decoder, preferenceTask(bare, preferring), {
+    ...options({ epochs: 4 }),
+    onStep: (step) => steps.push(step),
+  });
+  expect(steps.at(-1)!["rewards/margins"]!).toBeGreaterThan(steps[0]!["rewards/margins"]! + 0.5);
+  expect(() => preferenceTask(bare, dpo({ beta: 0.1, labelSmoothing: 0 }))).toThrow(
+    /dpo compares with a reference.*row-0/,
+  );
 });
 
 test("the model is left without gradients, and a step leaves no tensor behind", async () => {
