@@ -1,6 +1,17 @@
-import { chmodSync, closeSync, mkdtempSync, openSync, rmSync, statSync, writeFileSync, writeSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { DataError, LedgerError, type SampleOutcome, type Sampling } from "../schema/index.ts";
 import { type Draw, type Ledger, openLedger, readLedger, responseKey, type StoredPrompt } from "./index.ts";
@@ -397,6 +408,26 @@ describe("schema", () => {
     expect(await schemaVersion(db)).toBe(4);
     expect(ran).toEqual([2, 3, 3, 4]);
     await db.destroy();
+  });
+
+  test("a ledger of the first schema is brought up to date with what it holds", async () => {
+    const old = join(folder, "old");
+    mkdirSync(old);
+    const db = openSqlite(join(old, "run.db"));
+    await migrate(db, join(old, "run.db"), [migrations[0]!]);
+    const row = { messages_json: "[]", messages_key: "m", checks_json: "[]", checks_key: "c", domain: null };
+    await db
+      .insertInto("prompts")
+      .values({ id: "a", position: 0, split: "wrpo", ...row })
+      .execute();
+    await sql`insert into selections (prompt_id, split, source_chosen, target_chosen, rejected)
+      values ('a', 'wrpo', 'k1', 'k2', 'k3')`.execute(db);
+    await db.destroy();
+    const opened = await openLedger(old);
+    expect(await opened.selections.list("wrpo")).toEqual([
+      { promptId: "a", sourceChosen: "k1", targetChosen: "k2", rejected: "k3" },
+    ]);
+    await opened.close();
   });
 
   test("versions count up without a gap", () => {
