@@ -152,7 +152,7 @@ for (const name of names) {
   lines.push(
     `${reserved.has(name) ? "" : "export "}const ${safe}: { ${signatures.join("; ")} } = op("aten::${name}");`,
   );
-  if (safe !== name) lines.push(`export { ${safe} as ${name} };`);
+  if (safe !== name) lines.push("", `export { ${safe} as ${name} };`);
 }
 const isMethod = (name) =>
   methodNames.has(name) &&

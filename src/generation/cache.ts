@@ -1,4 +1,4 @@
-import type { Attend, DecoderConfig } from "../models/index.ts";
+import { type Attend, type DecoderConfig, softcap } from "../models/index.ts";
 import type { DType, Tensor } from "../torch/index.ts";
 import { ops, scope, tensor } from "../torch/index.ts";
 
@@ -123,7 +123,7 @@ export function decodingStep(
   device: string,
 ): Attend {
   const { slots, width, promptCapacity, responseCapacity } = cache;
-  const { keyValueHeads: groups, headDim } = config;
+  const { keyValueHeads: groups, headDim, attentionScale: scale, attentionSoftcap: cap } = config;
   const repeats = config.heads / groups;
   const grid = active.map(({ slot, place }) => slot * width + place);
   const gridRows = int64(grid, device);
@@ -208,14 +208,15 @@ export function decodingStep(
   };
 
   function attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | null): { out: Tensor; lse: Tensor } {
-    if (device === "cpu") {
+    // libtorch's fused operator doesn't cap scores.
+    if (device === "cpu" && cap === null) {
       const [out, lse] = ops._scaled_dot_product_flash_attention_for_cpu(queries, keys, values, 0, false, {
         attn_mask: mask,
-        scale: config.attentionScale,
+        scale,
       });
       return { out, lse };
     }
-    const scores = queries.matmul(keys.transpose(-1, -2)).mul(config.attentionScale).to("float32");
+    const scores = softcap(queries.matmul(keys.transpose(-1, -2)).to("float32").mul(scale), cap);
     const masked = mask === null ? scores : scores.add(mask);
     return { out: masked.softmax(-1).to(dtype).matmul(values), lse: masked.logsumexp([-1]) };
   }

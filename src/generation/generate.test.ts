@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { bundleAttention, type Decoder, hiddenStates, outputMatrix } from "../models/index.ts";
+import { bundleAttention, type Decoder, hiddenStates, nextLogits } from "../models/index.ts";
 import { decoderIn, tinyFamilies, tinyFigures, tinyModel } from "../models/testing/tiny-model.ts";
-import { liveTensors, noGrad, ops, type Tensor, tensor } from "../torch/index.ts";
+import { liveTensors, noGrad, type Tensor, tensor } from "../torch/index.ts";
 import { type Generated, type GenerationRequest, type GenerationSettings, generate } from "./generate.ts";
 import { randomStream } from "./random-stream.ts";
 import { sampleTokens } from "./sampler.ts";
@@ -31,18 +31,18 @@ async function all(
 }
 
 /** Logits that each token of the response is drawn from, by one pass over the whole sequence. */
-function nextLogits(model: Decoder, prompt: readonly number[], response: readonly number[]): Tensor {
+function logitsOf(model: Decoder, prompt: readonly number[], response: readonly number[]): Tensor {
   const ids = [...prompt, ...response];
   const int64 = (values: readonly number[]) => tensor(values, [values.length], "int64");
   const span = { start: 0, promptLength: ids.length, responseLengths: [] };
   const attend = bundleAttention(model.config, [span]);
   const hidden = hiddenStates(model, int64(ids), int64([...ids.keys()]), attend);
-  return ops.linear(hidden.narrow(0, prompt.length - 1, response.length), outputMatrix(model));
+  return nextLogits(model, hidden.narrow(0, prompt.length - 1, response.length));
 }
 
 const outcome = ({ ids, finish }: Generated) => ({ ids, finish });
 
-/** Prompts of many lengths, some below and some beyond the tiny Gemma's window. */
+/** Prompts of many lengths, some below and some beyond the tiny models' windows. */
 const prompts = [3, 17, 1, 9, 12, 5, 20, 8, 2, 14, 6].map((length, k) =>
   Array.from({ length }, (_, t) => 5 + ((k * 37 + t * 11) % 290)),
 );
@@ -85,7 +85,7 @@ describe.each(tinyFamilies)("%s", (family) => {
       for (const { ids, response } of made[k]!) {
         const drawn = noGrad(() =>
           sampleTokens(
-            nextLogits(decoder, prompt, ids),
+            logitsOf(decoder, prompt, ids),
             settings,
             ids.map((_, step) => streams[response]!.uniform(step)),
           ),

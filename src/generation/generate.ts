@@ -1,6 +1,5 @@
 import type { Decoder } from "../models/index.ts";
-import { bundleAttention, computeType, hiddenStates, outputMatrix } from "../models/index.ts";
-import { linear } from "../nn/index.ts";
+import { bundleAttention, computeType, hiddenStates, nextLogits } from "../models/index.ts";
 import type { Finish } from "../schema/index.ts";
 import { bytesOf, noGrad, scope, type Tensor, tensor } from "../torch/index.ts";
 import { cacheElements, compactCache, createCache, decodingStep, disposeCache, storingPrompts } from "./cache.ts";
@@ -156,9 +155,8 @@ export async function* generate(
 
   /** The next token of each row from the hidden state that predicts it. */
   function choose(hidden: Tensor, rows: readonly Row[]): number[] {
-    const logits = linear(hidden, outputMatrix(model));
     return sampleTokens(
-      logits,
+      nextLogits(model, hidden),
       settings,
       rows.map((row) => requests[row.request]!.streams[row.response]!.uniform(row.ids.length)),
     );

@@ -2,6 +2,7 @@ import type { Tensor } from "../torch/index.ts";
 import { customFunction, native, noGrad, ops } from "../torch/index.ts";
 import type { DecoderConfig } from "./config.ts";
 import type { Attend } from "./decoder.ts";
+import { softcap } from "./softcap.ts";
 
 /** Where a bundle lies in the flat batch: the prompt x first, then each response y. */
 export interface BundleSpan {
@@ -46,7 +47,17 @@ function kernelAttention(
   });
 }
 
-/** The same by libtorch's composite operator, response by response, with [x, y] as keys: on other devices than the processor. */
+/** softmax of the capped scores times v, written out: no operator of libtorch caps. q, k, v [.., heads, tokens, headDim]. */
+function cappedAttention(q: Tensor, k: Tensor, v: Tensor, seen: Tensor, scale: number, cap: number): Tensor {
+  const wide = q.dtype === "float64" ? "float64" : "float32";
+  const scores = softcap(q.matmul(k.transpose(-1, -2)).to(wide).mul(scale), cap);
+  return scores.masked_fill(seen.logical_not(), Number.NEGATIVE_INFINITY).softmax(-1).to(q.dtype).matmul(v);
+}
+
+/**
+ * The same by libtorch's operators, response by response, with [x, y] as keys: on other devices than the processor, and
+ * for soft-capped scores, which the kernel doesn't know. Exact, but slower, and it holds a response's scores as a whole.
+ */
 export function plainAttention(
   q: Tensor,
   k: Tensor,
@@ -54,6 +65,7 @@ export function plainAttention(
   spans: readonly BundleSpan[],
   window: number | null,
   scale: number,
+  cap: number | null = null,
 ): Tensor {
   const groups = k.shape[1]!;
   const parts: Tensor[] = [];
@@ -68,21 +80,20 @@ export function plainAttention(
       const seen = distance.ge(0);
       return window === null ? seen : seen.logical_and(distance.lt(window));
     });
-    const repeat = (x: Tensor) => gather(x).repeat_interleave(q.shape[1]! / groups, 0);
+    const repeat = (x: Tensor) =>
+      gather(x)
+        .repeat_interleave(q.shape[1]! / groups, 0)
+        .unsqueeze(0);
     const queries = q.narrow(0, start, length).transpose(0, 1).unsqueeze(0);
-    const out = ops.scaled_dot_product_attention(
-      queries,
-      repeat(k).unsqueeze(0),
-      repeat(v).unsqueeze(0),
-      mask,
-      0,
-      false,
-      { scale },
-    );
-    parts.push(out.squeeze(0).transpose(0, 1).reshape([length, -1]));
+    const out =
+      cap === null
+        ? ops.scaled_dot_product_attention(queries, repeat(k), repeat(v), mask, 0, false, { scale })
+        : cappedAttention(queries, repeat(k), repeat(v), mask, scale, cap);
+    parts.push(out.squeeze(0).transpose(0, 1).flatten(1));
   };
   for (const { start, promptLength, responseLengths } of spans) {
-    attendTo([[start, promptLength]], start, promptLength, 0);
+    // A judge's prompts may have nothing in common.
+    if (promptLength > 0) attendTo([[start, promptLength]], start, promptLength, 0);
     let at = start + promptLength;
     for (const length of responseLengths) {
       attendTo(
@@ -103,10 +114,11 @@ export function plainAttention(
 /** The attention that lets every response of a bundle see its prompt and itself, and nothing else. */
 export function bundleAttention(config: DecoderConfig, spans: readonly BundleSpan[]): Attend {
   const segments = segmentsOf(spans);
+  const { attentionScale: scale, attentionSoftcap: cap } = config;
   return (layer, q, k, v) => {
     const { window } = config.layers[layer]!;
-    return q.device === "cpu"
-      ? kernelAttention(q, k, v, segments, window, config.attentionScale)
-      : plainAttention(q, k, v, spans, window, config.attentionScale);
+    return q.device === "cpu" && cap === null
+      ? kernelAttention(q, k, v, segments, window, scale)
+      : plainAttention(q, k, v, spans, window, scale, cap);
   };
 }

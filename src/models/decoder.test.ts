@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { noGrad, scope, tensor, toNumbers } from "../torch/index.ts";
 import { bundleAttention } from "./bundle-attention.ts";
-import { type Decoder, hiddenStates, layerNames, outputMatrix, parameterShapes } from "./decoder.ts";
+import { type Decoder, hiddenStates, layerNames, nextLogits, parameterShapes } from "./decoder.ts";
 import { decoderIn, tinyFamilies, tinyFigures, tinyModel } from "./testing/tiny-model.ts";
 
 /** log p of each token of `response` after `prompt`, in one sequence. */
@@ -13,7 +13,7 @@ function logProbs(model: Decoder, prompt: readonly number[], response: readonly 
       const spans = [{ start: 0, promptLength: ids.length, responseLengths: [] }];
       const attend = bundleAttention(model.config, spans);
       const hidden = hiddenStates(model, int64(ids), int64([...ids.keys()]), attend);
-      const logits = hidden.narrow(0, prompt.length - 1, response.length).matmul(outputMatrix(model).t());
+      const logits = nextLogits(model, hidden.narrow(0, prompt.length - 1, response.length));
       const chosen = int64(response).unsqueeze(-1);
       return toNumbers(logits.to("float64").log_softmax(-1).gather(-1, chosen).squeeze(-1));
     }),

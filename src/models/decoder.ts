@@ -4,7 +4,9 @@ import type { DType, Tensor } from "../torch/index.ts";
 import { ops, scope } from "../torch/index.ts";
 import { gatedActivation } from "./activation.ts";
 import type { DecoderConfig } from "./config.ts";
-import { rotate, rotations } from "./rope.ts";
+import { mixture } from "./experts.ts";
+import { rotate, rotations, type Turn } from "./rope.ts";
+import { softcap } from "./softcap.ts";
 
 /** A decoder-only language model: its config and its weights under their Hugging Face names. */
 export interface Decoder {
@@ -28,39 +30,78 @@ export interface ForwardOptions {
   readonly wrapLayer?: WrapLayer;
 }
 
+/** The norms around attention and around the MLP, by where a model has them. */
+interface BlockNorms {
+  readonly before?: string;
+  readonly after?: string;
+}
+const normNames: Readonly<Record<DecoderConfig["norms"], { attention: BlockNorms; mlp: BlockNorms }>> = {
+  pre: { attention: { before: "input_layernorm" }, mlp: { before: "post_attention_layernorm" } },
+  post: { attention: { after: "post_attention_layernorm" }, mlp: { after: "post_feedforward_layernorm" } },
+  sandwich: {
+    attention: { before: "input_layernorm", after: "post_attention_layernorm" },
+    mlp: { before: "pre_feedforward_layernorm", after: "post_feedforward_layernorm" },
+  },
+};
+
+const router = "block_sparse_moe.gate";
+/** Gate, up and down of an expert. */
+const expertNames = (expert: number) => ["w1", "w3", "w2"].map((n) => `block_sparse_moe.experts.${expert}.${n}`);
+
 /** Names of the weights of layer `index`, by their role. */
 export function layerNames(config: DecoderConfig, index: number): string[] {
-  const { sandwichNorms, queryKeyNorm, queryKeyValueBias } = config;
-  const norms = sandwichNorms ? ["pre_feedforward_layernorm", "post_feedforward_layernorm"] : [];
+  const { norms, queryKeyNorm, queryKeyValueBias, fusedProjections, experts } = config;
+  const { attention, mlp } = normNames[norms];
   return [
-    ...["input_layernorm", "post_attention_layernorm", ...norms].map((n) => `${n}.weight`),
-    ...["q", "k", "v", "o"].map((n) => `self_attn.${n}_proj.weight`),
+    ...[attention.before, attention.after, mlp.before, mlp.after].flatMap((n) => (n ? [`${n}.weight`] : [])),
+    ...(fusedProjections ? ["qkv", "o"] : ["q", "k", "v", "o"]).map((n) => `self_attn.${n}_proj.weight`),
     ...(queryKeyValueBias ? ["q", "k", "v"].map((n) => `self_attn.${n}_proj.bias`) : []),
-    ...(queryKeyNorm ? ["q", "k"].map((n) => `self_attn.${n}_norm.weight`) : []),
-    ...["gate", "up", "down"].map((n) => `mlp.${n}_proj.weight`),
+    ...(queryKeyNorm === "none" ? [] : ["q", "k"].map((n) => `self_attn.${n}_norm.weight`)),
+    ...(experts === null
+      ? (fusedProjections ? ["gate_up", "down"] : ["gate", "up", "down"]).map((n) => `mlp.${n}_proj.weight`)
+      : [
+          `${router}.weight`,
+          ...Array.from({ length: experts.count }, (_, e) => expertNames(e))
+            .flat()
+            .map((n) => `${n}.weight`),
+        ]),
   ].map((name) => `model.layers.${index}.${name}`);
 }
 
 /** Every weight of the model with its shape. */
 export function parameterShapes(config: DecoderConfig): Map<string, number[]> {
   const { hiddenSize: h, intermediateSize: i, headDim: d, heads, keyValueHeads: kv } = config;
+  const normed = (count: number) => [config.queryKeyNorm === "whole" ? count * d : d];
   const sizes: Record<string, number[]> = {
     "self_attn.q_proj.weight": [heads * d, h],
     "self_attn.k_proj.weight": [kv * d, h],
     "self_attn.v_proj.weight": [kv * d, h],
+    "self_attn.qkv_proj.weight": [(heads + 2 * kv) * d, h],
     "self_attn.o_proj.weight": [h, heads * d],
     "self_attn.q_proj.bias": [heads * d],
     "self_attn.k_proj.bias": [kv * d],
     "self_attn.v_proj.bias": [kv * d],
-    "self_attn.q_norm.weight": [d],
-    "self_attn.k_norm.weight": [d],
+    "self_attn.q_norm.weight": normed(heads),
+    "self_attn.k_norm.weight": normed(kv),
     "mlp.gate_proj.weight": [i, h],
     "mlp.up_proj.weight": [i, h],
+    "mlp.gate_up_proj.weight": [2 * i, h],
     "mlp.down_proj.weight": [h, i],
+    [`${router}.weight`]: [config.experts?.count ?? 0, h],
+    "block_sparse_moe.experts.*.w1.weight": [i, h],
+    "block_sparse_moe.experts.*.w3.weight": [i, h],
+    "block_sparse_moe.experts.*.w2.weight": [h, i],
   };
   const shapes = new Map<string, number[]>([["model.embed_tokens.weight", [config.vocabularySize, h]]]);
   for (const index of config.layers.keys())
-    for (const name of layerNames(config, index)) shapes.set(name, sizes[name.split(".").slice(3).join(".")] ?? [h]);
+    for (const name of layerNames(config, index)) {
+      const part = name
+        .split(".")
+        .slice(3)
+        .join(".")
+        .replace(/experts\.\d+/, "experts.*");
+      shapes.set(name, sizes[part] ?? [h]);
+    }
   shapes.set("model.norm.weight", [h]);
   if (!config.tied) shapes.set("lm_head.weight", [config.vocabularySize, h]);
   return shapes;
@@ -101,8 +142,8 @@ export function hiddenStates(
   const embedded = ops.embedding(weight(model, "model.embed_tokens.weight", dtype), ids);
   let x = config.embeddingScale === 1 ? embedded : embedded.mul(config.embeddingScale);
   const turns = rotations(config, positions, dtype);
-  for (const [index, kind] of config.layers.entries()) {
-    const turn = turns(kind.rope);
+  for (const [index, { rope }] of config.layers.entries()) {
+    const turn = rope === null ? null : turns(rope);
     const body = (input: Tensor) => decoderLayer(model, index, input, turn, attend, dtype);
     const own = options.wrapLayer;
     x = own
@@ -120,44 +161,60 @@ function decoderLayer(
   model: Decoder,
   index: number,
   x: Tensor,
-  turn: readonly [Tensor, Tensor],
+  turn: Turn | null,
   attend: Attend,
   dtype: DType,
 ): Tensor {
   const { config } = model;
+  const { heads, keyValueHeads, headDim, intermediateSize, fusedProjections: fused } = config;
   const name = (part: string) => `model.layers.${index}.${part}`;
+  const normed = (input: Tensor, part: string) => norm(model, input, name(`${part}.weight`), dtype);
   const project = (input: Tensor, part: string, bias = false) =>
     linear(
       input,
       weight(model, name(`${part}.weight`), dtype),
       bias ? weight(model, name(`${part}.bias`), dtype) : null,
     );
-  const heads = (part: string, count: number) =>
-    project(normed, `self_attn.${part}_proj`, config.queryKeyValueBias).view([-1, count, config.headDim]);
+  const withResidual = (input: Tensor, { before, after }: BlockNorms, block: (input: Tensor) => Tensor) => {
+    const added = block(before === undefined ? input : normed(input, before));
+    return input.add(after === undefined ? added : normed(added, after));
+  };
 
-  const normed = norm(model, x, name("input_layernorm.weight"), dtype);
-  let q = heads("q", config.heads);
-  let k = heads("k", config.keyValueHeads);
-  const v = heads("v", config.keyValueHeads);
-  if (config.queryKeyNorm) {
-    q = norm(model, q, name("self_attn.q_norm.weight"), dtype);
-    k = norm(model, k, name("self_attn.k_norm.weight"), dtype);
+  const norms = normNames[config.norms];
+  return withResidual(withResidual(x, norms.attention, attention), norms.mlp, feedForward);
+
+  function attention(input: Tensor): Tensor {
+    const sizes = [heads, keyValueHeads, keyValueHeads].map((count) => count * headDim);
+    const [q, k, v] = fused
+      ? project(input, "self_attn.qkv_proj").split_with_sizes(sizes, -1)
+      : ["q", "k", "v"].map((n) => project(input, `self_attn.${n}_proj`, config.queryKeyValueBias));
+    const perHead = (all: Tensor, count: number) => all.view([-1, count, headDim]);
+    const turned = (all: Tensor, count: number, normName: string) => {
+      const whole = config.queryKeyNorm === "whole" ? normed(all, normName) : all;
+      const each = perHead(whole, count);
+      const ready = config.queryKeyNorm === "head" ? normed(each, normName) : each;
+      return turn === null ? ready : rotate(ready, turn);
+    };
+    const attended = attend(
+      index,
+      turned(q!, heads, "self_attn.q_norm"),
+      turned(k!, keyValueHeads, "self_attn.k_norm"),
+      perHead(v!, keyValueHeads),
+    );
+    return project(attended, "self_attn.o_proj");
   }
-  const attended = project(attend(index, rotate(q, turn), rotate(k, turn), v), "self_attn.o_proj");
-  if (config.sandwichNorms) {
-    const afterAttention = x.add(norm(model, attended, name("post_attention_layernorm.weight"), dtype));
-    const inner = norm(model, afterAttention, name("pre_feedforward_layernorm.weight"), dtype);
-    const fed = norm(model, feedForward(inner), name("post_feedforward_layernorm.weight"), dtype);
-    return afterAttention.add(fed);
-  }
-  const afterAttention = x.add(attended);
-  return afterAttention.add(feedForward(norm(model, afterAttention, name("post_attention_layernorm.weight"), dtype)));
 
   function feedForward(input: Tensor): Tensor {
-    return project(
-      gatedActivation(project(input, "mlp.gate_proj"), project(input, "mlp.up_proj"), config.activation),
-      "mlp.down_proj",
-    );
+    const { experts } = config;
+    if (experts !== null)
+      return mixture(input, project(input, router), experts.perToken, (expert, some) => {
+        const [gate, up, down] = expertNames(expert) as [string, string, string];
+        return project(gatedActivation(project(some, gate), project(some, up), config.activation), down);
+      });
+    const [gate, up] = fused
+      ? project(input, "mlp.gate_up_proj").split_with_sizes([intermediateSize, intermediateSize], -1)
+      : [project(input, "mlp.gate_proj"), project(input, "mlp.up_proj")];
+    return project(gatedActivation(gate!, up!, config.activation), "mlp.down_proj");
   }
 }
 
@@ -165,3 +222,7 @@ function decoderLayer(
 export function outputMatrix(model: Decoder, options: ForwardOptions = {}): Tensor {
   return weight(model, model.config.tied ? "model.embed_tokens.weight" : "lm_head.weight", computeType(model, options));
 }
+
+/** Logits [rows, vocabulary] of the tokens that follow, from rows of `hiddenStates`. */
+export const nextLogits = (model: Decoder, hidden: Tensor): Tensor =>
+  softcap(linear(hidden, outputMatrix(model)), model.config.logitSoftcap);

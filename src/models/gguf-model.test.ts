@@ -1,98 +1,11 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect, test } from "vitest";
 import { ModelError } from "../schema/index.ts";
-import { byteLevelMetadata } from "../tokenizers/testing/synthetic.ts";
 import { ops, type Tensor, tensor } from "../torch/index.ts";
 import type { Decoder } from "./decoder.ts";
 import { loadFiles, readModelFiles } from "./load.ts";
 import { frequencies } from "./rope.ts";
-import { type GgufValueType, ggufFile } from "./testing/gguf-writer.ts";
+import { type Change, type Metadata, writeGguf } from "./testing/tiny-gguf.ts";
 import { type TinyFamily, tinyModel } from "./testing/tiny-model.ts";
-
-type Metadata = [key: string, type: GgufValueType, value: unknown][];
-const float32Type = 0;
-
-/** llama.cpp's order of rotary dimensions: each head's two halves interleaved. */
-function interleaved(weight: Tensor, heads: number): Tensor {
-  const [rows, columns] = weight.shape as [number, number];
-  const half = rows / heads / 2;
-  const order = Array.from({ length: rows }, (_, row) => {
-    const [head, within] = [Math.floor(row / (2 * half)), row % (2 * half)];
-    return head * 2 * half + (within % 2) * half + Math.floor(within / 2);
-  });
-  return ops.stack(order.map((row) => weight.select(0, row))).view([rows, columns]);
-}
-
-const parts: Readonly<Record<string, string>> = {
-  "input_layernorm.weight": "attn_norm.weight",
-  "post_attention_layernorm.weight": "ffn_norm.weight",
-  "mlp.gate_proj.weight": "ffn_gate.weight",
-  "mlp.up_proj.weight": "ffn_up.weight",
-  "mlp.down_proj.weight": "ffn_down.weight",
-  "self_attn.o_proj.weight": "attn_output.weight",
-  ...Object.fromEntries(
-    ["q", "k", "v"].flatMap((n) =>
-      ["weight", "bias"].map((kind) => [`self_attn.${n}_proj.${kind}`, `attn_${n}.${kind}`]),
-    ),
-  ),
-};
-
-function ggufTensors({ config, parameters }: Decoder, family: TinyFamily): [name: string, weight: Tensor][] {
-  return [...parameters].map(([name, weight]) => {
-    const [, layer, part = ""] = /^model\.layers\.(\d+)\.(.+)$/.exec(name) ?? [];
-    if (layer === undefined) {
-      const whole = { "model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight" };
-      return [whole[name as keyof typeof whole] ?? "output.weight", weight];
-    }
-    const turned = family === "llama" && /[qk]_proj/.test(part);
-    const heads = part.includes("q_proj") ? config.heads : config.keyValueHeads;
-    return [`blk.${layer}.${parts[part]}`, turned ? interleaved(weight, heads) : weight];
-  });
-}
-
-const tokenizerMetadata = (): Metadata =>
-  [...byteLevelMetadata("qwen2")]
-    .filter(([key]) => key !== "general.architecture")
-    .map(([key, value]): Metadata[number] => {
-      if (typeof value === "string") return [key, "string", value];
-      if (typeof value === "number") return [key, "uint32", value];
-      return value instanceof Int32Array ? [key, ["int32"], [...value]] : [key, ["string"], value];
-    });
-
-interface Change {
-  readonly metadata?: Metadata;
-  readonly tensors?: (given: [string, Tensor][]) => [string, Tensor][];
-}
-
-/** A tiny model as a GGUF file. */
-function writeGguf(decoder: Decoder, family: TinyFamily, { metadata = [], tensors = (t) => t }: Change = {}): string {
-  const { config } = decoder;
-  const own = (key: string) => `${family}.${key}`;
-  const file = join(mkdtempSync(join(tmpdir(), "amalgam-gguf-model-")), "model.gguf");
-  const entries: Metadata = [
-    ["general.architecture", "string", family],
-    [own("block_count"), "uint32", config.layers.length],
-    [own("context_length"), "uint32", config.maxPositions],
-    [own("embedding_length"), "uint32", config.hiddenSize],
-    [own("feed_forward_length"), "uint32", config.intermediateSize],
-    [own("attention.head_count"), "uint32", config.heads],
-    [own("attention.head_count_kv"), "uint32", config.keyValueHeads],
-    [own("attention.layer_norm_rms_epsilon"), "float32", config.normEpsilon],
-    [own("rope.freq_base"), "float32", config.layers[0]!.rope.theta],
-    ...tokenizerMetadata(),
-    ...metadata,
-  ];
-  const stored = tensors(ggufTensors(decoder, family)).map(([name, weight]) => ({
-    name,
-    type: float32Type,
-    shape: weight.shape,
-    data: new Uint8Array(weight.contiguous().bytes()),
-  }));
-  writeFileSync(file, ggufFile({ metadata: entries, tensors: stored }));
-  return file;
-}
 
 const read = (file: string) => readModelFiles(file, "tiny");
 const load = async (file: string) => loadFiles(await read(file), { precision: "fp32", device: "cpu" });
@@ -100,7 +13,7 @@ const unstretched = async (family: TinyFamily, theta?: number): Promise<Decoder>
   const { decoder } = await tinyModel(family);
   const layers = decoder.config.layers.map(({ rope, window }) => ({
     window,
-    rope: { theta: theta ?? rope.theta, scaling: { kind: "none" } as const },
+    rope: { theta: theta ?? rope!.theta, scaling: { kind: "none" } as const },
   }));
   return { ...decoder, config: { ...decoder.config, layers } };
 };
@@ -131,7 +44,7 @@ test("the factors of Llama 3.1's rotation are read back as the settings that the
   const factors = tensor(factorsOf(theta, decoder.config.headDim));
   const file = writeGguf(decoder, "llama", { tensors: (given) => [...given, ["rope_freqs.weight", factors]] });
   const files = await read(file);
-  expect(files.decoderConfig.layers[0]!.rope.scaling).toEqual(llama3);
+  expect(files.decoderConfig.layers[0]!.rope?.scaling).toEqual(llama3);
   expect(files.weights("float32").size).toBe(decoder.parameters.size);
 });
 
@@ -142,7 +55,7 @@ test("linear scaling is read, other kinds and foreign factors are refused", asyn
     ["llama.rope.scaling.factor", "float32", 4],
   ];
   const linear = await read(writeGguf(decoder, "llama", { metadata: scaled("linear") }));
-  expect(linear.decoderConfig.layers[0]!.rope.scaling).toEqual({ kind: "linear", factor: 4 });
+  expect(linear.decoderConfig.layers[0]!.rope?.scaling).toEqual({ kind: "linear", factor: 4 });
   expect((await read(writeGguf(decoder, "llama", { metadata: scaled("none") }))).decoderConfig).toEqual(decoder.config);
   await expect(read(writeGguf(decoder, "llama", { metadata: scaled("yarn") }))).rejects.toThrow(
     /unknown rotation yarn/,

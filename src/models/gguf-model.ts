@@ -4,7 +4,7 @@ import { noGrad, scope, toNumbers } from "../torch/index.ts";
 import type { DecoderConfig } from "./config.ts";
 import { parameterShapes } from "./decoder.ts";
 import type { Family, GgufFacts } from "./families/index.ts";
-import { familyOfGguf } from "./families/index.ts";
+import { familyOfGguf, llama3Factors } from "./families/index.ts";
 import { dequantise, type Gguf } from "./gguf/index.ts";
 
 /** Names of GGUF tensors without `.weight`/`.bias`, and what Hugging Face calls them. */
@@ -29,14 +29,11 @@ const layerParts: Readonly<Record<string, string>> = {
 
 const incomplete = "The file is incomplete: convert the model again, or take another file.";
 
-/** Divisors of the rotation's frequencies, in files of models with Llama 3.1's long context. */
-const ropeFactors = "rope_freqs.weight";
-
 function huggingFaceName(name: string, family: Family): string | undefined {
   const layer = /^blk\.(\d+)\.(.+)$/.exec(name);
   const [, stem = "", kind = ""] = /^(.+)\.(weight|bias)$/.exec(layer ? layer[2]! : name) ?? [];
   if (layer === null) return wholeNames[stem] && `${wholeNames[stem]}.${kind}`;
-  const special = family.ggufNames?.[`${stem}.${kind}`];
+  const special = family.gguf?.names?.[`${stem}.${kind}`];
   const part = special ?? (layerParts[stem] && `${layerParts[stem]}.${kind}`);
   return part && `model.layers.${layer[1]}.${part}`;
 }
@@ -74,13 +71,12 @@ function factsOf(gguf: Gguf, architecture: string): GgufFacts {
     },
     vocabularySize: embedding.shape[0]!,
     hasTensor: (name) => gguf.tensors.has(name),
-    ropeFactors: () =>
-      gguf.tensors.has(ropeFactors) ? scope(() => toNumbers(dequantise(gguf, ropeFactors))) : undefined,
+    optionalTensor: (name) => (gguf.tensors.has(name) ? scope(() => toNumbers(dequantise(gguf, name))) : undefined),
     refuse: (field, message) =>
       new ModelError(message, {
         file: gguf.file,
         field,
-        hint: "Take a model whose positions are stretched in a known way.",
+        hint: "Take a model of a kind that is known here: positions, windows and scales differ between them.",
       }),
   };
 }
@@ -89,7 +85,7 @@ function factsOf(gguf: Gguf, architecture: string): GgufFacts {
 export function configFromGguf(gguf: Gguf): { family: Family; config: Record<string, unknown> } {
   const architecture = gguf.metadata.get("general.architecture");
   const family = familyOfGguf(architecture, gguf.file);
-  const config = family.configFromGguf(factsOf(gguf, String(architecture)));
+  const config = family.gguf.config(factsOf(gguf, String(architecture)));
   return { family, config: { architectures: [family.architecture], ...config } };
 }
 
@@ -105,7 +101,7 @@ export function placeWeights(gguf: Gguf, family: Family, config: DecoderConfig):
     const known = huggingFaceName(name, family);
     if (known !== undefined && shapes.has(known)) stored.set(known, name);
     // Factors of the rotation are read with the metadata.
-    else if (name !== ropeFactors)
+    else if (!(family.gguf?.factors ?? [llama3Factors]).includes(name))
       throw new ModelError("the model has a weight that its architecture doesn't use here", {
         file: gguf.file,
         field: name,
@@ -145,7 +141,7 @@ export function weightsFromGguf(
     noGrad(() =>
       scope(() => {
         const plain = dequantise(gguf, source);
-        return (family.fromGguf?.(name, plain, config) ?? plain).to(dtype).contiguous();
+        return (family.gguf?.restore?.(name, plain, config) ?? plain).to(dtype).contiguous();
       }),
     );
   return new Map([...placed].map(([name, source]) => [name, read(name, source)]));

@@ -6,3 +6,4 @@ export { families } from "./families/index.ts";
 export * from "./load.ts";
 export * from "./locate/index.ts";
 export { saveModel } from "./save.ts";
+export { softcap } from "./softcap.ts";

@@ -45,7 +45,10 @@ test.each([
   [
     "an unknown model_type",
     () => folderWith((config) => ({ ...config, model_type: "mamba" })),
-    { field: "model_type", says: /"mamba"[\s\S]*llama, qwen2, gemma3_text/ },
+    {
+      field: "model_type",
+      says: /"mamba"[\s\S]*llama, mistral, mixtral, qwen2, qwen3, gemma2, gemma3_text, phi3, smollm3, olmo2/,
+    },
   ],
   [
     "no model_type",
@@ -108,9 +111,42 @@ test.each([
     { field: "use_sliding_window", says: /not known here/ },
   ],
   [
-    "soft-capping",
-    () => folderWith((config) => ({ ...config, final_logit_softcapping: 30 }), "gemma3"),
-    { field: "final_logit_softcapping", says: /not known here/ },
+    "soft-capping to nothing",
+    () => folderWith((config) => ({ ...config, final_logit_softcapping: 0 }), "gemma2"),
+    { field: "final_logit_softcapping", says: /must be greater than 0/ },
+  ],
+  [
+    "LongRoPE with a number of factors that doesn't fit",
+    () =>
+      folderWith((config) => {
+        const rope = { ...(config.rope_parameters as Config), short_factor: [1, 2, 3] };
+        return { ...config, rope_parameters: rope };
+      }, "phi3"),
+    { field: "rope_scaling", says: /short_factor has 3 numbers, 2 are needed/ },
+  ],
+  [
+    "a share of each head to rotate that leaves an odd number",
+    () =>
+      folderWith((config) => {
+        const rope = { ...(config.rope_parameters as Config), partial_rotary_factor: 0.4 };
+        return { ...config, rope_parameters: rope };
+      }, "phi3"),
+    { field: "partial_rotary_factor", says: /leaves 3 dimensions/ },
+  ],
+  [
+    "more experts for a token than there are",
+    () => folderWith((config) => ({ ...config, num_experts_per_tok: 5 }), "mixtral"),
+    { field: "num_experts_per_tok", says: /is 5, but there are 4 experts/ },
+  ],
+  [
+    "billions of experts",
+    () => folderWith((config) => ({ ...config, num_local_experts: 2e9 }), "mixtral"),
+    { field: "num_local_experts", says: /at most 100000/ },
+  ],
+  [
+    "fewer layers with and without rotation than there are",
+    () => folderWith((config) => ({ ...config, no_rope_layers: [1, 0] }), "smollm3"),
+    { field: "no_rope_layers", says: /names 2 of 3 layers/ },
   ],
   [
     "an embedding smaller than the vocabulary",
@@ -171,9 +207,17 @@ describe("configs as older transformers wrote them", () => {
     high_freq_factor: 4,
     original_max_position_embeddings: 64,
   };
+  const longrope = { type: "longrope", short_factor: [1.1, 1.7], long_factor: [2, 5] };
   test.each([
     ["llama", { ...theta, rope_scaling: llama3 }],
+    ["mistral", theta],
+    ["mixtral", { rope_theta: 1e6, rope_scaling: null }],
     ["qwen2", { rope_theta: 1e6, rope_scaling: null }],
+    ["qwen3", { rope_theta: 1e6, rope_scaling: null }],
+    ["gemma2", theta],
+    ["phi3", { ...theta, partial_rotary_factor: 0.5, rope_scaling: longrope }],
+    ["smollm3", { rope_theta: 2e6, rope_scaling: null }],
+    ["olmo2", { ...theta, rope_scaling: null }],
     ["gemma3", { rope_theta: 1e6, rope_local_base_freq: 10_000, rope_scaling: null }],
   ] as const)("%s", async (family, fields) => {
     const old = folderWith(({ rope_parameters: _, ...config }) => ({ ...config, ...fields }), family);
@@ -185,6 +229,25 @@ describe("configs as older transformers wrote them", () => {
     const { layer_types: _, ...config } = (await readModelFiles(tinyFolder("gemma3"), "tiny")).config;
     const { layers } = familyOfConfig(config.model_type, "tiny").parse({ ...config, num_hidden_layers: 12 });
     expect(layers.map(({ window }) => window)).toEqual([8, 8, 8, 8, 8, null, 8, 8, 8, 8, 8, null]);
+  });
+
+  test("Gemma 2 without layer_types has windows in every other layer, the first one among them", async () => {
+    const { layer_types: _, ...config } = (await readModelFiles(tinyFolder("gemma2"), "tiny")).config;
+    const { layers } = familyOfConfig(config.model_type, "tiny").parse({ ...config, num_hidden_layers: 4 });
+    expect(layers.map(({ window }) => window)).toEqual([8, null, 8, null]);
+  });
+
+  test("SmolLM3 without no_rope_layers has no rotation in every fourth layer", async () => {
+    const { no_rope_layers: _, ...config } = (await readModelFiles(tinyFolder("smollm3"), "tiny")).config;
+    const { layers } = familyOfConfig(config.model_type, "tiny").parse({ ...config, num_hidden_layers: 8 });
+    expect(layers.map(({ rope }) => rope !== null)).toEqual([true, true, true, false, true, true, true, false]);
+  });
+
+  test("Mistral without sliding_window has that of its first model, and none where it is null", async () => {
+    const { sliding_window: _, ...config } = (await readModelFiles(tinyFolder("mistral"), "tiny")).config;
+    const { parse } = familyOfConfig(config.model_type, "tiny");
+    expect(parse(config).layers.map(({ window }) => window)).toEqual([4096, 4096]);
+    expect(parse({ ...config, sliding_window: null }).layers.map(({ window }) => window)).toEqual([null, null]);
   });
 });
 

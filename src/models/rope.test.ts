@@ -1,11 +1,14 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { ModelError } from "../schema/index.ts";
 import { gradcheck, manualSeed, ops, tensor, toNumbers } from "../torch/index.ts";
 import type { DecoderConfig, Rope } from "./config.ts";
+import { familyOfConfig } from "./families/index.ts";
 import { frequencies, rotate, rotations } from "./rope.ts";
 
 const plain: Rope = { theta: 10_000, scaling: { kind: "none" } };
-const turns = (positions: readonly number[], headDim: number, dtype: "float32" | "float64") =>
-  rotations({ headDim } as DecoderConfig, tensor(positions, [positions.length], "int64"), dtype)(plain);
+const turns = (positions: readonly number[], rotaryDim: number, dtype: "float32" | "float64", rope = plain) =>
+  rotations({ rotaryDim } as DecoderConfig, tensor(positions, [positions.length], "int64"), dtype)(rope);
 
 test("the gradient of a rotation is that of finite differences", () => {
   manualSeed(3);
@@ -41,4 +44,48 @@ test("frequencies: plain, all alike, and by wavelength as in Llama 3.1", () => {
   const share = (64 * 0.1) / (2 * Math.PI);
   const between = ((1 - (share - 1) / 3) * 0.1) / 4 + ((share - 1) / 3) * 0.1;
   for (const [k, f] of [1, between, 0.0025, 0.00025].entries()) expect(llama3[k]).toBeCloseTo(f, 12);
+});
+
+interface Rotation {
+  readonly name: string;
+  /** A `config.json` with every field. */
+  readonly config: Record<string, unknown>;
+  readonly frequencies: readonly number[];
+  readonly amplitude: number;
+}
+// Made by bench/fixtures/models_truth.py.
+const figures = JSON.parse(
+  readFileSync(new URL("./fixtures/rope.json", import.meta.url), "utf8"),
+) as readonly Rotation[];
+
+test.each(figures)("frequencies of $name are those of transformers", ({ config, ...wanted }) => {
+  const { layers, rotaryDim } = familyOfConfig(config.model_type, "config.json").parse(config);
+  const rope = layers[0]!.rope!;
+  const got = frequencies(rope, rotaryDim);
+  expect(got.length).toBe(wanted.frequencies.length);
+  // transformers computes them in float32.
+  for (const [k, f] of got.entries()) expect(Math.abs(f / wanted.frequencies[k]! - 1)).toBeLessThan(1e-5);
+  expect(rope.scaling.kind === "longrope" ? rope.scaling.amplitude : 1).toBeCloseTo(wanted.amplitude, 12);
+});
+
+const longrope: Rope = {
+  theta: 10_000,
+  scaling: { kind: "longrope", factors: [1.5, 2, 3, 4], amplitude: 1.2, originalPositions: 100 },
+};
+
+test("a part of each head is turned, the rest stays; an amplitude scales what is turned", () => {
+  manualSeed(5);
+  const x = ops.randn([3, 2, 12], { dtype: "float64" });
+  x.requiresGrad = true;
+  const turn = turns([0, 5, 99], 8, "float64", longrope);
+  gradcheck((input) => rotate(input!, turn), [x]);
+  const out = rotate(x, turn);
+  expect(toNumbers(out.narrow(-1, 8, 4))).toEqual(toNumbers(x.narrow(-1, 8, 4)));
+  const norm = (y: typeof x) => y.narrow(-1, 0, 8).norm().item() as number;
+  expect(norm(out) / norm(x)).toBeCloseTo(1.2, 6);
+});
+
+test("LongRoPE refuses texts that are longer than its factors are for", () => {
+  expect(() => turns([99, 100], 8, "float32", longrope)).toThrow(ModelError);
+  expect(() => turns([99, 100], 8, "float32", longrope)).toThrow(/101 tokens.*up to 100/);
 });

@@ -1,13 +1,15 @@
+import { ModelError } from "../schema/index.ts";
 import type { DType, Tensor } from "../torch/index.ts";
 import { customFunction, noGrad, ops, tensor } from "../torch/index.ts";
 import type { DecoderConfig, Rope } from "./config.ts";
 
-/** Angle per position of each pair of dimensions, [headDim / 2]. */
-export function frequencies(rope: Rope, headDim: number): number[] {
-  const plain = Array.from({ length: headDim / 2 }, (_, i) => rope.theta ** ((-2 * i) / headDim));
+/** Angle per position of each pair of dimensions, [rotaryDim / 2]. */
+export function frequencies(rope: Rope, rotaryDim: number): number[] {
+  const plain = Array.from({ length: rotaryDim / 2 }, (_, i) => rope.theta ** ((-2 * i) / rotaryDim));
   const { scaling } = rope;
   if (scaling.kind === "none") return plain;
   if (scaling.kind === "linear") return plain.map((f) => f / scaling.factor);
+  if (scaling.kind === "longrope") return plain.map((f, i) => f / scaling.factors[i]!);
   const { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalPositions } = scaling;
   return plain.map((f) => {
     const turnsInContext = (originalPositions * f) / (2 * Math.PI);
@@ -18,27 +20,36 @@ export function frequencies(rope: Rope, headDim: number): number[] {
   });
 }
 
-/**
- * Cosines and sines [T, 1, headDim / 2] of the tokens' angles, one pair for each kind of rotation in the model,
- * in float32, as the models were trained.
- */
-export function rotations(
-  config: DecoderConfig,
-  positions: Tensor,
-  dtype: DType,
-): (rope: Rope) => readonly [Tensor, Tensor] {
-  const made = new Map<string, readonly [Tensor, Tensor]>();
+/** Cosines and sines of the tokens' angles, [T, 1, rotaryDim / 2] each. */
+export type Turn = readonly [cos: Tensor, sin: Tensor];
+
+/** @throws ModelError when a text is longer than the rotation is defined for. */
+function assertReach({ scaling }: Rope, positions: Tensor): void {
+  if (scaling.kind !== "longrope") return;
+  const tokens = (positions.max().item() as number) + 1;
+  if (tokens > scaling.originalPositions)
+    throw new ModelError(`a text has ${tokens} tokens; LongRoPE is known here up to ${scaling.originalPositions}`, {
+      hint: "Lower max_length in the recipe, or take a model without LongRoPE.",
+    });
+}
+
+/** One `Turn` for each kind of rotation in the model, in float32, as the models were trained. */
+export function rotations(config: DecoderConfig, positions: Tensor, dtype: DType): (rope: Rope) => Turn {
+  const made = new Map<string, Turn>();
   return (rope) => {
     const key = JSON.stringify(rope);
     let pair = made.get(key);
     if (pair === undefined) {
+      assertReach(rope, positions);
       pair = noGrad(() => {
-        const perPosition = tensor(Float32Array.from(frequencies(rope, config.headDim))).to(
+        const perPosition = tensor(Float32Array.from(frequencies(rope, config.rotaryDim))).to(
           positions.device,
           "float32",
         );
         const angles = positions.to("float32").unsqueeze(-1).mul(perPosition).unsqueeze(1);
-        return [angles.cos().to(dtype), angles.sin().to(dtype)] as const;
+        const amplitude = rope.scaling.kind === "longrope" ? rope.scaling.amplitude : 1;
+        const sized = (x: Tensor) => (amplitude === 1 ? x : x.mul(amplitude)).to(dtype);
+        return [sized(angles.cos()), sized(angles.sin())] as const;
       });
       made.set(key, pair);
     }
@@ -46,9 +57,10 @@ export function rotations(
   };
 }
 
-/** [x1, x2] -> [x1 cos - x2 sin, x2 cos + x1 sin]; the halves of the last dimension are the pairs. */
+/** [x1, x2, rest] -> [x1 cos - x2 sin, x2 cos + x1 sin, rest]; x1 and x2 are the pairs. */
 function turned(x: Tensor, cos: Tensor, sin: Tensor, direction: 1 | -1): Tensor {
-  const half = x.shape.at(-1)! / 2;
+  const half = cos.shape.at(-1)!;
+  const rest = x.shape.at(-1)! - 2 * half;
   const [x1, x2] = [x.narrow(-1, 0, half), x.narrow(-1, half, half)];
   const out = ops.empty(x.shape, { dtype: x.dtype, device: x.device });
   const [out1, out2] = [out.narrow(-1, 0, half), out.narrow(-1, half, half)];
@@ -56,11 +68,12 @@ function turned(x: Tensor, cos: Tensor, sin: Tensor, direction: 1 | -1): Tensor 
   out1.addcmul_(x2, sin, { value: -direction });
   ops.mul(x2, cos, { out: out2 });
   out2.addcmul_(x1, sin, { value: direction });
+  if (rest > 0) out.narrow(-1, 2 * half, rest).copy_(x.narrow(-1, 2 * half, rest));
   return out;
 }
 
 /** Rotary position embedding of x [T, heads, headDim]; a rotation, so its backward is the rotation back. */
-export function rotate(x: Tensor, [cos, sin]: readonly [Tensor, Tensor]): Tensor {
+export function rotate(x: Tensor, [cos, sin]: Turn): Tensor {
   return customFunction({
     inputs: [x],
     forward: () => ({ output: turned(x, cos, sin, 1), saved: [cos, sin] }),

@@ -54,6 +54,17 @@ test("the saved type is the weights' own, whatever the config said before", asyn
   expect((await readModelFiles(folder, "saved")).weights("bfloat16").get("model.norm.weight")!.dtype).toBe("bfloat16");
 });
 
+test("floats stay floats, which transformers insists on", async () => {
+  const folder = target();
+  saveModel(folder, await tinyModel("gemma2"), "");
+  const config = readFileSync(join(folder, "config.json"), "utf8");
+  expect(config).toContain('"attn_logit_softcapping": 2.0,\n');
+  expect(config).toContain('"final_logit_softcapping": 3.0,\n');
+  expect((await load(folder)).config).toMatchObject({ attn_logit_softcapping: 2, final_logit_softcapping: 3 });
+  saveModel(folder, await tinyModel("mixtral"), "");
+  expect(readFileSync(join(folder, "config.json"), "utf8")).toContain('"router_jitter_noise": 0.0,\n');
+});
+
 test("a folder that is there already is replaced whole, and nothing is left beside it", async () => {
   const folder = target();
   saveModel(folder, await tinyModel("llama"), "first");

@@ -6,6 +6,9 @@ import type { LoadedModel } from "./load.ts";
 
 const torchNames: Partial<Record<DType, string>> = { float32: "float32", bfloat16: "bfloat16", float16: "float16" };
 
+/** Fields that `transformers` takes as floats only: JavaScript reads 30.0 and writes 30. */
+const floats = /("(?:(?:attn|final)_logit_softcapping|router_jitter_noise|router_aux_loss_coef)": \d+)(?=,?$)/gm;
+
 /**
  * Writes a model as a Hugging Face folder that `transformers` opens: config, weights as safetensors, tokenizer, chat
  * template and model card. The folder appears whole or not at all; one that is there already is replaced.
@@ -28,7 +31,7 @@ export function saveModel(folder: string, model: LoadedModel, card: string): voi
     ...(padId === undefined ? {} : { pad_token_id: padId }),
   };
   const files = {
-    "config.json": text(config),
+    "config.json": text(config).replace(floats, "$1.0"),
     "generation_config.json": text(generation),
     "README.md": card,
     ...model.tokenizer.files(),

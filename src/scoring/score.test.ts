@@ -90,7 +90,8 @@ describe.each(tinyFamilies)("%s", (family) => {
     const exact = gradients(decoder, bundles);
     const rounded = gradients(decoder, bundles, { dtype: "bfloat16" });
     for (const weight of decoder.parameters.values()) expect(weight.grad!.dtype).toBe("float32");
-    expectNear(rounded, exact, 0.15);
+    // Rounding sends some tokens to other experts.
+    expectNear(rounded, exact, family === "mixtral" ? 0.25 : 0.15);
     for (const [k, logp] of sums(decoder, bundles, { dtype: "bfloat16" }).entries())
       expect(Math.abs(logp / want[k]! - 1)).toBeLessThan(0.03);
     const checked = gradients(decoder, bundles, { dtype: "bfloat16", wrapLayer: checkpointed });

@@ -9,7 +9,9 @@ import { tokenLogProbs } from "./token-log-probs.ts";
 export function batchTokenLogProbs(model: Decoder, batch: PackedBatch, options: ForwardOptions = {}): Tensor {
   const attend = bundleAttention(model.config, batch.spans);
   const hidden = hiddenStates(model, batch.ids, batch.positions, attend, options);
-  return tokenLogProbs(hidden.index_select(0, batch.predictors), outputMatrix(model, options), batch.targets);
+  const predicting = hidden.index_select(0, batch.predictors);
+  const cap = model.config.logitSoftcap;
+  return tokenLogProbs(predicting, outputMatrix(model, options), batch.targets, { cap });
 }
 
 /** log pi(y | x) of every response: its token log-probs summed, float32 [responses]. Paper section 3.2. */

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { softcap } from "../models/index.ts";
 import { backward, type DType, gradcheck, manualSeed, ops, type Tensor, tensor, toNumbers } from "../torch/index.ts";
 import { tokenLogProbs } from "./token-log-probs.ts";
 
@@ -16,26 +17,30 @@ function inputs(dtype: DType): [Tensor, Tensor] {
 }
 
 test.each([1, 2, 3, 6, 7, 64])("gradients are those of finite differences in chunks of %i rows", (size) => {
-  gradcheck((hidden, matrix) => tokenLogProbs(hidden!, matrix!, targets(), { size }), inputs("float64"));
+  for (const cap of [null, 1.5])
+    gradcheck((hidden, matrix) => tokenLogProbs(hidden!, matrix!, targets(), { size, cap }), inputs("float64"));
 });
 
-test("values and gradients are those of log_softmax on all logits, however large the chunks", () => {
-  const run = (compute: (hidden: Tensor, matrix: Tensor) => Tensor) => {
-    const given = inputs("float32");
-    const out = compute(...given);
-    backward(out.mul(ops.arange(rows).cos()).sum());
-    return [out, ...given.map((x) => x.grad!)].map(toNumbers);
-  };
-  const plain = run((hidden, matrix) =>
-    ops.linear(hidden, matrix).log_softmax(-1).gather(-1, targets().unsqueeze(-1)).squeeze(-1),
-  );
-  const chunks = [1, 3, 4, 7].flatMap((size) => [{ size, keptBytes: 0 }, { size }]);
-  for (const options of [...chunks, {}]) {
-    const chunked = run((hidden, matrix) => tokenLogProbs(hidden, matrix, targets(), options));
-    for (const [n, values] of chunked.entries())
-      for (const [m, value] of values.entries()) expect(value).toBeCloseTo(plain[n]![m]!, 5);
-  }
-});
+test.each([null, 1.5])(
+  "values and gradients are those of log_softmax on all logits (soft-capped to %s), however large the chunks",
+  (cap) => {
+    const run = (compute: (hidden: Tensor, matrix: Tensor) => Tensor) => {
+      const given = inputs("float32");
+      const out = compute(...given);
+      backward(out.mul(ops.arange(rows).cos()).sum());
+      return [out, ...given.map((x) => x.grad!)].map(toNumbers);
+    };
+    const plain = run((hidden, matrix) =>
+      softcap(ops.linear(hidden, matrix), cap).log_softmax(-1).gather(-1, targets().unsqueeze(-1)).squeeze(-1),
+    );
+    const chunks = [1, 3, 4, 7].flatMap((size) => [{ size, keptBytes: 0 }, { size }]);
+    for (const options of [...chunks, {}]) {
+      const chunked = run((hidden, matrix) => tokenLogProbs(hidden, matrix, targets(), { ...options, cap }));
+      for (const [n, values] of chunked.entries())
+        for (const [m, value] of values.entries()) expect(value).toBeCloseTo(plain[n]![m]!, 5);
+    }
+  },
+);
 
 test("bfloat16 logits are summed up in float32", () => {
   const [hidden, matrix] = inputs("bfloat16");

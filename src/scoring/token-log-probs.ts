@@ -1,3 +1,4 @@
+import { softcap } from "../models/index.ts";
 import { linear, product } from "../nn/index.ts";
 import type { Tensor } from "../torch/index.ts";
 import { bytesOf, customFunction, ops, scope } from "../torch/index.ts";
@@ -7,7 +8,9 @@ const logitsAtATime = 1 << 24;
 /** Logits that are kept for the backward where they take no more than this; else they are computed again there. */
 const keptBytes = 512 << 20;
 
-export interface LogProbChunks {
+export interface LogProbOptions {
+  /** Logits l become cap · tanh(l / cap). */
+  readonly cap?: number | null;
   /** Rows whose logits are computed at a time. */
   readonly size?: number;
   /** Most bytes of logits that are kept for the backward. */
@@ -21,9 +24,11 @@ export interface LogProbChunks {
  * Logits are computed in chunks of rows. Those of a small batch are kept for the backward; of a large one they are computed again
  * there, and the whole matrix [S, vocabulary] never exists.
  */
-export function tokenLogProbs(hidden: Tensor, matrix: Tensor, targets: Tensor, options: LogProbChunks = {}): Tensor {
+export function tokenLogProbs(hidden: Tensor, matrix: Tensor, targets: Tensor, options: LogProbOptions = {}): Tensor {
   const [rows, vocabulary] = [hidden.shape[0]!, matrix.shape[0]!];
   const size = options.size ?? Math.max(64, Math.floor(logitsAtATime / vocabulary));
+  const cap = options.cap ?? null;
+  const logitsOf = (x: Tensor, w: Tensor) => softcap(linear(x, w), cap);
   const wide = hidden.dtype === "float64" ? "float64" : "float32";
   const recorded = hidden.requiresGrad || matrix.requiresGrad;
   const keep = recorded && rows * vocabulary * bytesOf(hidden.dtype) <= (options.keptBytes ?? keptBytes);
@@ -36,7 +41,7 @@ export function tokenLogProbs(hidden: Tensor, matrix: Tensor, targets: Tensor, o
     inputs: [hidden, matrix],
     forward() {
       const parts = chunks((take) => {
-        const logits = linear(take(hidden), matrix);
+        const logits = logitsOf(take(hidden), matrix);
         const logProbs = logits.log_softmax(-1, wide);
         const chosen = logProbs.gather(-1, take(targets).unsqueeze(-1)).squeeze(-1);
         return { chosen, kept: keep ? logits : null };
@@ -49,11 +54,13 @@ export function tokenLogProbs(hidden: Tensor, matrix: Tensor, targets: Tensor, o
     backward([grad], [h, w, t, ...kept]) {
       const gradMatrix = ops.zeros_like(w!, { dtype: wide });
       const parts = chunks((take, chunk) => {
-        const logits = kept[chunk] ?? linear(take(h!), w!);
+        const logits = kept[chunk] ?? logitsOf(take(h!), w!);
         // d log p(t) / d logits = [t] - softmax; its scale goes to the smaller factors of the products.
         const softmaxLessTarget = logits.softmax(-1, wide);
         const scale = take(grad!).neg().unsqueeze(-1);
         softmaxLessTarget.scatter_add_(-1, take(t!).unsqueeze(-1), ops.full_like(scale, -1));
+        // d capped / d logit = 1 - tanh² = 1 - (capped / cap)².
+        if (cap !== null) softmaxLessTarget.mul_(logits.div(cap).square().neg().add(1));
         const narrow = softmaxLessTarget.to(h!.dtype);
         gradMatrix.add_(product(narrow.t(), take(h!).mul(scale).to(h!.dtype)));
         return product(narrow, w!).mul(scale).to(h!.dtype);

@@ -11,8 +11,8 @@ export interface GgufFacts {
   optionalString(key: string): string | undefined;
   vocabularySize: number;
   hasTensor(name: string): boolean;
-  /** Divisor of each rotary frequency, where the file has them. */
-  ropeFactors(): number[] | undefined;
+  /** The values of a small tensor, where the file has it. */
+  optionalTensor(name: string): number[] | undefined;
   /** The error for a fact that can't be used. */
   refuse(key: string, message: string): Error;
 }
@@ -23,17 +23,25 @@ export interface GgufFacts {
  */
 export interface Family {
   readonly modelTypes: readonly string[];
-  readonly ggufArchitecture: string;
   /** The `architectures` entry that `transformers` opens it with. */
   readonly architecture: string;
   /** @throws z.ZodError when a field is missing or of the wrong type. */
   parse(config: unknown): DecoderConfig;
-  /** The fields of `config.json` that a GGUF file's metadata stand for. */
-  configFromGguf(facts: GgufFacts): Record<string, unknown>;
+  /** Its GGUF files; without, they call themselves another family. */
+  readonly gguf?: GgufForm;
+}
+
+/** What a family's GGUF files are like. */
+export interface GgufForm {
+  readonly architecture: string;
+  /** The fields of `config.json` that the metadata stand for. */
+  config(facts: GgufFacts): Record<string, unknown>;
   /** Hugging Face name of a weight without its layer's prefix, where it is not the usual one. */
-  readonly ggufNames?: Readonly<Record<string, string>>;
+  readonly names?: Readonly<Record<string, string>>;
+  /** Tensors that `config` reads; without, those of Llama 3.1's rotation. */
+  readonly factors?: readonly string[];
   /** Undoes what the conversion to GGUF did to a weight. */
-  fromGguf?(name: string, weight: Tensor, config: DecoderConfig): Tensor;
+  restore?(name: string, weight: Tensor, config: DecoderConfig): Tensor;
 }
 
 const ropeScalingSchema = z.looseObject({
@@ -103,7 +111,7 @@ export function readRope(theta: number, scaling: z.infer<typeof ropeScalingSchem
   ]);
 }
 
-const refusal = (field: string, input: number, message: string): z.ZodError =>
+export const refusal = (field: string, input: unknown, message: string): z.ZodError =>
   new z.ZodError([{ code: "custom", path: [field], message, input }]);
 
 const misfit = (field: string, value: number, whole: string, of: number): z.ZodError =>
@@ -128,31 +136,39 @@ export function plainDecoder(fields: CommonConfig): DecoderConfig {
     heads,
     keyValueHeads,
     headDim,
+    rotaryDim: headDim,
     layers: Array.from({ length: fields.num_hidden_layers }, () => ({ rope, window: null })),
     activation: "silu",
     normEpsilon: fields.rms_norm_eps,
     normOffset: 0,
+    norms: "pre",
+    queryKeyNorm: "none",
     embeddingScale: 1,
     attentionScale: headDim ** -0.5,
+    attentionSoftcap: null,
+    logitSoftcap: null,
     queryKeyValueBias: false,
-    queryKeyNorm: false,
-    sandwichNorms: false,
+    fusedProjections: false,
+    experts: null,
     tied: false,
     maxPositions: fields.max_position_embeddings,
   };
 }
 
 /** GGUF stores float32; this is the shortest decimal that stands for the same one. */
-const decimal = (value: number): number => Number(value.toPrecision(7));
+export const decimal = (value: number): number => Number(value.toPrecision(7));
+
+/** Divisors of the rotation's frequencies, in files of models with Llama 3.1's long context. */
+export const llama3Factors = "rope_freqs.weight";
 
 /** Settings of Llama 3.1 and 3.2 besides the factor: GGUF keeps what follows from them only. */
 const llama3Settings = { low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 };
 
 /** `rope_scaling` of a GGUF file's metadata and factors; undefined where positions are not stretched. */
 function scalingFromGguf(facts: GgufFacts, theta: number, headDim: number): Record<string, unknown> | undefined {
-  const factors = facts.ropeFactors();
+  const factors = facts.optionalTensor(llama3Factors);
   if (factors !== undefined) {
-    const foreign = facts.refuse("rope_freqs.weight", "these factors of the rotation are not those of Llama 3.1");
+    const foreign = facts.refuse(llama3Factors, "these factors of the rotation are not those of Llama 3.1");
     if (factors.length !== headDim / 2) throw foreign;
     const scaling = {
       rope_type: "llama3",
@@ -171,13 +187,21 @@ function scalingFromGguf(facts: GgufFacts, theta: number, headDim: number): Reco
   throw facts.refuse("rope.scaling.type", `unknown rotation ${type} (known: none, linear, and Llama 3.1's factors)`);
 }
 
+/** Fields of `config.json`, with those that families compute with. */
+export interface CommonFromGguf extends Record<string, unknown> {
+  readonly hidden_size: number;
+  readonly num_hidden_layers: number;
+  readonly num_attention_heads: number;
+  readonly head_dim: number;
+}
+
 /** The fields of `config.json` that every family takes from GGUF in the same way. */
-export function commonFromGguf(facts: GgufFacts): Record<string, unknown> {
+export function commonFromGguf(facts: GgufFacts, readScaling = scalingFromGguf): CommonFromGguf {
   const heads = facts.number("attention.head_count");
   const hidden = facts.number("embedding_length");
   const headDim = facts.optionalNumber("attention.key_length") ?? hidden / heads;
   const theta = decimal(facts.optionalNumber("rope.freq_base") ?? 10_000);
-  const scaling = scalingFromGguf(facts, theta, headDim);
+  const scaling = readScaling(facts, theta, headDim);
   return {
     vocab_size: facts.vocabularySize,
     hidden_size: hidden,

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Tensor } from "../../torch/index.ts";
+import type { DecoderConfig } from "../config.ts";
 import { commonFields, commonFromGguf, type Family, plainDecoder } from "./family.ts";
 
 const schema = z.looseObject({
@@ -10,31 +11,35 @@ const schema = z.looseObject({
   tie_word_embeddings: z.boolean().default(false),
 });
 
-/** GGUF interleaves the two halves of each head's rotary dimensions; Hugging Face keeps them one after the other. */
 function halvesApart(weight: Tensor, heads: number): Tensor {
   const [rows, columns] = weight.shape as [number, number];
   const half = rows / heads / 2;
   return weight.view([heads, half, 2, columns]).transpose(1, 2).reshape([rows, columns]);
 }
 
+/** GGUF interleaves the two halves of each head's rotary dimensions; Hugging Face keeps them one after the other. */
+export function uninterleaved(name: string, weight: Tensor, config: DecoderConfig): Tensor {
+  if (name.endsWith("q_proj.weight")) return halvesApart(weight, config.heads);
+  return name.endsWith("k_proj.weight") ? halvesApart(weight, config.keyValueHeads) : weight;
+}
+
 /** Llama 2, 3 and what follows their layout, SmolLM2 among them. */
 export const llama: Family = {
   modelTypes: ["llama"],
-  ggufArchitecture: "llama",
   architecture: "LlamaForCausalLM",
   parse(config) {
     const fields = schema.parse(config);
     return { ...plainDecoder(fields), tied: fields.tie_word_embeddings };
   },
-  configFromGguf: (facts) => ({
-    model_type: "llama",
-    hidden_act: "silu",
-    attention_bias: false,
-    mlp_bias: false,
-    ...commonFromGguf(facts),
-  }),
-  fromGguf(name, weight, config) {
-    if (name.endsWith("q_proj.weight")) return halvesApart(weight, config.heads);
-    return name.endsWith("k_proj.weight") ? halvesApart(weight, config.keyValueHeads) : weight;
+  gguf: {
+    architecture: "llama",
+    config: (facts) => ({
+      model_type: "llama",
+      hidden_act: "silu",
+      attention_bias: false,
+      mlp_bias: false,
+      ...commonFromGguf(facts),
+    }),
+    restore: uninterleaved,
   },
 };

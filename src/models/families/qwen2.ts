@@ -11,16 +11,18 @@ const schema = z.looseObject({
 /** Qwen2 and Qwen2.5: Llama's layout with biases on queries, keys and values. */
 export const qwen2: Family = {
   modelTypes: ["qwen2"],
-  ggufArchitecture: "qwen2",
   architecture: "Qwen2ForCausalLM",
   parse(config) {
     const fields = schema.parse(config);
     return { ...plainDecoder(fields), queryKeyValueBias: true, tied: fields.tie_word_embeddings };
   },
-  configFromGguf: (facts) => ({
-    model_type: "qwen2",
-    hidden_act: "silu",
-    use_sliding_window: false,
-    ...commonFromGguf(facts),
-  }),
+  gguf: {
+    architecture: "qwen2",
+    config: (facts) => ({
+      model_type: "qwen2",
+      hidden_act: "silu",
+      use_sliding_window: false,
+      ...commonFromGguf(facts),
+    }),
+  },
 };

@@ -7,7 +7,18 @@ import type { DType } from "../../torch/index.ts";
 import type { Decoder } from "../decoder.ts";
 import { type LoadedModel, loadFiles, readModelFiles } from "../load.ts";
 
-export const tinyFamilies = ["llama", "qwen2", "gemma3"] as const;
+export const tinyFamilies = [
+  "llama",
+  "mistral",
+  "mixtral",
+  "qwen2",
+  "qwen3",
+  "gemma2",
+  "gemma3",
+  "phi3",
+  "smollm3",
+  "olmo2",
+] as const;
 export type TinyFamily = (typeof tinyFamilies)[number];
 
 /** What transformers computes with a tiny model: made by bench/fixtures/models_truth.py. */

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type TinyFamily, tinyFolder } from "../../models/testing/tiny-model.ts";
+import { tinyFolder } from "../../models/testing/tiny-model.ts";
 import type { RecipeInput } from "../../schema/index.ts";
 import type { Listener, Progress, StageName } from "../events.ts";
 import { openRun, type Run } from "../run.ts";
@@ -10,7 +10,7 @@ import { openRun, type Run } from "../run.ts";
 export interface TinyWorld {
   readonly folder: string;
   readonly recipeFile: string;
-  readonly models: Readonly<Record<TinyFamily, string>>;
+  readonly models: Readonly<Record<"llama" | "qwen2" | "gemma3", string>>;
   readonly recipe: RecipeInput;
   /** Writes a recipe with these parts changed; a part is replaced as a whole. */
   write(changes: Partial<RecipeInput>): void;

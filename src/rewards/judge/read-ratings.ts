@@ -1,6 +1,5 @@
 import type { Decoder } from "../../models/index.ts";
-import { bundleAttention, hiddenStates, outputMatrix } from "../../models/index.ts";
-import { linear } from "../../nn/index.ts";
+import { bundleAttention, hiddenStates, nextLogits } from "../../models/index.ts";
 import { type Bundle, bundleTokens, microBatches, packBundles } from "../../scoring/index.ts";
 import { noGrad, ops, scope, tensor, toNumbers } from "../../torch/index.ts";
 import type { RatingTokens } from "./rating-tokens.ts";
@@ -73,7 +72,7 @@ const asBundle = ({ shared, endings }: SharedPrompts, chains: RatingTokens["chai
 export function readEdges(
   model: Decoder,
   batch: readonly SharedPrompts[],
-  { chains, edges }: RatingTokens,
+  { chains, edges }: Pick<RatingTokens, "chains" | "edges">,
   device: string,
 ): Map<number, number[]> {
   const tokens = [...new Set(edges.map(({ token }) => token))];
@@ -99,13 +98,12 @@ export function readEdges(
       );
       const attend = bundleAttention(model.config, packed.spans);
       const hidden = hiddenStates(model, packed.ids, packed.positions, attend).index_select(0, int64(rows));
-      const matrix = outputMatrix(model);
       const columns = int64(tokens);
       const parts = Array.from({ length: Math.ceil(rows.length / rowsAtATime) }, (_, i) =>
         scope(() => {
           const from = i * rowsAtATime;
           const some = hidden.narrow(0, from, Math.min(rowsAtATime, rows.length - from));
-          return linear(some, matrix).log_softmax(-1, "float32").index_select(1, columns);
+          return nextLogits(model, some).log_softmax(-1, "float32").index_select(1, columns);
         }),
       );
       return toNumbers(ops.cat(parts));
