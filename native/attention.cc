@@ -6,10 +6,10 @@
 #include <ATen/Version.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <c10/core/CPUAllocator.h>
 
 #include <atomic>
 #include <cmath>
-#include <cstdlib>
 
 #include "tensor.h"
 
@@ -132,15 +132,12 @@ void in_parallel(int64_t tasks, const Body& body) {
   iterator.for_each([&](char**, const int64_t*, int64_t count) { for (int64_t k = 0; k < count; ++k) body(next); }, 1);
 }
 
-// Memory for `count` numbers, at a border of the processor's cache lines.
+// Memory for `count` numbers, from where tensors have theirs: taken again without page faults, and at a cache line's border.
 template <typename Real>
 struct Buffer {
-  std::unique_ptr<Real[], decltype(&std::free)> numbers;
-  explicit Buffer(size_t count)
-      : numbers(static_cast<Real*>(std::aligned_alloc(64, (count * sizeof(Real) + 63) / 64 * 64)), &std::free) {
-    TORCH_CHECK(numbers != nullptr, "not enough memory for attention: ", count * sizeof(Real), " bytes");
-  }
-  Real* data() const { return numbers.get(); }
+  c10::DataPtr numbers;
+  explicit Buffer(size_t count) : numbers(c10::GetCPUAllocator()->allocate(count * sizeof(Real))) {}
+  Real* data() const { return static_cast<Real*>(numbers.get()); }
 };
 
 #if defined(__x86_64__)
