@@ -69,8 +69,8 @@ describe("kill -9", () => {
     for (let attempt = 0; ; attempt += 1) {
       expect(attempt).toBeLessThan(60);
       // Now and then a stage is killed as it begins or ends, else somewhere within.
-      const after = Math.ceil(Math.random() * (steps / 8));
-      const delay = Math.random() * 30;
+      const after = Math.ceil(Math.random() * (steps / 16));
+      const delay = Math.random() * 12;
       let heard = 0;
       let stage = "";
       const ended = await toldRun(world.folder, [folder, world.recipeFile], (line, child) => {
