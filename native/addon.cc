@@ -4,6 +4,7 @@
 #include "dispatch.cc"
 #include "autograd.cc"
 #include "attention.cc"
+#include "product.cc"
 #include "distributed.cc"
 
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
@@ -12,6 +13,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   amalgam::init_dispatch(env, exports);
   amalgam::init_autograd(env, exports);
   amalgam::init_attention(env, exports);
+  amalgam::init_product(env, exports);
   amalgam::init_distributed(env, exports);
   return exports;
 }

@@ -1,24 +1,10 @@
-// Attention over bundles for one instruction set: included once for each, with
-//   AMALGAM_ISA     the namespace
-//   AMALGAM_TARGET  the attribute that lets a function use the instructions
-//   AMALGAM_REAL    float or double: what is computed in
-//   AMALGAM_LANES   numbers in a vector
-//   AMALGAM_EXACT   set where the exponential is the library's
-//   AMALGAM_PANEL   vectors side by side in a tile of a product; a tile has six rows
+// Attention over bundles for one instruction set (see each-instruction-set.h).
 namespace AMALGAM_ISA {
 
-using Real = AMALGAM_REAL;
-typedef Real Vec __attribute__((vector_size(AMALGAM_LANES * sizeof(Real))));
-typedef Real LooseVec __attribute__((vector_size(AMALGAM_LANES * sizeof(Real)), aligned(sizeof(Real)), may_alias));
-constexpr int kLanes = AMALGAM_LANES;
-constexpr int kPanel = AMALGAM_PANEL;
+#include "vectors.h"
+
+constexpr int kPanel = AMALGAM_REGISTERS == 32 ? 4 : 2;  // vectors side by side in a tile of a product
 constexpr int kTileRows = 6;
-
-#define AMALGAM_INLINE AMALGAM_TARGET inline __attribute__((always_inline))
-
-AMALGAM_INLINE Vec load(const Real* from) { return *reinterpret_cast<const LooseVec*>(from); }
-AMALGAM_INLINE void store(Real* to, Vec x) { *reinterpret_cast<LooseVec*>(to) = x; }
-AMALGAM_INLINE Vec all(Real x) { return x - Vec{}; }
 
 // c [Rows, Panel * lanes] (+)= a [Rows, depth] b [depth, Panel * lanes]; a's strides are free, so that it may be transposed.
 template <int Rows, int Panel>
@@ -386,11 +372,4 @@ struct Kernels {
   }
 };
 
-#undef AMALGAM_INLINE
 }  // namespace AMALGAM_ISA
-#undef AMALGAM_ISA
-#undef AMALGAM_TARGET
-#undef AMALGAM_REAL
-#undef AMALGAM_LANES
-#undef AMALGAM_PANEL
-#undef AMALGAM_EXACT

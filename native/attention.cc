@@ -1,19 +1,15 @@
 // Attention over bundles on the processor: every token of a prompt sees the prompt up to itself, every token of a response sees
 // the prompt and its own response up to itself. Blocks of queries meet blocks of keys (Dao et al. 2022, "FlashAttention"): scores
 // never leave the processor's cache, what nobody sees is not computed, and the heads that share keys ask them together.
-#include <ATen/Parallel.h>
-#include <ATen/TensorIterator.h>
-#include <ATen/Version.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <c10/core/CPUAllocator.h>
 
-#include <atomic>
 #include <cmath>
 
+#include "kernels.h"
 #include "tensor.h"
 
 namespace amalgam {
+namespace attention {
 namespace {
 
 constexpr int64_t kKeys = 64;         // keys in a block
@@ -121,84 +117,9 @@ Plan plan_of(const at::Tensor& q, const at::Tensor& k, const int32_t* segments, 
   return plan;
 }
 
-// Runs `body` on every thread of libtorch; each takes one task after another. The threads come by way of a tensor iterator, which is
-// compiled into libtorch: at::parallel_for is a header's, and needs this file to be compiled and linked for the same OpenMP.
-template <typename Body>
-void in_parallel(int64_t tasks, const Body& body) {
-  std::atomic<int64_t> taken{0};
-  const auto next = [&](int64_t* task) { return (*task = taken++) < tasks; };
-  auto threads = at::empty({std::min<int64_t>(tasks, at::get_num_threads())}, at::kByte);
-  auto iterator = at::TensorIterator::nullary_op(threads);
-  iterator.for_each([&](char**, const int64_t*, int64_t count) { for (int64_t k = 0; k < count; ++k) body(next); }, 1);
-}
-
-// Memory for `count` numbers, from where tensors have theirs: taken again without page faults, and at a cache line's border.
-template <typename Real>
-struct Buffer {
-  c10::DataPtr numbers;
-  explicit Buffer(size_t count) : numbers(c10::GetCPUAllocator()->allocate(count * sizeof(Real))) {}
-  Real* data() const { return static_cast<Real*>(numbers.get()); }
-};
-
-#if defined(__x86_64__)
-#define AMALGAM_ISA avx512
-#define AMALGAM_TARGET __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma")))
-#define AMALGAM_REAL float
-#define AMALGAM_LANES 16
-#define AMALGAM_PANEL 4
-#include "attention-kernel.h"
-
-#define AMALGAM_ISA avx2
-#define AMALGAM_TARGET __attribute__((target("avx2,fma")))
-#define AMALGAM_REAL float
-#define AMALGAM_LANES 8
-#define AMALGAM_PANEL 2
-#include "attention-kernel.h"
-#endif
-
-#define AMALGAM_ISA plain
-#define AMALGAM_TARGET
-#define AMALGAM_REAL float
-#define AMALGAM_LANES 4
-#define AMALGAM_PANEL 2
-#include "attention-kernel.h"
-
-#define AMALGAM_ISA wide
-#define AMALGAM_TARGET
-#define AMALGAM_REAL double
-#define AMALGAM_LANES 2
-#define AMALGAM_EXACT
-#define AMALGAM_PANEL 2
-#include "attention-kernel.h"
-
-enum class Isa { plain, avx2, avx512 };
-
-Isa best_isa() {
-  // What libtorch itself uses: ATEN_CPU_CAPABILITY holds both to less.
-  static const Isa isa = [] {
-    const std::string name = at::get_cpu_capability();
-    return name == "AVX512" ? Isa::avx512 : name == "AVX2" ? Isa::avx2 : Isa::plain;
-  }();
-  return isa;
-}
-
-template <typename In, typename Body>
-void by_instruction_set(In, const Body& body) {
-#if defined(__x86_64__)
-  if (best_isa() == Isa::avx512) return body(avx512::Kernels{}, In{});
-  if (best_isa() == Isa::avx2) return body(avx2::Kernels{}, In{});
-#endif
-  body(plain::Kernels{}, In{});
-}
-
-// Runs `body` with the kernels for tensors of this type, and a number of the type.
-template <typename Body>
-void with_kernels(at::ScalarType type, const Body& body) {
-  if (type == at::kDouble) return body(wide::Kernels{}, double{});
-  if (type == at::kFloat) return by_instruction_set(float{}, body);
-  if (type == at::kBFloat16) return by_instruction_set(at::BFloat16{}, body);
-  TORCH_CHECK(false, "no kernel for tensors of ", c10::toString(type));
-}
+#define AMALGAM_KERNEL "attention-kernel.h"
+#include "each-instruction-set.h"
+#undef AMALGAM_KERNEL
 
 struct Problem {
   at::Tensor q, k, v;
@@ -270,10 +191,11 @@ Napi::Value attend_bundles_backward(const Napi::CallbackInfo& info) {
 }
 
 }  // namespace
+}  // namespace attention
 
 void init_attention(Napi::Env env, Napi::Object exports) {
-  exports["attendBundles"] = Napi::Function::New(env, attend_bundles);
-  exports["attendBundlesBackward"] = Napi::Function::New(env, attend_bundles_backward);
+  exports["attendBundles"] = Napi::Function::New(env, attention::attend_bundles);
+  exports["attendBundlesBackward"] = Napi::Function::New(env, attention::attend_bundles_backward);
 }
 
 }  // namespace amalgam

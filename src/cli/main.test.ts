@@ -112,7 +112,7 @@ describe("doctor", () => {
     expect(found("Node.js")).toEqual([{ what: "Node.js", outcome: "ok", detail: process.versions.node }]);
     expect(found("engine")).toMatchObject([{ outcome: "ok" }]);
     expect(found("matrix products")[0]!.detail).toMatch(
-      /fp32 \d+ GFLOP\/s by the BLAS( and \d+ by oneDNN)?, bf16 \d+ GFLOP\/s: .* precision auto takes (fp32|bf16)/,
+      /fp32 \d+ by the BLAS(, \d+ by oneDNN)?, \d+ by the kernel of the addon, bf16 \d+ GFLOP\/s: .* precision auto takes (fp32|bf16)/,
     );
     expect(found("model of target")[0]).toMatchObject({
       outcome: "problem",

@@ -1,4 +1,4 @@
-import { linear } from "../nn/index.ts";
+import { embedding, type LinearLayer, linear, linears } from "../nn/index.ts";
 import { ModelError } from "../schema/index.ts";
 import type { DType, Tensor } from "../torch/index.ts";
 import { ops, scope } from "../torch/index.ts";
@@ -139,7 +139,7 @@ export function hiddenStates(
 ): Tensor {
   const { config } = model;
   const dtype = computeType(model, options);
-  const embedded = ops.embedding(weight(model, "model.embed_tokens.weight", dtype), ids);
+  const embedded = embedding(weight(model, "model.embed_tokens.weight", dtype), ids);
   let x = config.embeddingScale === 1 ? embedded : embedded.mul(config.embeddingScale);
   const turns = rotations(config, positions, dtype);
   for (const [index, { rope }] of config.layers.entries()) {
@@ -169,12 +169,11 @@ function decoderLayer(
   const { heads, keyValueHeads, headDim, intermediateSize, fusedProjections: fused } = config;
   const name = (part: string) => `model.layers.${index}.${part}`;
   const normed = (input: Tensor, part: string) => norm(model, input, name(`${part}.weight`), dtype);
-  const project = (input: Tensor, part: string, bias = false) =>
-    linear(
-      input,
-      weight(model, name(`${part}.weight`), dtype),
-      bias ? weight(model, name(`${part}.bias`), dtype) : null,
-    );
+  const projection = (part: string, bias = false): LinearLayer => ({
+    weight: weight(model, name(`${part}.weight`), dtype),
+    bias: bias ? weight(model, name(`${part}.bias`), dtype) : null,
+  });
+  const project = (input: Tensor, part: string) => linear(input, projection(part).weight);
   const withResidual = (input: Tensor, { before, after }: BlockNorms, block: (input: Tensor) => Tensor) => {
     const added = block(before === undefined ? input : normed(input, before));
     return input.add(after === undefined ? added : normed(added, after));
@@ -187,7 +186,10 @@ function decoderLayer(
     const sizes = [heads, keyValueHeads, keyValueHeads].map((count) => count * headDim);
     const [q, k, v] = fused
       ? project(input, "self_attn.qkv_proj").split_with_sizes(sizes, -1)
-      : ["q", "k", "v"].map((n) => project(input, `self_attn.${n}_proj`, config.queryKeyValueBias));
+      : linears(
+          input,
+          ["q", "k", "v"].map((n) => projection(`self_attn.${n}_proj`, config.queryKeyValueBias)),
+        );
     const perHead = (all: Tensor, count: number) => all.view([-1, count, headDim]);
     const turned = (all: Tensor, count: number, normName: string) => {
       const whole = config.queryKeyNorm === "whole" ? normed(all, normName) : all;
@@ -209,11 +211,15 @@ function decoderLayer(
     if (experts !== null)
       return mixture(input, project(input, router), experts.perToken, (expert, some) => {
         const [gate, up, down] = expertNames(expert) as [string, string, string];
-        return project(gatedActivation(project(some, gate), project(some, up), config.activation), down);
+        const [gated, raised] = linears(some, [projection(gate), projection(up)]);
+        return project(gatedActivation(gated!, raised!, config.activation), down);
       });
     const [gate, up] = fused
       ? project(input, "mlp.gate_up_proj").split_with_sizes([intermediateSize, intermediateSize], -1)
-      : [project(input, "mlp.gate_proj"), project(input, "mlp.up_proj")];
+      : linears(
+          input,
+          ["gate", "up"].map((n) => projection(`mlp.${n}_proj`)),
+        );
     return project(gatedActivation(gate!, up!, config.activation), "mlp.down_proj");
   }
 }

@@ -1,5 +1,5 @@
 import type { Tensor } from "../torch/index.ts";
-import { customFunction, enableGrad, native, randomState, setRandomState } from "../torch/index.ts";
+import { customFunction, enableGrad, gradients, randomState, setRandomState } from "../torch/index.ts";
 
 /** Runs `body` with the generators of `devices` at the given states, and puts them back where they were. */
 function withRandomStates<T>(devices: readonly string[], states: readonly Tensor[], body: () => T): T {
@@ -51,7 +51,7 @@ export function checkpointed<Out extends Tensor | readonly Tensor[]>(
         const grad = grads[k];
         return grad && root.requiresGrad ? [{ root, grad }] : [];
       });
-      const found = native().gradients(
+      const found = gradients(
         reached.map(({ root }) => root),
         [...copies.filter((_, k) => wanted[k]), ...weights],
         reached.map(({ grad }) => grad),

@@ -1,8 +1,10 @@
 export { checkpointed } from "./checkpoint-activations.ts";
 export { clipGradNorm } from "./clip.ts";
-export { linear, product } from "./linear.ts";
+export { embedding } from "./embedding.ts";
+export { type LinearLayer, linear, linears, weightGradient } from "./linear.ts";
 export * from "./machine-rates.ts";
 export * from "./optimiser.ts";
+export { addProduct, product } from "./product.ts";
 export * from "./safetensors.ts";
 export type { SafetensorsHeader, StoredTensor } from "./safetensors-header.ts";
 export { readSafetensorsHeader } from "./safetensors-header.ts";

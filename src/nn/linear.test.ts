@@ -1,9 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { backward, manualSeed, ops, type Tensor, toNumbers } from "../torch/index.ts";
-import { linear, product, recordedOneDnnLinear } from "./linear.ts";
-import { hasOneDnn } from "./onednn.ts";
+import { backward, gradients, manualSeed, ops, type Tensor, toNumbers } from "../torch/index.ts";
+import { embedding } from "./embedding.ts";
+import { linear, linears } from "./linear.ts";
 
 const randn = (...shape: number[]): Tensor => ops.randn(shape, { dtype: "float64" });
+const asLeaf = (x: Tensor): Tensor => {
+  x.requiresGrad = true;
+  return x;
+};
 
 /** Every element is within a few roundings of fp32 of the exact one. */
 function expectNear(got: Tensor, exact: Tensor): void {
@@ -12,48 +16,74 @@ function expectNear(got: Tensor, exact: Tensor): void {
   expect(deviation).toBeLessThan(1e-5 * (exact.abs().max().item() as number));
 }
 
-test("a product is the exact one but for rounding, of transposed views too", () => {
-  manualSeed(3);
-  const [a, b] = [randn(17, 33), randn(33, 5)];
-  const exact = a.mm(b);
-  expectNear(product(a.to("float32"), b.to("float32")), exact);
-  expectNear(product(a.t().to("float32").contiguous().t(), b.t().to("float32").contiguous().t()), exact);
-  expectNear(product(a, b), exact);
-});
-
-describe("values and gradients of the linear layer are the exact ones but for rounding", () => {
-  const ways: [string, typeof linear][] = [["the faster library", linear]];
-  if (hasOneDnn()) ways.push(["oneDNN", recordedOneDnnLinear]);
-
-  test.each(ways)("by %s", (_, way) => {
+describe.each([
+  ["few rows", 19, 24, 7],
+  ["rows enough for the kernel", 130, 200, 97],
+])("%s", (_, rows, inner, columns) => {
+  test("values and gradients of layers of one input are the exact ones but for rounding", () => {
     manualSeed(4);
-    const given = [randn(19, 24), randn(7, 24), randn(7)];
-    const weights = randn(19, 7);
-    const run = (inputs: Tensor[], compute: typeof linear) => {
-      for (const input of inputs) input.requiresGrad = true;
-      const [x, w, b] = inputs as [Tensor, Tensor, Tensor];
-      const out = compute(x, w, b);
-      backward(out.mul(weights.to(out.dtype)).sum());
-      return [out.detach(), ...inputs.map((input) => input.grad!)];
+    const given = [randn(rows, inner), randn(columns, inner), randn(columns), randn(columns, inner)];
+    const scales = [randn(rows, columns), randn(rows, columns)];
+    const run = (inputs: Tensor[], compute: (x: Tensor, w: Tensor, b: Tensor, v: Tensor) => Tensor[]) => {
+      const [x, w, b, v] = inputs.map(asLeaf) as [Tensor, Tensor, Tensor, Tensor];
+      const out = compute(x, w, b, v);
+      backward(out.map((each, k) => each.mul(scales[k]!.to(each.dtype)).sum()));
+      return [...out.map((each) => each.detach()), ...inputs.map((input) => input.grad!)];
     };
     const exact = run(
       given.map((x) => x.clone()),
-      ops.linear,
+      (x, w, b, v) => [ops.linear(x, w, b), ops.linear(x, v)],
     );
     const got = run(
       given.map((x) => x.to("float32")),
-      way,
+      (x, w, b, v) => linears(x, [{ weight: w, bias: b }, { weight: v }]),
     );
     for (const [k, value] of got.entries()) expectNear(value, exact[k]!);
   });
 
-  test.each(ways)("by %s: an input that needs no gradient gets none, and the gradient of a sum is taken", (_, way) => {
-    const [x, w] = [randn(3, 4).to("float32"), randn(2, 4).to("float32")];
-    w.requiresGrad = true;
-    backward(way(x, w, null).sum());
-    expect(x.grad).toBeNull();
-    const columns = x.sum([0]);
-    for (const row of [0, 1]) expectNear(w.grad!.select(0, row), columns.to("float64"));
-    expect(toNumbers(way(x, w, null).detach())).toEqual(toNumbers(way(x, w.detach(), null)));
+  test("a second backward adds to the gradient, in place; gradients asked for are not added to it", () => {
+    manualSeed(5);
+    const [x, w] = [randn(rows, inner).to("float32"), asLeaf(randn(columns, inner).to("float32"))];
+    const loss = () => linear(x, w).square().sum();
+    backward(loss());
+    const once = w.grad!.clone();
+    backward(loss());
+    expectNear(w.grad!, once.to("float64").mul(2));
+    const [found] = gradients(loss(), [w]);
+    expectNear(found!, once.to("float64"));
+    expectNear(w.grad!, once.to("float64").mul(2));
   });
+});
+
+test("an input that needs no gradient gets none, and the gradient of a sum is taken", () => {
+  const [x, w] = [randn(3, 4).to("float32"), asLeaf(randn(2, 4).to("float32"))];
+  backward(linear(x, w).sum());
+  expect(x.grad).toBeNull();
+  const columns = x.sum([0]);
+  for (const row of [0, 1]) expectNear(w.grad!.select(0, row), columns.to("float64"));
+  expect(toNumbers(linear(x, w).detach())).toEqual(toNumbers(linear(x, w.detach())));
+});
+
+test("an output that nothing flows through is left out", () => {
+  const [x, w, v] = [asLeaf(randn(3, 4)), asLeaf(randn(2, 4)), asLeaf(randn(2, 4))];
+  const [used] = linears(x, [{ weight: w }, { weight: v }]);
+  backward(used!.sum());
+  expect(v.grad).toBeNull();
+  expectNear(x.grad!, w.detach().sum([0]).expand([3, 4]));
+});
+
+test("an embedding's gradient is libtorch's, the first time and added to", () => {
+  manualSeed(6);
+  const given = randn(11, 5);
+  const ids = ops.randint(11, [40]);
+  const scale = randn(40, 5);
+  const run = (weight: Tensor, embed: (weight: Tensor) => Tensor) => {
+    for (let pass = 0; pass < 2; pass++) backward(embed(weight).mul(scale).sum());
+    return weight.grad!;
+  };
+  const exact = run(asLeaf(given.clone()), (weight) => ops.embedding(weight, ids));
+  expectNear(
+    run(asLeaf(given.clone()), (weight) => embedding(weight, ids)),
+    exact,
+  );
 });

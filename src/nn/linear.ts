@@ -1,33 +1,60 @@
-import { customFunction, noGrad, ops, type Tensor } from "../torch/index.ts";
-import { fasterLibrary, machineRates } from "./machine-rates.ts";
-import { oneDnnLinear } from "./onednn.ts";
+import { accumulatedGradient, customFunction, type Tensor } from "../torch/index.ts";
+import { addProduct, product } from "./product.ts";
 
-/** oneDNN computes fp32 on the processor where it was measured to be the faster; libtorch chooses for everything else. */
-const byOneDnn = (x: Tensor): boolean =>
-  x.dtype === "float32" && x.device === "cpu" && x.elements > 0 && fasterLibrary(machineRates()) === "onednn";
+/** A matrix [out, in] with the bias [out] that goes with it. */
+export interface LinearLayer {
+  readonly weight: Tensor;
+  readonly bias?: Tensor | null;
+}
 
-/** a [m, k] times b [k, n] -> [m, n], by the faster library; nothing is recorded for a backward. */
-export const product = (a: Tensor, b: Tensor): Tensor => noGrad(() => (byOneDnn(a) ? oneDnnLinear(a, b.t()) : a.mm(b)));
+/**
+ * The gradient of a weight, a [m, k] times b [k, n]. Where it would be added to the weight's `.grad`, that is done while it is computed,
+ * and null is what the backward returns.
+ */
+export function weightGradient(weight: Tensor, a: Tensor, b: Tensor): Tensor | null {
+  const sum = accumulatedGradient(weight);
+  if (sum?.dtype !== a.dtype) return product(a, b);
+  addProduct(sum, a, b);
+  return null;
+}
 
-/** x [rows, in] times weight^T, weight [out, in], plus bias [out] -> [rows, out], by the faster library. */
-export const linear = (x: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor =>
-  byOneDnn(x) ? recordedOneDnnLinear(x, weight, bias) : ops.linear(x, weight, bias);
-
-/** oneDNN's product with the gradients of x, weight and bias, each a product by oneDNN too. */
-export function recordedOneDnnLinear(x: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
-  const inputs = [x, weight, bias];
-  const wanted = inputs.map((input) => input?.requiresGrad === true);
+/**
+ * x [rows, in] times the transpose of each weight [out, in], plus its bias -> [rows, out] for each. Layers of the same input are
+ * given together: their gradients of it are summed as they are computed.
+ */
+export function linears(x: Tensor, layers: readonly LinearLayer[]): Tensor[] {
+  const weights = layers.map(({ weight }) => weight);
+  const biases = layers.map(({ bias }) => bias ?? null);
+  const wanted = [x, ...weights, ...biases].map((input) => input?.requiresGrad === true);
   return customFunction({
-    inputs,
-    forward: () => ({ output: oneDnnLinear(x, weight, bias), saved: [x, weight] }),
-    backward([grad], [xs, w]) {
-      // Gradients of sums come as one number seen everywhere, which oneDNN does not take.
-      const dense = grad!.contiguous();
+    inputs: [x, ...weights, ...biases],
+    forward: () => ({
+      output: layers.map(({ weight, bias }) => {
+        const product_ = product(x, weight.t());
+        return bias == null ? product_ : product_.add_(bias);
+      }),
+      saved: [x, ...weights],
+    }),
+    backward(grads, [xs, ...ws]) {
+      // Gradients of sums come as one number seen everywhere, which not every library takes.
+      const dense = grads.map((grad) => grad?.contiguous() ?? null);
+      const each = (first: number, gradient: (grad: Tensor, layer: number) => Tensor | null) =>
+        dense.map((grad, layer) => (grad !== null && wanted[first + layer] ? gradient(grad, layer) : null));
+      let gradOfX: Tensor | null = null;
+      for (const [layer, grad] of dense.entries()) {
+        if (grad === null || !wanted[0]) continue;
+        if (gradOfX === null) gradOfX = product(grad, ws[layer]!);
+        else addProduct(gradOfX, grad, ws[layer]!);
+      }
       return [
-        wanted[0] ? oneDnnLinear(dense, w!.t()) : null,
-        wanted[1] ? oneDnnLinear(dense.t(), xs!.t()) : null,
-        wanted[2] ? dense.sum([0]) : null,
+        gradOfX,
+        ...each(1, (grad, layer) => weightGradient(weights[layer]!, grad.t(), xs!)),
+        ...each(1 + layers.length, (grad) => grad.sum([0])),
       ];
     },
   });
 }
+
+/** x [rows, in] times weight^T, weight [out, in], plus bias [out] -> [rows, out]. */
+export const linear = (x: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor =>
+  linears(x, [{ weight, bias }])[0]!;

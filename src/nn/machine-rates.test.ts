@@ -3,7 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, expect, test, vi } from "vitest";
 import { native } from "../torch/index.ts";
-import { fasterLibrary, fasterPrecision, fp32Rate, machineRates, resolvePrecision } from "./machine-rates.ts";
+import {
+  fasterLibrary,
+  fasterPrecision,
+  fp32Rate,
+  kernelIsFaster,
+  machineRates,
+  resolvePrecision,
+} from "./machine-rates.ts";
 
 function inCache<T>(folder: string, body: () => T): T {
   vi.stubEnv("AMALGAM_CACHE", folder);
@@ -33,7 +40,7 @@ test("figures of an earlier process are taken; a file that holds something else 
   const [stored, broken] = [emptyFolder(), emptyFolder()];
   inCache(broken, machineRates);
   const [file] = readdirSync(broken);
-  const other = { blas: 1, onednn: 2, bf16: 9 };
+  const other = { blas: 1, onednn: 2, kernel: 3, bf16: 9 };
   writeFileSync(join(stored, file!), JSON.stringify(other));
   expect(inCache(stored, machineRates)).toEqual(other);
   expect(inCache(stored, () => resolvePrecision("auto", "cpu"))).toBe("bf16");
@@ -49,13 +56,21 @@ test("a cache that can't be written costs the measurement, not the answer", () =
 });
 
 test.each([
-  [{ blas: 100, onednn: 220, bf16: 400 }, "onednn", 220, "bf16"],
-  [{ blas: 100, onednn: 220, bf16: 300 }, "onednn", 220, "fp32"],
-  [{ blas: 100, onednn: 105, bf16: 160 }, "blas", 100, "bf16"],
-  [{ blas: 100, onednn: null, bf16: 12 }, "blas", 100, "fp32"],
-] as const)("from %j follow the library for fp32, its rate and the precision", (rates, library, rate, precision) => {
-  expect([fasterLibrary(rates), fp32Rate(rates), fasterPrecision(rates)]).toEqual([library, rate, precision]);
-});
+  [{ blas: 100, onednn: 220, kernel: 210, bf16: 400 }, "onednn", false, 220, "bf16"],
+  [{ blas: 100, onednn: 220, kernel: 230, bf16: 340 }, "onednn", true, 230, "fp32"],
+  [{ blas: 100, onednn: 105, kernel: 90, bf16: 160 }, "blas", false, 100, "bf16"],
+  [{ blas: 100, onednn: null, kernel: 120, bf16: 12 }, "blas", true, 120, "fp32"],
+] as const)(
+  "from %j follow what computes fp32, its rate and the precision",
+  (rates, library, kernel, rate, precision) => {
+    expect([fasterLibrary(rates), kernelIsFaster(rates), fp32Rate(rates), fasterPrecision(rates)]).toEqual([
+      library,
+      kernel,
+      rate,
+      precision,
+    ]);
+  },
+);
 
 test("what is asked for is taken; on CUDA auto is bf16", () => {
   expect(resolvePrecision("fp32", "cuda:0")).toBe("fp32");

@@ -6,39 +6,60 @@ import { cacheFolder, contentKey, type Precision } from "../schema/index.ts";
 import { type DType, native, noGrad, ops, scope, type Tensor } from "../torch/index.ts";
 import { hasOneDnn, oneDnnLinear } from "./onednn.ts";
 
-/** Rates of one matrix product on the processor, in GFLOP/s. */
+/** Rates of a linear layer's three products on the processor, forward and both gradients, in GFLOP/s. */
 export interface MachineRates {
   /** fp32 by the BLAS that libtorch is built with (MKL on x86). */
   readonly blas: number;
   /** fp32 by oneDNN, null where libtorch has none. */
   readonly onednn: number | null;
+  /** fp32 by the kernel of the addon. */
+  readonly kernel: number;
   readonly bf16: number;
 }
 
 const ratesSchema = z.object({
   blas: z.number().positive(),
   onednn: z.number().positive().nullable(),
+  kernel: z.number().positive(),
   bf16: z.number().positive(),
 });
 
-/** Another precision has to pay for its rounding, another library for being the less usual one. */
-const leastGain = { bf16: 1.5, onednn: 1.1 };
+/** Another precision has to pay for its rounding, another way of computing for being the less usual one. */
+const leastGain = { bf16: 1.5, onednn: 1.1, kernel: 1.02 };
 
-/** Best rate of x [512, 576] times w^T [576, 1536] over some tries, in GFLOP/s. A try that is far too slow ends the search. */
-function rate(dtype: DType, product: (x: Tensor, w: Tensor) => Tensor): number {
-  const [rows, inner, columns] = [512, 576, 1536];
+type Product = (a: Tensor, b: Tensor) => Tensor;
+
+const blasProduct: Product = (a, b) => a.mm(b);
+const oneDnnProduct: Product = (a, b) => oneDnnLinear(a, b.t());
+function kernelProduct(a: Tensor, b: Tensor): Tensor {
+  const result = ops.empty([a.shape[0]!, b.shape[1]!]);
+  native().addProduct(result, a, b, false);
+  return result;
+}
+
+/**
+ * Best rate of x [2048, 576] times w^T [576, 1536] and its gradients over some tries, in GFLOP/s. A try that is far too slow ends the
+ * search.
+ */
+function rate(dtype: DType, product: Product): number {
+  const [rows, inner, columns] = [2048, 576, 1536];
   return noGrad(() =>
     scope(() => {
       const x = ops.randn([rows, inner]).to(dtype);
       const w = ops.randn([columns, inner]).to(dtype);
-      let best = Number.POSITIVE_INFINITY;
-      for (let attempt = 0; attempt < 12; attempt++) {
-        const start = performance.now();
-        scope(() => void product(x, w));
-        best = Math.min(best, performance.now() - start);
-        if (best > 500) break;
+      const grad = ops.randn([rows, columns]).to(dtype);
+      const products = [() => product(x, w.t()), () => product(grad, w), () => product(grad.t(), x)];
+      const best = products.map(() => Number.POSITIVE_INFINITY);
+      for (let attempt = 0; attempt < 6; attempt++) {
+        for (const [k, compute] of products.entries()) {
+          const start = performance.now();
+          scope(() => void compute());
+          best[k] = Math.min(best[k]!, performance.now() - start);
+        }
+        if (Math.max(...best) > 500) break;
       }
-      return (2 * rows * inner * columns) / best / 1e6;
+      const milliseconds = best.reduce((sum, each) => sum + each, 0);
+      return (2 * rows * inner * columns * products.length) / milliseconds / 1e6;
     }),
   );
 }
@@ -47,7 +68,7 @@ function rate(dtype: DType, product: (x: Tensor, w: Tensor) => Tensor): number {
 let known: { readonly folder: string; readonly rates: MachineRates } | undefined;
 
 /**
- * Times one matrix product in fp32, by either library, and in bf16 on this machine. Measured once: the figures are cached by
+ * Times matrix products in fp32, by each way to compute them, and in bf16 on this machine. Measured once: the figures are cached by
  * processor, the instructions it is held to, libtorch version and threads, so that every process of a run decides the same.
  */
 export function machineRates(): MachineRates {
@@ -77,9 +98,10 @@ function storedRates(file: string): MachineRates | undefined {
 
 function measureRates(file: string): MachineRates {
   const rates: MachineRates = {
-    blas: rate("float32", ops.linear),
-    onednn: hasOneDnn() ? rate("float32", oneDnnLinear) : null,
-    bf16: rate("bfloat16", ops.linear),
+    blas: rate("float32", blasProduct),
+    onednn: hasOneDnn() ? rate("float32", oneDnnProduct) : null,
+    kernel: rate("float32", kernelProduct),
+    bf16: rate("bfloat16", blasProduct),
   };
   try {
     mkdirSync(dirname(file), { recursive: true });
@@ -92,12 +114,18 @@ function measureRates(file: string): MachineRates {
 }
 
 /** The library for fp32 products: oneDNN where it is clearly the faster, as on AMD's processors with AVX-512. */
-export const fasterLibrary = ({ blas, onednn }: MachineRates): "blas" | "onednn" =>
+export const fasterLibrary = ({ blas, onednn }: Omit<MachineRates, "kernel" | "bf16">): "blas" | "onednn" =>
   onednn !== null && onednn >= leastGain.onednn * blas ? "onednn" : "blas";
 
-/** The rate of fp32 products, by the library that computes them, in GFLOP/s. */
-export const fp32Rate = (rates: MachineRates): number =>
-  fasterLibrary(rates) === "onednn" ? rates.onednn! : rates.blas;
+/** Whether the kernel of the addon is faster than either library in fp32. */
+export const kernelIsFaster = ({ blas, onednn, kernel }: MachineRates): boolean =>
+  kernel >= leastGain.kernel * Math.max(blas, onednn ?? 0);
+
+/** The rate of large fp32 products, by what computes them, in GFLOP/s. */
+export const fp32Rate = (rates: MachineRates): number => {
+  if (kernelIsFaster(rates)) return rates.kernel;
+  return fasterLibrary(rates) === "onednn" ? rates.onednn! : rates.blas;
+};
 
 /** The precision that pays on the processor: bf16 is several times as fast where it has instructions for it, and many times slower where not. */
 export const fasterPrecision = (rates: MachineRates): "fp32" | "bf16" =>

@@ -1,10 +1,10 @@
 import { softcap } from "../models/index.ts";
-import { linear, product } from "../nn/index.ts";
+import { addProduct, linear, product, weightGradient } from "../nn/index.ts";
 import type { Tensor } from "../torch/index.ts";
 import { bytesOf, customFunction, ops, scope } from "../torch/index.ts";
 
 /** Logits computed at a time: enough rows for a fast matrix product, few enough to stay small. */
-const logitsAtATime = 1 << 24;
+const logitsAtATime = 1 << 25;
 /** Logits that are kept for the backward where they take no more than this; else they are computed again there. */
 const keptBytes = 512 << 20;
 
@@ -37,6 +37,13 @@ export function tokenLogProbs(hidden: Tensor, matrix: Tensor, targets: Tensor, o
       const from = chunk * size;
       return scope(() => body((x) => x.narrow(0, from, Math.min(size, rows - from)), chunk));
     });
+  // The sum of the matrix's gradients; null as long as they go to its own `.grad`.
+  const withProduct = (sum: Tensor | null, a: Tensor, b: Tensor): Tensor | null => {
+    if (sum === null) return weightGradient(matrix, a, b)?.to(wide) ?? null;
+    if (sum.dtype === a.dtype) addProduct(sum, a, b);
+    else sum.add_(product(a, b));
+    return sum;
+  };
   return customFunction({
     inputs: [hidden, matrix],
     forward() {
@@ -52,7 +59,7 @@ export function tokenLogProbs(hidden: Tensor, matrix: Tensor, targets: Tensor, o
       };
     },
     backward([grad], [h, w, t, ...kept]) {
-      const gradMatrix = ops.zeros_like(w!, { dtype: wide });
+      let gradMatrix = null as Tensor | null;
       const parts = chunks((take, chunk) => {
         const logits = kept[chunk] ?? logitsOf(take(h!), w!);
         // d log p(t) / d logits = [t] - softmax; its scale goes to the smaller factors of the products.
@@ -62,10 +69,10 @@ export function tokenLogProbs(hidden: Tensor, matrix: Tensor, targets: Tensor, o
         // d capped / d logit = 1 - tanh² = 1 - (capped / cap)².
         if (cap !== null) softmaxLessTarget.mul_(logits.div(cap).square().neg().add(1));
         const narrow = softmaxLessTarget.to(h!.dtype);
-        gradMatrix.add_(product(narrow.t(), take(h!).mul(scale).to(h!.dtype)));
-        return product(narrow, w!).mul(scale).to(h!.dtype);
+        gradMatrix = withProduct(gradMatrix, narrow.t(), take(h!).mul(scale).to(h!.dtype));
+        return { ofHidden: product(narrow, w!).mul_(scale), gradMatrix };
       });
-      return [ops.cat(parts), gradMatrix.to(w!.dtype)];
+      return [ops.cat(parts.map(({ ofHidden }) => ofHidden)), gradMatrix?.to(w!.dtype) ?? null];
     },
   });
 }

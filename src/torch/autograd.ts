@@ -20,6 +20,25 @@ export const noGrad = <T>(body: () => T): T => withGrad(false, body);
 /** Runs `body` with recording, also inside a custom backward. */
 export const enableGrad = <T>(body: () => T): T => withGrad(true, body);
 
+let accumulating = false;
+
+/**
+ * For a custom backward: the `.grad` that what it returns for this leaf will be added to. It may add to it itself and return null,
+ * so that no tensor of the leaf's size is made. Null where there is none yet, for what is no leaf, and where nothing accumulates.
+ */
+export const accumulatedGradient = (leaf: Tensor): Tensor | null =>
+  accumulating && !leaf.disposed && leaf.isLeaf ? leaf.grad : null;
+
+function running<T>(accumulates: boolean, engine: () => T): T {
+  const before = accumulating;
+  accumulating = accumulates;
+  try {
+    return engine();
+  } finally {
+    accumulating = before;
+  }
+}
+
 /**
  * Accumulates d root / d leaf into `.grad` of every leaf that requires it. A root of more than one element needs its
  * own gradient.
@@ -34,12 +53,18 @@ export function backward(
   const roots = Array.isArray(root) ? root : [root as Tensor];
   const given =
     gradient === undefined ? roots.map(() => null) : Array.isArray(gradient) ? gradient : [gradient as Tensor];
-  native().backward(roots, given, retainGraph);
+  running(true, () => native().backward(roots, given, retainGraph));
 }
 
-/** d root / d input for each input, nothing accumulated; null where there is no path. */
-export function gradients(root: Tensor, inputs: readonly Tensor[], seed: Tensor | null = null): (Tensor | null)[] {
-  return native().gradients([root], inputs, [seed]);
+/** d root / d input for each input, nothing accumulated; null where there is no path. Roots are given with their own gradients. */
+export function gradients(
+  root: Tensor | readonly Tensor[],
+  inputs: readonly Tensor[],
+  seed: Tensor | null | readonly (Tensor | null)[] = null,
+): (Tensor | null)[] {
+  const roots = Array.isArray(root) ? root : [root as Tensor];
+  const seeds = Array.isArray(seed) ? seed : [seed as Tensor | null];
+  return running(false, () => native().gradients(roots, inputs, seeds));
 }
 
 export interface CustomFunction<Out extends Tensor | readonly Tensor[]> {

@@ -69,6 +69,8 @@ export interface Native {
     scale: number,
     window: number,
   ): [Tensor, Tensor, Tensor];
+  /** c [m, n] = a [m, k] b [k, n], or added to c, on the processor in fp32 or float64. The rows of c are each in one piece. */
+  addProduct(c: Tensor, a: Tensor, b: Tensor, add: boolean): void;
   setGradEnabled(enabled: boolean): boolean;
   joinGroup(options: GroupOptions): void;
   leaveGroup(name: string): void;

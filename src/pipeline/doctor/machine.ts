@@ -3,7 +3,7 @@ import { statfs } from "node:fs/promises";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { dirname } from "node:path";
 import { formatBytes } from "../../models/index.ts";
-import { fasterLibrary, fasterPrecision, machineRates } from "../../nn/index.ts";
+import { fasterLibrary, fasterPrecision, kernelIsFaster, machineRates } from "../../nn/index.ts";
 import { cacheFolder, EnvironmentError } from "../../schema/index.ts";
 import { findCompiler, findTorch, native, onSetup, ops, supportedTorch } from "../../torch/index.ts";
 import { type Finding, findingOf, ok, problem, warning } from "./finding.ts";
@@ -68,12 +68,18 @@ async function* torchFindings(notify: (line: string) => void): AsyncGenerator<Fi
     return;
   }
   const rates = machineRates();
-  const { blas, onednn, bf16 } = rates;
-  const fp32 = `fp32 ${blas.toFixed(0)} GFLOP/s by the BLAS${onednn === null ? "" : ` and ${onednn.toFixed(0)} by oneDNN`}`;
+  const { blas, onednn, kernel, bf16 } = rates;
+  const ways = [
+    ["the BLAS", blas],
+    ["oneDNN", onednn],
+    ["the kernel of the addon", kernel],
+  ] as const;
+  const fp32 = ways.flatMap(([name, rate]) => (rate === null ? [] : `${rate.toFixed(0)} by ${name}`)).join(", ");
   const library = fasterLibrary(rates) === "onednn" ? "oneDNN" : "the BLAS";
+  const taken = kernelIsFaster(rates) ? `the kernel, of few rows by ${library}` : library;
   yield ok(
     "matrix products",
-    `${fp32}, bf16 ${bf16.toFixed(0)} GFLOP/s: fp32 is left to ${library}, and precision auto takes ${fasterPrecision(rates)} on the processor`,
+    `fp32 ${fp32}, bf16 ${bf16.toFixed(0)} GFLOP/s: fp32 is computed by ${taken}, and precision auto takes ${fasterPrecision(rates)} on the processor`,
   );
 }
 

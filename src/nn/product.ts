@@ -1,0 +1,38 @@
+import { native, noGrad, ops, type Tensor } from "../torch/index.ts";
+import { fasterLibrary, kernelIsFaster, machineRates } from "./machine-rates.ts";
+import { oneDnnLinear } from "./onednn.ts";
+
+/** Fewer rows are read, not computed: packing the factors would cost more than it saves. */
+const leastRows = 96;
+
+/** The kernel of the addon computes large fp32 products on the processor where it was measured to be the faster. */
+const byKernel = (a: Tensor, b: Tensor): boolean =>
+  a.dtype === "float32" &&
+  a.device === "cpu" &&
+  Math.min(a.shape[0]!, a.shape[1]!, b.shape[1]!) >= leastRows &&
+  kernelIsFaster(machineRates());
+
+/** oneDNN computes the other ones where it is faster than the BLAS; libtorch chooses for everything else. */
+const byOneDnn = (a: Tensor): boolean =>
+  a.dtype === "float32" && a.device === "cpu" && a.elements > 0 && fasterLibrary(machineRates()) === "onednn";
+
+/** Rows of both factors lie in one piece each: the gradient of an input. oneDNN has nothing to turn around there, and its best rate. */
+const asTheyAre = (a: Tensor, b: Tensor): boolean => a.strides[1] === 1 && b.strides[1] === 1;
+
+/** a [m, k] times b [k, n] -> [m, n], by whatever is fastest here; nothing is recorded for a backward. */
+export const product = (a: Tensor, b: Tensor): Tensor =>
+  noGrad(() => {
+    if (!byKernel(a, b) || (asTheyAre(a, b) && byOneDnn(a))) return byOneDnn(a) ? oneDnnLinear(a, b.t()) : a.mm(b);
+    const result = ops.empty([a.shape[0]!, b.shape[1]!], { dtype: a.dtype, device: a.device });
+    native().addProduct(result, a, b, false);
+    return result;
+  });
+
+/** Adds a [m, k] times b [k, n] to `sum` [m, n], in place; nothing is recorded for a backward. */
+export function addProduct(sum: Tensor, a: Tensor, b: Tensor): void {
+  noGrad(() => {
+    if (byKernel(a, b)) native().addProduct(sum, a, b, true);
+    else if (byOneDnn(a)) sum.add_(oneDnnLinear(a, b.t()));
+    else sum.addmm_(a, b);
+  });
+}
