@@ -9,3 +9,4 @@ export { readSafetensorsHeader } from "./safetensors-header.ts";
 export * from "./schedules.ts";
 export * from "./state-dict.ts";
 export * from "./write-safetensors.ts";
+export { requireRoom, syncFolder, writeBeside } from "./write-whole.ts";

@@ -2,8 +2,8 @@ import { type DecoderConfig, formatBytes } from "../models/index.ts";
 import { fp32Rate, machineRates, resolvePrecision } from "../nn/index.ts";
 import { objectiveOf } from "../objectives/index.ts";
 import type { ModelRecipe, Precision } from "../schema/index.ts";
-import { availableMemory } from "./doctor/machine.ts";
-import { fits, largestNeed, parameterCount } from "./doctor/needs.ts";
+import { availableMemory, parameterCount } from "../training/index.ts";
+import { fits, largestNeed } from "./doctor/needs.ts";
 import type { Run } from "./run.ts";
 
 /** Shares of the machine's matrix rate that sampling and training reach, and tokens of a prompt: rules of thumb. */

@@ -11,11 +11,16 @@ import {
 import { resolvePrecision } from "../nn/index.ts";
 import { objectiveOf, quadrupleRoles } from "../objectives/index.ts";
 import { contentKey, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
+import { type Bundle, bundleTokens } from "../scoring/index.ts";
 import type { StoredSelection } from "../store/index.ts";
 import {
+  decisiveFields,
+  holdOut,
   type LengthLimits,
+  type PreferenceRow,
   packSequences,
   preferenceTask,
+  type ResolvedOptimisation,
   type StepMetrics,
   sftTask,
   type TextRow,
@@ -26,10 +31,24 @@ import {
   withReference,
 } from "../training/index.ts";
 import { modelCard } from "./card.ts";
+import { withMicroBatchTokens } from "./micro-batches.ts";
 import { checkInterrupted, Interrupted, type Run, runPaths } from "./run.ts";
 
-const dtypeOfTraining = (run: Run, { precision }: OptimisationRecipe) =>
-  resolvePrecision(precision, run.recipe.target.device) === "bf16" ? ("bfloat16" as const) : ("float32" as const);
+const computeOf = (run: Run, { precision }: OptimisationRecipe) =>
+  resolvePrecision(precision, run.recipe.target.device);
+
+const dtypeOfTraining = (run: Run, recipe: OptimisationRecipe) =>
+  computeOf(run, recipe) === "bf16" ? ("bfloat16" as const) : ("float32" as const);
+
+const longestOf = (items: readonly (readonly Bundle[])[]): number =>
+  items.reduce(
+    (most, bundles) =>
+      Math.max(
+        most,
+        bundles.reduce((sum, bundle) => sum + bundleTokens(bundle), 0),
+      ),
+    0,
+  );
 
 /** The texts that a selection names, as rows; `pick` gives the response keys in the objective's order. `lacking` selections have not all of them. */
 async function rowsOf(
@@ -83,7 +102,7 @@ function fittingRows(
 
 interface Tuning<Item> {
   readonly stage: "sft" | "wrpo";
-  readonly recipe: OptimisationRecipe;
+  readonly recipe: ResolvedOptimisation;
   readonly model: LoadedModel;
   readonly task: TrainingTask<Item>;
   readonly inputs: string;
@@ -107,35 +126,44 @@ async function tune<Item>(
     signal: run.signal,
     onStep(metrics, total) {
       last = metrics;
-      const figures = {
-        loss: metrics.loss!,
-        ...(metrics["rewards/margins"] === undefined ? {} : { margin: metrics["rewards/margins"] }),
-      };
       run.listener.progress({
         stage,
-        label: stage === "sft" ? "supervised tuning" : recipe === run.recipe.wrpo ? run.recipe.wrpo.objective : stage,
+        label: stage === "sft" ? "supervised tuning" : run.recipe.wrpo.objective,
         done: metrics.step,
         total,
         unit: "steps",
-        figures,
+        figures: shownFigures(metrics),
       });
     },
+    onNotice: (line) => run.listener.notice(line),
   });
   if (!summary.finished) throw new Interrupted("stopped; the same command goes on from the checkpoint");
   mkdirSync(dirname(target), { recursive: true });
   saveModel(target, model, await modelCard(run, stage));
-  return { steps: summary.steps, rows: task.items.length, ...(last?.loss === undefined ? {} : { loss: last.loss }) };
+  return {
+    steps: summary.steps,
+    rows: task.items.length,
+    ...(last?.loss === undefined ? {} : { loss: last.loss }),
+    ...(task.heldOut?.length ? { held_out: task.heldOut.length } : {}),
+    ...(summary.skipped > 0 ? { skipped_steps: summary.skipped } : {}),
+    ...(summary.best === undefined ? {} : { best_step: summary.best }),
+  };
 }
 
-/** What of a recipe decides the trained weights: not where checkpoints fall, nor what only bounds the memory. */
-function decisive({
-  checkpoint_every_steps: _,
-  micro_batch_tokens: __,
-  activation_checkpointing: ___,
-  precision: ____,
-  ...rest
-}: OptimisationRecipe): unknown {
-  return rest;
+/** Figures of a step for the person who watches, in the order of their worth. */
+function shownFigures(metrics: StepMetrics): Record<string, number> {
+  const names = {
+    loss: "loss",
+    "rewards/margins": "margin",
+    "eval/loss": "held-out loss",
+    skipped_steps: "skipped",
+    tokens_per_second: "tokens/s",
+    gemm_share: "of the GEMM rate",
+  };
+  const shown = Object.entries(names).flatMap(([name, word]) =>
+    metrics[name] === undefined ? [] : [[word, metrics[name]] as const],
+  );
+  return { ...Object.fromEntries(shown), ...("memory_bytes" in metrics ? { GB: metrics.memory_bytes! / 1e9 } : {}) };
 }
 
 /**
@@ -153,33 +181,41 @@ async function unlessDone(
   const stands = existsSync(folder) && (await run.ledger.meta.get(name)) === inputs;
   const counts = stands ? undefined : await make();
   if (!stands) await run.ledger.meta.set(name, inputs);
-  rmSync(runPaths(run.folder).checkpoints(stage), { recursive: true, force: true });
+  const { keep_last, keep_best } = run.recipe[stage];
+  // Who asks for several means to look at them.
+  if (keep_last === 1 && keep_best === 0)
+    rmSync(runPaths(run.folder).checkpoints(stage), { recursive: true, force: true });
   return counts;
 }
 
 /** Supervised tuning of the target on y_ws: Target-SFT of the paper (section 4.1). Undefined when it stands already. */
 export async function tuneSft(run: Run): Promise<Record<string, number> | undefined> {
-  const recipe = run.recipe.sft;
+  const asked = run.recipe.sft;
   const files = await run.model(run.recipe.target);
   const { rows: texts, digest } = await rowsOf(run, "sft", ({ sourceChosen }) => [sourceChosen]);
   const inputs = contentKey({
     target: files.digest,
     tokenizer: contentKey(files.tokenizer.files()),
     digest,
-    recipe: decisive(recipe),
+    recipe: decisiveFields(asked),
     seed: run.recipe.seed,
-    dtype: dtypeOfTraining(run, recipe),
+    dtype: dtypeOfTraining(run, asked),
   });
   const folder = runPaths(run.folder).sftModel;
   return unlessDone(run, "sft", inputs, folder, async () => {
-    const { rows, dropped } = fittingRows(run, "supervised tuning", texts, files, recipe);
+    const { rows, dropped } = fittingRows(run, "supervised tuning", texts, files, asked);
+    const { training, heldOut } = holdOut(rows, asked.held_out_share, run.recipe.seed);
+    const [items, evaluated] = [training, heldOut].map((part) => packSequences(part, asked.max_length));
     const model = loadFiles(files, { precision: "fp32", device: run.recipe.target.device });
     try {
+      const longest = longestOf([...items!, ...evaluated!]);
+      const compute = computeOf(run, asked);
+      const question = { stage: "sft", recipe: asked, model, compute, longest, inputs } as const;
       const counts = await tune(run, {
         stage: "sft",
-        recipe,
+        recipe: await withMicroBatchTokens(run, question),
         model,
-        task: sftTask(packSequences(rows, recipe.max_length)),
+        task: { ...sftTask(items!), heldOut: evaluated! },
         inputs,
         target: folder,
       });
@@ -195,10 +231,10 @@ export const tunedFiles = (folder: string, label: string): Promise<ModelFiles> =
 
 /** WRPO on the quadruples, from the tuned target as policy and as reference (paper section 3.3). Undefined when it stands already. */
 export async function tuneWrpo(run: Run): Promise<Record<string, number> | undefined> {
-  const recipe = run.recipe.wrpo;
+  const asked = run.recipe.wrpo;
   const paths = runPaths(run.folder);
   const files = await tunedFiles(paths.sftModel, "sft");
-  const objective = objectiveOf(recipe);
+  const objective = objectiveOf(asked);
   const named = {
     source_chosen: "sourceChosen",
     target_chosen: "targetChosen",
@@ -211,12 +247,12 @@ export async function tuneWrpo(run: Run): Promise<Record<string, number> | undef
     lacking,
     digest,
   } = await rowsOf(run, "wrpo", (selection) => roles.map((role) => selection[named[role]]));
-  const dtype = dtypeOfTraining(run, recipe);
+  const dtype = dtypeOfTraining(run, asked);
   const inputs = contentKey({
     target: files.digest,
     tokenizer: contentKey(files.tokenizer.files()),
     digest,
-    recipe: decisive(recipe),
+    recipe: decisiveFields(asked),
     seed: run.recipe.seed,
     dtype,
   });
@@ -229,9 +265,13 @@ export async function tuneWrpo(run: Run): Promise<Record<string, number> | undef
       run.listener.notice(
         `WRPO: ${lacking} prompts were left out: the source of their best response gave no worse one`,
       );
-    const { rows, dropped } = fittingRows(run, "WRPO", texts, files, recipe);
+    const { rows, dropped } = fittingRows(run, "WRPO", texts, files, asked);
     const model = loadFiles(files, { precision: "fp32", device: run.recipe.target.device });
     try {
+      const longest = longestOf(rows.map((row) => [row]));
+      const compute = computeOf(run, asked);
+      const question = { stage: "wrpo", recipe: asked, model, compute, longest, inputs } as const;
+      const recipe = await withMicroBatchTokens(run, question);
       const referenced = objective.needsReference
         ? await withReference(model, rows, run.ledger.referenceLogps, {
             microBatchTokens: recipe.micro_batch_tokens,
@@ -242,7 +282,8 @@ export async function tuneWrpo(run: Run): Promise<Record<string, number> | undef
           })
         : rows;
       if (referenced === undefined) checkInterrupted(run);
-      const task = preferenceTask(referenced!, objective);
+      const { training, heldOut } = holdOut<PreferenceRow>(referenced!, asked.held_out_share, run.recipe.seed);
+      const task = { ...preferenceTask(training, objective), heldOut };
       const counts = await tune(run, { stage: "wrpo", recipe, model, task, inputs, target: paths.fusedModel });
       return { ...counts, dropped: dropped.length };
     } finally {

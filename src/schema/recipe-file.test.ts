@@ -121,6 +121,34 @@ describe("a good recipe", () => {
     expect(recipe.sampling.n).toBe(2);
   });
 
+  test("has micro-batches by the number or by what the memory holds, and early stopping with its defaults", () => {
+    const { recipe } = loadRecipe(write(good), [
+      "sft.micro_batch_tokens=auto",
+      "wrpo.held_out_share=0.1",
+      "wrpo.early_stopping={}",
+      "wrpo.keep_best=2",
+    ]);
+    expect([recipe.sft.micro_batch_tokens, recipe.wrpo.micro_batch_tokens]).toEqual(["auto", 4096]);
+    expect(recipe.wrpo.early_stopping).toEqual({ metric: "loss", patience: 3, min_delta: 0 });
+    const form = "must be a number of tokens of 16 or more, or `auto`";
+    for (const [wrong, message] of [
+      ["some", form],
+      ["8", "is 8, and must be at least 16"],
+      ["1000.5", form],
+    ])
+      expect(mistakes(good, [`sft.micro_batch_tokens=${wrong}`]).all).toEqual([
+        [undefined, "sft.micro_batch_tokens", message],
+      ]);
+    for (const [field, value] of [
+      ["early_stopping", "{patience: 2}"],
+      ["keep_best", "1"],
+    ] as const)
+      for (const stage of ["sft", "wrpo"])
+        expect(mistakes(good, [`${stage}.${field}=${value}`]).all).toEqual([
+          [undefined, `${stage}.${field}`, expect.stringMatching(/no rows are held out for one: set held_out_share/)],
+        ]);
+  });
+
   test("shares fields by anchors and merge keys", () => {
     const shared = good
       .replace(

@@ -65,13 +65,15 @@ const rewardSchema = z.union(
 );
 export type RewardRecipe = z.infer<typeof rewardSchema>;
 
+const microBatchForm = "must be a number of tokens of 16 or more, or `auto`";
+
 const optimisation = (learningRate: number) => ({
   learning_rate: positive.default(learningRate),
   epochs: positive.default(1),
   /** Rows an optimiser step: packed sequences in SFT, quadruples in preference training. */
   batch_size: z.int().min(1).default(128),
-  /** Tokens a micro-batch: bounds the memory, never the result. */
-  micro_batch_tokens: z.int().min(16).default(4096),
+  /** Tokens a micro-batch: bounds the memory, never the result. `auto`: as many as the free memory holds. */
+  micro_batch_tokens: z.union([z.literal("auto"), z.int(microBatchForm).min(16)]).default(4096),
   schedule: z.enum(["constant", "linear", "cosine"]).default("cosine"),
   warmup_ratio: z.number().min(0).lt(1).default(0.1),
   weight_decay: z.number().min(0).default(0),
@@ -86,14 +88,51 @@ const optimisation = (learningRate: number) => ({
   precision: precisionSchema.default("auto"),
   activation_checkpointing: z.boolean().default(false),
   checkpoint_every_steps: z.int().min(1).default(50),
+  /** Checkpoints that are kept: the latest so many, and so many of the best by evaluation. */
+  keep_last: z.int().min(1).default(1),
+  keep_best: z.int().min(0).default(0),
+  /** A step whose loss or gradient is not finite changes nothing; so many in a row end the training. */
+  max_skipped_steps: z.int().min(1).default(3),
+  /** Share of the training rows that is held out, and evaluated on every so many steps and at the end. */
+  held_out_share: z.number().min(0).max(0.5).default(0),
+  evaluate_every_steps: z.int().min(1).default(50),
+  /** Ends the training where `patience` evaluations in a row were not better by `min_delta`, at the best checkpoint. */
+  early_stopping: z
+    .strictObject({
+      /** `loss`, of which less is better, or another figure of the evaluation, of which more is better. */
+      metric: z.string().min(1).default("loss"),
+      patience: z.int().min(1).default(3),
+      min_delta: z.number().min(0).default(0),
+    })
+    .optional(),
 });
 
-const sftSchema = z.strictObject({ ...optimisation(7e-6) });
+/** What needs rows that are held out is refused without. */
+function refuseBlind(given: HeldOutUse, context: z.core.$RefinementCtx): void {
+  if (given.held_out_share > 0) return;
+  for (const field of ["early_stopping", "keep_best"] as const)
+    if (given[field])
+      context.addIssue({
+        code: "custom",
+        path: [field],
+        message:
+          "it goes by an evaluation, and no rows are held out for one: set held_out_share, to 0.05 as an example",
+      });
+}
+
+interface HeldOutUse {
+  readonly held_out_share: number;
+  readonly keep_best: number;
+  readonly early_stopping?: object | undefined;
+}
+
+const sftSchema = z.strictObject({ ...optimisation(7e-6) }).superRefine(refuseBlind);
 export type SftRecipe = z.infer<typeof sftSchema>;
 
 const wrpoSchema = z
   .strictObject({ ...optimisation(3e-7), ...objectiveChoice })
   .superRefine(refuseForeign)
+  .superRefine(refuseBlind)
   .overwrite(withDefaults);
 export type WrpoRecipe = z.infer<typeof wrpoSchema>;
 

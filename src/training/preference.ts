@@ -30,6 +30,7 @@ export function preferenceTask(rows: readonly PreferenceRow[], objective: Object
     tokensOf: bundleTokens,
     weightOf: () => 1,
     nameOf: (row) => row.id,
+    bundlesOf: (row) => [row],
     compute(model, items, progress, options) {
       const { device } = model.parameters.get("model.embed_tokens.weight")!;
       const batch = packBundles(items, device);

@@ -1,4 +1,5 @@
 import type { Decoder, ForwardOptions } from "../models/index.ts";
+import type { Bundle } from "../scoring/index.ts";
 import type { Tensor } from "../torch/index.ts";
 
 /** Loss and metrics of a micro-batch, summed so that the sums over a batch, divided by its weight, are the batch's means. */
@@ -12,11 +13,15 @@ export interface MicroBatchResult {
 /** What the loop trains on: items, their size, and their loss. */
 export interface TrainingTask<Item> {
   readonly items: readonly Item[];
+  /** Items that nothing is learned from: what the training is evaluated on. */
+  readonly heldOut?: readonly Item[];
   /** Tokens an item takes in a micro-batch. */
   tokensOf(item: Item): number;
   /** What the item counts in the batch's mean: 1 for a preference row, its response tokens in supervised tuning. */
   weightOf(item: Item): number;
   /** What to call the item when its loss is at fault. */
   nameOf(item: Item): string;
+  /** The bundles that an item is computed as; their operations are counted. */
+  bundlesOf(item: Item): readonly Bundle[];
   compute(model: Decoder, items: readonly Item[], progress: number, options: ForwardOptions): MicroBatchResult;
 }

@@ -1,15 +1,22 @@
 import type { Decoder } from "../models/index.ts";
-import { adamW, checkpointed, clipGradNorm, schedule, warmupStepsOf } from "../nn/index.ts";
+import { adamW, checkpointed, schedule, warmupStepsOf } from "../nn/index.ts";
 import { contentKey, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
-import { microBatches } from "../scoring/index.ts";
-import { backward, type DType, scope } from "../torch/index.ts";
-import { loadCheckpoint, saveCheckpoint } from "./checkpoints.ts";
-import { openMetrics, type StepMetrics } from "./metrics.ts";
+import type { DType } from "../torch/index.ts";
+import { checkpointKeeper } from "./checkpoint-keeper.ts";
+import { decisiveFields } from "./decisive.ts";
+import { isStale, metricOf } from "./early-stopping.ts";
+import { type BatchOptions, batchGradient, culprits } from "./gradients.ts";
+import { evaluateHeldOut } from "./held-out.ts";
+import { lossWatch } from "./loss-watch.ts";
+import { openMetrics, type StepMetrics, stepMeter } from "./metrics.ts";
 import { batchesOf, shuffled } from "./order.ts";
 import type { TrainingTask } from "./task.ts";
 
+/** A recipe in which the tokens of a micro-batch are a number: see `microBatchTokens`. */
+export type ResolvedOptimisation = OptimisationRecipe & { readonly micro_batch_tokens: number };
+
 export interface TrainingOptions {
-  readonly recipe: OptimisationRecipe;
+  readonly recipe: ResolvedOptimisation;
   /** Decides the order of the items. */
   readonly seed: number;
   /** "given" takes the items as they stand in every epoch. */
@@ -24,25 +31,35 @@ export interface TrainingOptions {
   readonly metrics?: string;
   readonly signal?: AbortSignal;
   readonly onStep?: (metrics: StepMetrics, totalSteps: number) => void;
+  /** Told what a person should read: steps that were skipped, with their rows, spikes of the loss, an early end. */
+  readonly onNotice?: (line: string) => void;
 }
 
 export interface TrainingSummary {
+  /** Optimiser steps done, those that were skipped included. */
   readonly steps: number;
   readonly totalSteps: number;
+  /** Steps that changed nothing, because their loss or gradient was not finite. */
+  readonly skipped: number;
   /** False when the signal ended it; the checkpoint says where to go on. */
   readonly finished: boolean;
+  /** The step whose weights the model has in the end, where early stopping chose them. */
+  readonly best?: number;
 }
-
-const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /**
  * The one training loop. Each optimiser step takes the batch in micro-batches of at most `micro_batch_tokens` tokens and
  * divides the loss by the weight of the whole batch, so that micro-batching bounds the memory and never the result.
  * Goes on from the latest checkpoint with the same inputs; on an abort it writes one and returns.
  *
+ * A step whose loss or gradient is not finite changes nothing and is told with its rows. Where the task has items held out,
+ * they are evaluated on at step 0, every `evaluate_every_steps` and at the end; with `early_stopping` the model has the
+ * weights of the best evaluation in the end, whether it was stopped or not.
+ *
  * The model's weights must be float32 and on one device; they are changed in place.
  *
- * @throws TrainingError when loss or gradient is not finite, naming the rows.
+ * @throws TrainingError when `max_skipped_steps` steps in a row, or all, were skipped; the last good checkpoint stands.
+ * @throws EnvironmentError when the disk has no room for a checkpoint; earlier ones stand.
  */
 export async function train<Item>(
   model: Decoder,
@@ -50,12 +67,7 @@ export async function train<Item>(
   options: TrainingOptions,
 ): Promise<TrainingSummary> {
   const { recipe } = options;
-  if (task.items.length === 0) throw new TrainingError("there is nothing to train on");
-  for (const [name, { dtype }] of model.parameters)
-    if (dtype !== "float32" && dtype !== "float64")
-      throw new TrainingError(`the weight ${name} is ${dtype}; small updates would be lost in its rounding`, {
-        hint: "Load the model in fp32; the compute type of the training may still be bf16.",
-      });
+  refuseUnfit(model, task, options);
   const batches = batchesOf(task.items.length, recipe.batch_size, recipe.epochs, (epoch) =>
     options.order === "given" ? [...task.items.keys()] : shuffled(task.items.length, options.seed, epoch),
   );
@@ -70,62 +82,103 @@ export async function train<Item>(
     epsilon: recipe.adam_epsilon,
     weightDecay: recipe.weight_decay,
   });
-  const { checkpoint_every_steps: every, micro_batch_tokens: _, ...decisive } = recipe;
   const inputs = contentKey({
     inputs: options.inputs,
-    decisive,
+    decisive: decisiveFields(recipe),
     seed: options.seed,
     order: options.order,
     dtype: options.dtype,
   });
-  const start =
-    options.checkpoints === undefined ? 0 : loadCheckpoint(options.checkpoints, inputs, model.parameters, optimiser);
-  const metricsFile = options.metrics === undefined ? undefined : openMetrics(options.metrics, start);
-  let saved = start;
-  const save = (step: number) => {
-    if (options.checkpoints === undefined || step === saved) return;
-    saveCheckpoint(options.checkpoints, step, inputs, model.parameters, optimiser);
-    saved = step;
+  const keeper = checkpointKeeper(options.checkpoints, { inputs, weights: model.parameters, optimiser }, recipe);
+  const start = keeper.load();
+  const evaluations = [...start.evaluations];
+  const metricsFile = options.metrics === undefined ? undefined : openMetrics(options.metrics, start.step);
+  const notice = options.onNotice ?? (() => {});
+  const spikeIn = lossWatch();
+  const forward = {
+    dtype: options.dtype,
+    ...(recipe.activation_checkpointing ? { wrapLayer: checkpointed } : {}),
   };
+  const evaluate = () =>
+    task.heldOut?.length ? evaluateHeldOut(model, task, recipe.micro_batch_tokens, forward) : undefined;
+
+  let skipped = start.skipped;
+  const stateAfter = (step: number) => ({ step, skipped, evaluations });
   for (const weight of model.parameters.values()) weight.requiresGrad = true;
   try {
-    for (let step = start; step < totalSteps; step++) {
+    if (start.step === 0) {
+      const baseline = await evaluate();
+      if (baseline !== undefined) {
+        requireMetric(recipe, baseline);
+        metricsFile?.write({ step: 0, ...baseline });
+      }
+    }
+    const { device } = model.parameters.get("model.embed_tokens.weight")!;
+    const measure = stepMeter({ config: model.config, dtype: options.dtype, device, from: start.step, totalSteps });
+    /** Steps skipped in a row, and their rows. While there are any no checkpoint is written: the last good one stands. */
+    let suspects: string[][] = [];
+    let done = start.step;
+    while (done < totalSteps && !isStale(evaluations, recipe.early_stopping)) {
+      const step = done;
       const began = performance.now();
       const items = batches[step]!.map((index) => task.items[index]!);
-      const sums = await accumulate(model, task, items, step / totalSteps, options);
-      if (sums === undefined) {
-        save(step);
-        return { steps: step, totalSteps, finished: false };
-      }
-      const gradNorm = clipGradNorm(model.parameters.values(), recipe.max_grad_norm);
-      if (!Number.isFinite(gradNorm))
-        throw new TrainingError(
-          `the gradient of optimiser step ${step + 1} is not finite (norm ${gradNorm}); its rows: ${items.map(task.nameOf).join(", ")}`,
-          {
-            hint: "Lower the learning rate or look at these rows. The latest checkpoint is kept.",
-          },
-        );
-      const factor = factorAt(step);
-      optimiser.step(recipe.learning_rate * factor);
-      optimiser.zeroGrad();
-      const seconds = (performance.now() - began) / 1000;
-      const tokens = items.reduce((sum, item) => sum + task.tokensOf(item), 0);
-      const metrics: StepMetrics = {
-        step: step + 1,
-        epoch: Math.min(recipe.epochs, ((step + 1) * recipe.batch_size) / task.items.length),
-        ...sums,
-        grad_norm: gradNorm,
-        learning_rate: recipe.learning_rate * factor,
-        tokens,
-        seconds,
-        tokens_per_second: tokens / seconds,
-        peak_memory_bytes: process.resourceUsage().maxRSS * 1024,
+      const batchOptions: BatchOptions = {
+        microBatchTokens: recipe.micro_batch_tokens,
+        maxGradNorm: recipe.max_grad_norm,
+        progress: step / totalSteps,
+        forward,
+        signal: options.signal,
       };
-      metricsFile?.write(metrics);
+      const result = await batchGradient(model, task, items, batchOptions);
+      if (result.kind === "aborted") {
+        if (suspects.length === 0) keeper.save(stateAfter(step));
+        return { steps: step, totalSteps, skipped, finished: false };
+      }
+      const learningRate = recipe.learning_rate * factorAt(step);
+      if (result.kind === "done") {
+        optimiser.step(learningRate);
+        suspects = [];
+      } else {
+        const names = (await culprits(model, task, items, batchOptions)).map(task.nameOf);
+        suspects.push(names);
+        skipped += 1;
+        notice(`step ${step + 1} was skipped: its ${result.what}, by ${names.join(", ")}`);
+      }
+      optimiser.zeroGrad();
+      done = step + 1;
+      if (suspects.length >= recipe.max_skipped_steps || skipped === totalSteps)
+        throw new TrainingError(skippedWords(suspects, done), { hint: skippedCure });
+
+      const seconds = (performance.now() - began) / 1000;
+      const due = done % recipe.evaluate_every_steps === 0 || done === totalSteps;
+      const evaluated = due && suspects.length === 0 ? await evaluate() : undefined;
+      const figures = result.kind === "done" ? { ...result.figures, grad_norm: result.gradNorm } : {};
+      const metrics: StepMetrics = {
+        step: done,
+        epoch: Math.min(recipe.epochs, (done * recipe.batch_size) / task.items.length),
+        ...figures,
+        learning_rate: learningRate,
+        ...(skipped > 0 ? { skipped_steps: skipped } : {}),
+        ...measure(done, items.flatMap(task.bundlesOf), seconds),
+        ...evaluated,
+      };
+      metricsFile?.write(metrics, suspects.at(-1));
       options.onStep?.(metrics, totalSteps);
-      if ((step + 1) % every === 0 && step + 1 < totalSteps) save(step + 1);
+      if (result.kind === "done") {
+        const spike = spikeIn(done, metrics.loss!);
+        if (spike !== undefined) notice(`${spike}; its rows: ${items.map(task.nameOf).join(", ")}`);
+      }
+      if (evaluated !== undefined) {
+        evaluations.push({ step: done, value: evaluated[`eval/${metricOf(recipe)}`]! });
+        keeper.saveIfBest(stateAfter(done));
+      }
+      if (done % recipe.checkpoint_every_steps === 0 && done < totalSteps && suspects.length === 0)
+        keeper.save(stateAfter(done));
     }
-    return { steps: totalSteps, totalSteps, finished: true };
+    const best = keeper.restoreBest(stateAfter(done));
+    if (done < totalSteps)
+      notice(`stopped early after step ${done} of ${totalSteps}: ${metricOf(recipe)} was best after step ${best}`);
+    return { steps: done, totalSteps, skipped, finished: true, ...(best === undefined ? {} : { best }) };
   } finally {
     optimiser.zeroGrad();
     for (const weight of model.parameters.values()) weight.requiresGrad = false;
@@ -133,42 +186,38 @@ export async function train<Item>(
   }
 }
 
-/** Gradients of one batch, and the means of its loss and metrics; undefined when the signal aborted it. */
-async function accumulate<Item>(
-  model: Decoder,
-  task: TrainingTask<Item>,
-  items: readonly Item[],
-  progress: number,
-  options: TrainingOptions,
-): Promise<Record<string, number> | undefined> {
-  const total = items.reduce((sum, item) => sum + task.weightOf(item), 0);
-  const sums: Record<string, number> = { loss: 0 };
-  const forward = {
-    dtype: options.dtype,
-    ...(options.recipe.activation_checkpointing ? { wrapLayer: checkpointed } : {}),
-  };
-  for (const micro of microBatches(items, task.tokensOf, options.recipe.micro_batch_tokens)) {
-    if (options.signal?.aborted) return undefined;
-    const figures = scope(() => {
-      const { loss, metrics } = task.compute(model, micro, progress, forward);
-      const mean = loss.div(total);
-      const value = mean.item() as number;
-      if (!Number.isFinite(value))
-        throw new TrainingError(
-          `the loss is ${value} in a micro-batch of these rows: ${micro.map(task.nameOf).join(", ")}`,
-          {
-            hint: "Lower the learning rate or look at these rows. The latest checkpoint is kept.",
-          },
-        );
-      backward(mean);
-      return {
-        loss: value,
-        ...Object.fromEntries(Object.entries(metrics).map(([name, sum]) => [name, (sum.item() as number) / total])),
-      };
+function refuseUnfit<Item>(model: Decoder, task: TrainingTask<Item>, { recipe, checkpoints }: TrainingOptions): void {
+  if (task.items.length === 0) throw new TrainingError("there is nothing to train on");
+  for (const [name, { dtype }] of model.parameters)
+    if (dtype !== "float32" && dtype !== "float64")
+      throw new TrainingError(`the weight ${name} is ${dtype}; small updates would be lost in its rounding`, {
+        hint: "Load the model in fp32; the compute type of the training may still be bf16.",
+      });
+  if (recipe.early_stopping === undefined && !(recipe.keep_best > 0)) return;
+  const lacks = !task.heldOut?.length
+    ? "rows that are held out"
+    : checkpoints === undefined
+      ? "checkpoints"
+      : undefined;
+  if (lacks !== undefined)
+    throw new TrainingError(`early_stopping and keep_best need ${lacks}, and there are none`, {
+      hint: "Give the task `heldOut` rows, and the training a folder for `checkpoints`.",
     });
-    for (const [name, value] of Object.entries(figures)) sums[name] = (sums[name] ?? 0) + value;
-    // Finalizers of freed tensors run only between turns; without this, memory grows with every micro-batch.
-    await nextTurn();
-  }
-  return sums;
 }
+
+/** @throws TrainingError where the training goes by a metric that its evaluation doesn't have. */
+function requireMetric(recipe: OptimisationRecipe, figures: Readonly<Record<string, number>>): void {
+  if (recipe.early_stopping === undefined || `eval/${metricOf(recipe)}` in figures) return;
+  const names = Object.keys(figures).map((name) => name.slice("eval/".length));
+  throw new TrainingError(`no evaluation gives ${metricOf(recipe)}`, {
+    hint: `Set early_stopping.metric to one of ${names.join(", ")}.`,
+  });
+}
+
+const skippedWords = (suspects: readonly (readonly string[])[], last: number): string => {
+  const steps = suspects.map((rows, k) => `step ${last - suspects.length + 1 + k}: ${rows.join(", ")}`);
+  const count = suspects.length === 1 ? "1 step" : `${suspects.length} steps in a row`;
+  return `loss or gradient was not finite in ${count}; the rows at fault: ${steps.join("; ")}`;
+};
+const skippedCure =
+  "Look at these rows; where they are sound, lower the learning rate or max_grad_norm, or set precision: fp32. The last checkpoint from before is kept, and the same command goes on from it.";

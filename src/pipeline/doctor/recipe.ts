@@ -3,11 +3,12 @@ import { formatBytes, inquireModel, type ModelFiles, readModelFiles } from "../.
 import { resolvePrecision } from "../../nn/index.ts";
 import { readPrompts, splitPrompts } from "../../preferences/index.ts";
 import { validateChecks } from "../../rewards/index.ts";
-import type { EndpointRecipe, LoadedRecipe, ModelRecipe, Precision, Prompt } from "../../schema/index.ts";
+import type { EndpointRecipe, LoadedRecipe, ModelRecipe, Precision, Prompt, Recipe } from "../../schema/index.ts";
 import { probeEndpoint } from "../../sources/index.ts";
+import { autoMicroBatchTokens, availableMemory, type Compute, parameterCount } from "../../training/index.ts";
 import { type Finding, findingOf, ok, problem, warning } from "./finding.ts";
-import { availableMemory, freeSpace } from "./machine.ts";
-import { type Compute, fits, largestNeed, parameterCount, runFolderBytes } from "./needs.ts";
+import { freeSpace } from "./machine.ts";
+import { fits, largestNeed, runFolderBytes } from "./needs.ts";
 
 export interface RecipeQuestion {
   readonly loaded: LoadedRecipe;
@@ -41,7 +42,10 @@ export async function* recipeFindings(question: RecipeQuestion): AsyncGenerator<
   }
   const target = models.get(modelKey(recipe.target));
   const compute = computeOf(question);
-  if (compute !== undefined) yield memoryFinding(question.loaded, models, compute);
+  if (compute !== undefined) {
+    yield memoryFinding(question.loaded, models, compute);
+    if (target !== undefined) yield* microBatchFindings(recipe, target, compute);
+  }
   yield await diskFinding(question, target, prompts.responses, toFetch);
 }
 
@@ -185,6 +189,34 @@ function memoryFinding(
   const detail = `about ${formatBytes(largest.bytes)} at most, for ${largest.name}; ${formatBytes(free)} are free`;
   if (fits(largest, free)) return ok(what, detail);
   return largest.bytes <= 1.2 * free ? warning(what, detail, largest.cure) : problem(what, detail, largest.cure);
+}
+
+/** What `micro_batch_tokens: auto` comes to now, with the target's weights still to be loaded. */
+function* microBatchFindings(
+  { target: { device }, ...trainings }: Recipe,
+  { decoderConfig: config }: ModelFiles,
+  compute: (precision: Precision, device: string) => Compute,
+): Generator<Finding> {
+  for (const stage of ["sft", "wrpo"] as const) {
+    const { micro_batch_tokens, precision, activation_checkpointing, max_length } = trainings[stage];
+    if (micro_batch_tokens !== "auto") continue;
+    const what = `micro-batches of ${stage}`;
+    try {
+      const { tokens, reason } = autoMicroBatchTokens(
+        {
+          config,
+          compute: compute(precision, device),
+          activationCheckpointing: activation_checkpointing,
+          device,
+          longest: max_length,
+        },
+        availableMemory() - 4 * parameterCount(config),
+      );
+      yield ok(what, `auto comes to ${tokens} tokens: ${reason}`);
+    } catch (error) {
+      yield findingOf(what, error);
+    }
+  }
 }
 
 async function diskFinding(

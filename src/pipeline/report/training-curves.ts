@@ -45,7 +45,8 @@ export function readTrainingCurves(file: string): TrainingCurves | null {
   const stepsAPoint = Math.ceil(rows.length / pointsAtMost);
   const curves = names.map((name) => ({ name, points: pointsOf(rows, name, stepsAPoint) }));
   return {
-    steps: rows.length,
+    // An evaluation before the first step has a line of its own.
+    steps: rows.filter(({ step }) => step > 0).length,
     unreadable: lines.length - rows.length,
     stepsAPoint,
     curves: curves.filter(({ points }) => points.length > 0),
