@@ -61,6 +61,34 @@ describe("a run whose trainings are evaluated", () => {
     expect(best).toBeLessThanOrEqual(last.step as number);
   });
 
+  test("by samples: reward and tokens of what the model answers, the same for the same weights, and stopping by them", async () => {
+    const set = ["evaluation_samples=2", "early_stopping.metric=reward", "early_stopping.patience=1"];
+    const overrides = set.map((field) => `wrpo.${field}`);
+    const listening = hearing();
+    await work(overrides, listening);
+    const evaluated = () => jsonLines(paths.metrics("wrpo")).filter((line) => "eval/reward" in line);
+    const first = evaluated();
+    expect(first.length).toBeGreaterThan(1);
+    for (const line of first) {
+      expect(line["eval/reward"]).toBeGreaterThanOrEqual(0);
+      expect(line["eval/reward"]).toBeLessThanOrEqual(1);
+      expect(line["eval/response_tokens"]).toBeGreaterThan(0);
+      expect(line["eval/response_tokens"]).toBeLessThanOrEqual(24);
+    }
+    expect(listening.notices).toContainEqual(
+      expect.stringMatching(
+        /^on the rows held out after step 2 of \d+: loss .*, reward of its responses [\d.]+, tokens/,
+      ),
+    );
+    // Its rewards and their sampling decide where it ends, so they decide whether the model stands.
+    const other = hearing();
+    await work(["wrpo.learning_rate=1e-9", ...overrides], other);
+    const still = evaluated().map((line) => [line["eval/reward"], line["eval/response_tokens"]]);
+    expect(still[1]).toEqual(still[0]);
+    expect(still[0]).toEqual([first[0]!["eval/reward"], first[0]!["eval/response_tokens"]]);
+    await work();
+  });
+
   test("goes on where nothing that decides the weights was changed", async () => {
     const again = hearing();
     await work(

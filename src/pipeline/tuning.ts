@@ -33,6 +33,8 @@ import {
 import { modelCard } from "./card.ts";
 import { withMicroBatchTokens } from "./micro-batches.ts";
 import { checkInterrupted, Interrupted, type Run, runPaths } from "./run.ts";
+import { type SampledEvaluation, sampledEvaluation } from "./sampled-evaluation.ts";
+import { evaluationWords, shownFigures } from "./training-words.ts";
 
 const computeOf = (run: Run, { precision }: OptimisationRecipe) =>
   resolvePrecision(precision, run.recipe.target.device);
@@ -49,6 +51,10 @@ const longestOf = (items: readonly (readonly Bundle[])[]): number =>
       ),
     0,
   );
+
+/** What decides samples, where these decide when a training ends. */
+const sampledBy = ({ recipe }: Run, { early_stopping, evaluation_samples }: OptimisationRecipe) =>
+  early_stopping !== undefined && evaluation_samples > 0 ? { rewards: recipe.rewards, sampling: recipe.sampling } : {};
 
 /** The texts that a selection names, as rows; `pick` gives the response keys in the objective's order. `lacking` selections have not all of them. */
 async function rowsOf(
@@ -107,12 +113,26 @@ interface Tuning<Item> {
   readonly task: TrainingTask<Item>;
   readonly inputs: string;
   readonly target: string;
+  /** Prompts whose rows are held out. */
+  readonly heldOut: readonly string[];
 }
 
 /** Trains and writes the model folder. */
-async function tune<Item>(
+async function tune<Item>(run: Run, tuning: Tuning<Item>): Promise<Record<string, number>> {
+  const { recipe, model, heldOut } = tuning;
+  if (recipe.evaluation_samples === 0) return tuneBy(run, tuning, undefined);
+  const evaluation = await sampledEvaluation(run, model, heldOut, recipe.evaluation_samples);
+  try {
+    return await tuneBy(run, tuning, evaluation);
+  } finally {
+    await evaluation.close();
+  }
+}
+
+async function tuneBy<Item>(
   run: Run,
   { stage, recipe, model, task, inputs, target }: Tuning<Item>,
+  evaluation: SampledEvaluation | undefined,
 ): Promise<Record<string, number>> {
   const paths = runPaths(run.folder);
   let last: StepMetrics | undefined;
@@ -135,7 +155,9 @@ async function tune<Item>(
         figures: shownFigures(metrics),
       });
     },
+    onEvaluation: (evaluation, total) => run.listener.notice(evaluationWords(evaluation, total)),
     onNotice: (line) => run.listener.notice(line),
+    ...(evaluation === undefined ? {} : { sampled: evaluation.measure }),
   });
   if (!summary.finished) throw new Interrupted("stopped; the same command goes on from the checkpoint");
   mkdirSync(dirname(target), { recursive: true });
@@ -148,22 +170,6 @@ async function tune<Item>(
     ...(summary.skipped > 0 ? { skipped_steps: summary.skipped } : {}),
     ...(summary.best === undefined ? {} : { best_step: summary.best }),
   };
-}
-
-/** Figures of a step for the person who watches, in the order of their worth. */
-function shownFigures(metrics: StepMetrics): Record<string, number> {
-  const names = {
-    loss: "loss",
-    "rewards/margins": "margin",
-    "eval/loss": "held-out loss",
-    skipped_steps: "skipped",
-    tokens_per_second: "tokens/s",
-    gemm_share: "of the GEMM rate",
-  };
-  const shown = Object.entries(names).flatMap(([name, word]) =>
-    metrics[name] === undefined ? [] : [[word, metrics[name]] as const],
-  );
-  return { ...Object.fromEntries(shown), ...("memory_bytes" in metrics ? { GB: metrics.memory_bytes! / 1e9 } : {}) };
 }
 
 /**
@@ -198,6 +204,7 @@ export async function tuneSft(run: Run): Promise<Record<string, number> | undefi
     tokenizer: contentKey(files.tokenizer.files()),
     digest,
     recipe: decisiveFields(asked),
+    ...sampledBy(run, asked),
     seed: run.recipe.seed,
     dtype: dtypeOfTraining(run, asked),
   });
@@ -218,6 +225,7 @@ export async function tuneSft(run: Run): Promise<Record<string, number> | undefi
         task: { ...sftTask(items!), heldOut: evaluated! },
         inputs,
         target: folder,
+        heldOut: heldOut.map(({ id }) => id),
       });
       return { ...counts, dropped: dropped.length };
     } finally {
@@ -253,6 +261,7 @@ export async function tuneWrpo(run: Run): Promise<Record<string, number> | undef
     tokenizer: contentKey(files.tokenizer.files()),
     digest,
     recipe: decisiveFields(asked),
+    ...sampledBy(run, asked),
     seed: run.recipe.seed,
     dtype,
   });
@@ -284,7 +293,10 @@ export async function tuneWrpo(run: Run): Promise<Record<string, number> | undef
       if (referenced === undefined) checkInterrupted(run);
       const { training, heldOut } = holdOut<PreferenceRow>(referenced!, asked.held_out_share, run.recipe.seed);
       const task = { ...preferenceTask(training, objective), heldOut };
-      const counts = await tune(run, { stage: "wrpo", recipe, model, task, inputs, target: paths.fusedModel });
+      const counts = await tune(run, {
+        ...{ stage: "wrpo", recipe, model, task, inputs, target: paths.fusedModel },
+        heldOut: heldOut.map(({ id }) => id),
+      });
       return { ...counts, dropped: dropped.length };
     } finally {
       disposeModel(model);

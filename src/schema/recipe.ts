@@ -96,6 +96,8 @@ const optimisation = (learningRate: number) => ({
   /** Share of the training rows that is held out, and evaluated on every so many steps and at the end. */
   held_out_share: z.number().min(0).max(0.5).default(0),
   evaluate_every_steps: z.int().min(1).default(50),
+  /** Responses that the model draws to each prompt held out at an evaluation, to be scored; 0 draws none. */
+  evaluation_samples: z.int().min(0).default(0),
   /** Ends the training where `patience` evaluations in a row were not better by `min_delta`, at the best checkpoint. */
   early_stopping: z
     .strictObject({
@@ -110,7 +112,7 @@ const optimisation = (learningRate: number) => ({
 /** What needs rows that are held out is refused without. */
 function refuseBlind(given: HeldOutUse, context: z.core.$RefinementCtx): void {
   if (given.held_out_share > 0) return;
-  for (const field of ["early_stopping", "keep_best"] as const)
+  for (const field of ["early_stopping", "keep_best", "evaluation_samples"] as const)
     if (given[field])
       context.addIssue({
         code: "custom",
@@ -123,6 +125,7 @@ function refuseBlind(given: HeldOutUse, context: z.core.$RefinementCtx): void {
 interface HeldOutUse {
   readonly held_out_share: number;
   readonly keep_best: number;
+  readonly evaluation_samples: number;
   readonly early_stopping?: object | undefined;
 }
 

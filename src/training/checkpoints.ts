@@ -12,6 +12,7 @@ import {
 } from "../nn/index.ts";
 import { LedgerError } from "../schema/index.ts";
 import { byteSize, noGrad, scope, type Tensor } from "../torch/index.ts";
+import type { StepMetrics } from "./metrics.ts";
 
 const stateSchema = z.strictObject({
   /** Optimiser steps done, those that were skipped included. */
@@ -20,15 +21,15 @@ const stateSchema = z.strictObject({
   inputs: z.string(),
   /** Steps that changed nothing, because their loss or gradient was not finite. */
   skipped: z.int().min(0).default(0),
-  /** What evaluations gave until then, of the metric that the training goes by; null is a figure that is not finite. */
-  evaluations: z.array(z.strictObject({ step: z.int().min(0), value: z.number().nullable() })).default([]),
+  /** What evaluations gave until then; null is a figure that is not finite. */
+  evaluations: z.array(z.record(z.string(), z.number().nullable())).default([]),
 });
 
 /** How far a training is. */
 export interface TrainingState {
   readonly step: number;
   readonly skipped: number;
-  readonly evaluations: readonly { readonly step: number; readonly value: number }[];
+  readonly evaluations: readonly StepMetrics[];
 }
 
 /** What a checkpoint holds, and where. */
@@ -131,7 +132,12 @@ export function loadCheckpoint({ folder, inputs, weights, optimiser }: Checkpoin
     if (state.inputs !== inputs) continue;
     loadWeights(folder, state.step, weights);
     scope(() => optimiser.load(openSafetensors(join(folder, name, "optimiser.safetensors")).tensors));
-    const evaluations = state.evaluations.map(({ step, value }) => ({ step, value: value ?? Number.NaN }));
+    const evaluations = state.evaluations.map(
+      (figures): StepMetrics => ({
+        ...Object.fromEntries(Object.entries(figures).map(([metric, value]) => [metric, value ?? Number.NaN])),
+        step: figures.step ?? 0,
+      }),
+    );
     return { step: state.step, skipped: state.skipped, evaluations };
   }
   return undefined;

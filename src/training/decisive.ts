@@ -14,12 +14,13 @@ export function decisiveFields({
   max_skipped_steps: _______,
   held_out_share,
   evaluate_every_steps,
+  evaluation_samples,
   early_stopping,
   ...rest
 }: OptimisationRecipe): unknown {
   return {
     ...rest,
     ...(held_out_share > 0 ? { held_out_share } : {}),
-    ...(early_stopping === undefined ? {} : { early_stopping, evaluate_every_steps }),
+    ...(early_stopping === undefined ? {} : { early_stopping, evaluate_every_steps, evaluation_samples }),
   };
 }

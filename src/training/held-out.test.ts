@@ -11,7 +11,7 @@ import type { StepMetrics } from "./metrics.ts";
 import { preferenceTask, type ReferencedRow } from "./preference.ts";
 import { packSequences, sftTask } from "./sft.ts";
 import { tinyRecipe, tinyRows } from "./testing/tiny-rows.ts";
-import { type ResolvedOptimisation, type TrainingSummary, train } from "./train.ts";
+import { type ResolvedOptimisation, type TrainingOptions, type TrainingSummary, train } from "./train.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "amalgam-held-out-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -39,15 +39,22 @@ interface Trained {
   readonly checkpoints: string[];
 }
 
+interface RunOptions {
+  readonly heldOut?: readonly ReferencedRow[];
+  /** The step after which it is stopped. */
+  readonly stopAt?: number;
+  readonly sampled?: TrainingOptions["sampled"];
+  readonly control?: AbortController;
+}
+
 async function run(
   name: string,
-  { heldOut = rows, stopAt }: { heldOut?: readonly ReferencedRow[]; stopAt?: number },
+  { heldOut = rows, stopAt, sampled, control = new AbortController() }: RunOptions,
   change: Partial<ResolvedOptimisation>,
 ): Promise<Trained> {
   const { decoder } = await tinyModel("llama");
   const held = () => JSON.stringify(toNumbers(decoder.parameters.get("model.layers.0.mlp.up_proj.weight")!));
   const [steps, weights, notices]: [StepMetrics[], string[], string[]] = [[], [], []];
-  const control = new AbortController();
   const folder = join(scratch, name);
   const summary = await train(
     decoder,
@@ -66,6 +73,7 @@ async function run(
         if (metrics.step === stopAt) control.abort();
       },
       onNotice: (line) => notices.push(line),
+      ...(sampled === undefined ? {} : { sampled }),
     },
   );
   const lines = readFileSync(join(folder, "metrics.jsonl"), "utf8").trimEnd().split("\n");
@@ -98,7 +106,7 @@ test("at step 0: loss and accuracies of transformers' log-probs, by the formulas
   expect(lines[0]).not.toHaveProperty("loss");
 });
 
-test("every so many steps and at the end, beside the step's own figures; what is learned holds for like rows", async () => {
+test("every so many steps and at the end, in lines of their own; what is learned holds for like rows", async () => {
   const { lines, steps, weights } = await run("often", {}, { evaluate_every_steps: 4, epochs: 4 });
   const evaluated = lines.filter((line) => "eval/loss" in line);
   expect(evaluated.map(({ step }) => step)).toEqual([0, 4, 8, 12]);
@@ -175,8 +183,62 @@ describe("early stopping", () => {
     const by = (metric: string) => ({ ...stopping, early_stopping: { ...stopping.early_stopping, metric } });
     const { summary, lines } = await run("margins", { heldOut: reversed }, by("rewards/margins"));
     expect([summary.best, summary.steps]).toEqual([2, 8]);
-    expect(lines.at(-1)!["eval/rewards/margins"]!).toBeLessThan(lines[2]!["eval/rewards/margins"]!);
+    expect(lines.at(-1)!["eval/rewards/margins"]!).toBeLessThan(
+      lines.find(({ step }) => step === 0)!["eval/rewards/margins"]!,
+    );
     await expect(run("unknown", {}, by("reward"))).rejects.toThrow(/no evaluation gives reward/);
+  });
+
+  test("by what is sampled; responses that grow are told once", async () => {
+    const rewards = [0.5, 0.6, 0.7, 0.6, 0.7, 0.7];
+    const tokens = [100, 149, 151, 170, 149, 160];
+    let asked = -1;
+    const sampled = async () => {
+      asked += 1;
+      return { reward: rewards[asked]!, response_tokens: tokens[asked]! };
+    };
+    const { summary, notices, lines } = await run(
+      "sampled",
+      { sampled },
+      {
+        ...stopping,
+        early_stopping: { metric: "reward", patience: 3, min_delta: 0.05 },
+      },
+    );
+    expect(summary).toMatchObject({ steps: 10, best: 4 });
+    expect(lines.flatMap((line) => line["eval/reward"] ?? [])).toEqual(rewards);
+    expect(notices).toEqual([
+      "responses grow: 151 tokens on average after step 4, 100 after step 0",
+      "responses grow: 160 tokens on average after step 10, 100 after step 0",
+      "stopped early after step 10 of 18: reward was best after step 4",
+    ]);
+  });
+
+  test("a stop in an evaluation loses nothing of the step before it", async () => {
+    const control = new AbortController();
+    const sampled = async () => ({ reward: 1 });
+    const want = await run("kept-whole", { heldOut: reversed, sampled }, stopping);
+    let asked = 0;
+    const stopped = await run(
+      "kept-halves",
+      {
+        heldOut: reversed,
+        control,
+        async sampled() {
+          asked += 1;
+          if (asked === 3) control.abort();
+          return { reward: 1 };
+        },
+      },
+      stopping,
+    );
+    expect([stopped.summary.finished, stopped.checkpoints.at(-1)]).toEqual([false, "step-00000004"]);
+    expect(stopped.lines.at(-1)).toMatchObject({ step: 4, loss: expect.any(Number) });
+    const rest = await run("kept-halves", { heldOut: reversed, sampled }, stopping);
+    expect([rest.steps[0]!.step, rest.summary, rest.end]).toEqual([5, want.summary, want.end]);
+    expect(rest.lines.map((line) => [line.step, line["eval/loss"]])).toEqual(
+      want.lines.map((line) => [line.step, line["eval/loss"]]),
+    );
   });
 
   test("without rows held out, or without checkpoints, is refused", async () => {
@@ -194,7 +256,11 @@ describe("early stopping", () => {
   });
 
   test("counts from the last improvement by more than min_delta, of losses and of figures to be large", () => {
-    const of = (values: readonly number[]) => values.map((value, k) => ({ step: 10 * (k + 1), value }));
+    const of = (values: readonly number[]) =>
+      values.map((value, k) => ({ step: 10 * (k + 1), "eval/loss": value, "eval/rewards/accuracies": value }));
+    const baseline = { step: 0, "eval/loss": 0, "eval/rewards/accuracies": 1 };
+    expect(isStale([baseline, ...of([3, 2, 1])], { metric: "loss", patience: 1, min_delta: 0 })).toBe(false);
+    expect(bestSteps([baseline, ...of([3, 2])], "loss", 1)).toEqual([20]);
     const loss = { metric: "loss", patience: 2, min_delta: 0.1 };
     expect(isStale(of([1, 0.95]), loss)).toBe(false);
     expect(isStale(of([1, 0.95, 0.91]), loss)).toBe(true);

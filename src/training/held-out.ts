@@ -43,18 +43,20 @@ const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 /**
  * Means of the loss and of the task's metrics over its held-out items, under the names `eval/...`. The objective's
  * settings are those of the training's end (progress 1), so that evaluations compare with one another. Takes a forward pass;
- * no gradient is recorded.
+ * no gradient is recorded. Undefined where the signal ended it.
  */
 export async function evaluateHeldOut<Item>(
   model: Decoder,
   task: TrainingTask<Item>,
   microBatchTokens: number,
   options: ForwardOptions,
-): Promise<Record<string, number>> {
+  signal?: AbortSignal,
+): Promise<Record<string, number> | undefined> {
   const items = task.heldOut ?? [];
   const total = items.reduce((sum, item) => sum + task.weightOf(item), 0);
   const sums = new Map<string, number>();
   for (const micro of microBatches(items, task.tokensOf, microBatchTokens)) {
+    if (signal?.aborted) return undefined;
     const figures = noGrad(() =>
       scope(() => {
         const { loss, metrics } = task.compute(model, micro, 1, options);

@@ -1,10 +1,11 @@
-import type { Decoder } from "../models/index.ts";
+import type { Decoder, ForwardOptions } from "../models/index.ts";
 import { adamW, checkpointed, schedule, warmupStepsOf } from "../nn/index.ts";
 import { contentKey, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
 import type { DType } from "../torch/index.ts";
 import { checkpointKeeper } from "./checkpoint-keeper.ts";
+import type { TrainingState } from "./checkpoints.ts";
 import { decisiveFields } from "./decisive.ts";
-import { isStale, metricOf } from "./early-stopping.ts";
+import { isStale, lengthGrowth, metricOf } from "./early-stopping.ts";
 import { type BatchOptions, batchGradient, culprits } from "./gradients.ts";
 import { evaluateHeldOut } from "./held-out.ts";
 import { lossWatch } from "./loss-watch.ts";
@@ -31,6 +32,13 @@ export interface TrainingOptions {
   readonly metrics?: string;
   readonly signal?: AbortSignal;
   readonly onStep?: (metrics: StepMetrics, totalSteps: number) => void;
+  /** Told the figures of each evaluation, `eval/...`, and after which step it was. */
+  readonly onEvaluation?: (evaluation: StepMetrics, totalSteps: number) => void;
+  /**
+   * Further figures of an evaluation, by what the model as it is now answers: its mean `reward`, say, and its mean
+   * `response_tokens`. Must give the same for the same weights, or a training that goes on may end otherwise.
+   */
+  readonly sampled?: () => Promise<Readonly<Record<string, number>>>;
   /** Told what a person should read: steps that were skipped, with their rows, spikes of the loss, an early end. */
   readonly onNotice?: (line: string) => void;
 }
@@ -99,42 +107,55 @@ export async function train<Item>(
     dtype: options.dtype,
     ...(recipe.activation_checkpointing ? { wrapLayer: checkpointed } : {}),
   };
-  const evaluate = () =>
-    task.heldOut?.length ? evaluateHeldOut(model, task, recipe.micro_batch_tokens, forward) : undefined;
+  const { device } = model.parameters.get("model.embed_tokens.weight")!;
+  const measure = stepMeter({ config: model.config, dtype: options.dtype, device, from: start.step, totalSteps });
+  const isDue = (step: number) =>
+    task.heldOut?.length && (step % recipe.evaluate_every_steps === 0 || step === totalSteps);
 
   let skipped = start.skipped;
-  const stateAfter = (step: number) => ({ step, skipped, evaluations });
+  const stateAfter = (step: number): TrainingState => ({ step, skipped, evaluations });
+  const unfinished = (step: number): TrainingSummary => ({ steps: step, totalSteps, skipped, finished: false });
   for (const weight of model.parameters.values()) weight.requiresGrad = true;
   try {
-    if (start.step === 0) {
-      const baseline = await evaluate();
-      if (baseline !== undefined) {
-        requireMetric(recipe, baseline);
-        metricsFile?.write({ step: 0, ...baseline });
-      }
-    }
-    const { device } = model.parameters.get("model.embed_tokens.weight")!;
-    const measure = stepMeter({ config: model.config, dtype: options.dtype, device, from: start.step, totalSteps });
     /** Steps skipped in a row, and their rows. While there are any no checkpoint is written: the last good one stands. */
     let suspects: string[][] = [];
     let done = start.step;
-    while (done < totalSteps && !isStale(evaluations, recipe.early_stopping)) {
-      const step = done;
+    for (; ; done++) {
+      if (isDue(done) && suspects.length === 0 && evaluations.at(-1)?.step !== done) {
+        const figures = await evaluate(model, task, forward, options);
+        if (figures === undefined) {
+          keeper.save(stateAfter(done));
+          return unfinished(done);
+        }
+        const evaluation: StepMetrics = { step: done, ...figures };
+        requireMetric(recipe, evaluation);
+        evaluations.push(evaluation);
+        metricsFile?.write(evaluation);
+        options.onEvaluation?.(evaluation, totalSteps);
+        const growth = lengthGrowth(evaluations);
+        if (growth !== undefined) notice(growth);
+        keeper.saveIfBest(stateAfter(done));
+      }
+      if (done % recipe.checkpoint_every_steps === 0 && done < totalSteps && suspects.length === 0)
+        keeper.save(stateAfter(done));
+      if (done === totalSteps || isStale(evaluations, recipe.early_stopping)) break;
+
       const began = performance.now();
-      const items = batches[step]!.map((index) => task.items[index]!);
+      const items = batches[done]!.map((index) => task.items[index]!);
       const batchOptions: BatchOptions = {
         microBatchTokens: recipe.micro_batch_tokens,
         maxGradNorm: recipe.max_grad_norm,
-        progress: step / totalSteps,
+        progress: done / totalSteps,
         forward,
         signal: options.signal,
       };
       const result = await batchGradient(model, task, items, batchOptions);
       if (result.kind === "aborted") {
-        if (suspects.length === 0) keeper.save(stateAfter(step));
-        return { steps: step, totalSteps, skipped, finished: false };
+        if (suspects.length === 0) keeper.save(stateAfter(done));
+        return unfinished(done);
       }
-      const learningRate = recipe.learning_rate * factorAt(step);
+      const step = done + 1;
+      const learningRate = recipe.learning_rate * factorAt(done);
       if (result.kind === "done") {
         optimiser.step(learningRate);
         suspects = [];
@@ -142,38 +163,23 @@ export async function train<Item>(
         const names = (await culprits(model, task, items, batchOptions)).map(task.nameOf);
         suspects.push(names);
         skipped += 1;
-        notice(`step ${step + 1} was skipped: its ${result.what}, by ${names.join(", ")}`);
+        notice(`step ${step} was skipped: its ${result.what}, by ${names.join(", ")}`);
       }
       optimiser.zeroGrad();
-      done = step + 1;
-      if (suspects.length >= recipe.max_skipped_steps || skipped === totalSteps)
-        throw new TrainingError(skippedWords(suspects, done), { hint: skippedCure });
-
-      const seconds = (performance.now() - began) / 1000;
-      const due = done % recipe.evaluate_every_steps === 0 || done === totalSteps;
-      const evaluated = due && suspects.length === 0 ? await evaluate() : undefined;
-      const figures = result.kind === "done" ? { ...result.figures, grad_norm: result.gradNorm } : {};
       const metrics: StepMetrics = {
-        step: done,
-        epoch: Math.min(recipe.epochs, (done * recipe.batch_size) / task.items.length),
-        ...figures,
+        step,
+        epoch: Math.min(recipe.epochs, (step * recipe.batch_size) / task.items.length),
+        ...(result.kind === "done" ? { ...result.figures, grad_norm: result.gradNorm } : {}),
         learning_rate: learningRate,
         ...(skipped > 0 ? { skipped_steps: skipped } : {}),
-        ...measure(done, items.flatMap(task.bundlesOf), seconds),
-        ...evaluated,
+        ...measure(step, items.flatMap(task.bundlesOf), (performance.now() - began) / 1000),
       };
       metricsFile?.write(metrics, suspects.at(-1));
       options.onStep?.(metrics, totalSteps);
-      if (result.kind === "done") {
-        const spike = spikeIn(done, metrics.loss!);
-        if (spike !== undefined) notice(`${spike}; its rows: ${items.map(task.nameOf).join(", ")}`);
-      }
-      if (evaluated !== undefined) {
-        evaluations.push({ step: done, value: evaluated[`eval/${metricOf(recipe)}`]! });
-        keeper.saveIfBest(stateAfter(done));
-      }
-      if (done % recipe.checkpoint_every_steps === 0 && done < totalSteps && suspects.length === 0)
-        keeper.save(stateAfter(done));
+      if (suspects.length >= recipe.max_skipped_steps || skipped === totalSteps)
+        throw new TrainingError(skippedWords(suspects, step), { hint: skippedCure });
+      const spike = result.kind === "done" ? spikeIn(step, metrics.loss!) : undefined;
+      if (spike !== undefined) notice(`${spike}; its rows: ${items.map(task.nameOf).join(", ")}`);
     }
     const best = keeper.restoreBest(stateAfter(done));
     if (done < totalSteps)
@@ -184,6 +190,20 @@ export async function train<Item>(
     for (const weight of model.parameters.values()) weight.requiresGrad = false;
     for (const held of optimiser.state().values()) held.dispose();
   }
+}
+
+/** Figures on the rows held out, and by samples where the options have them; undefined where the signal ended it. */
+async function evaluate<Item>(
+  model: Decoder,
+  task: TrainingTask<Item>,
+  forward: ForwardOptions,
+  { recipe, signal, sampled }: TrainingOptions,
+): Promise<Record<string, number> | undefined> {
+  const figures = await evaluateHeldOut(model, task, recipe.micro_batch_tokens, forward, signal);
+  if (figures === undefined || sampled === undefined) return figures;
+  const more = await sampled();
+  if (signal?.aborted) return undefined;
+  return { ...figures, ...Object.fromEntries(Object.entries(more).map(([name, value]) => [`eval/${name}`, value])) };
 }
 
 function refuseUnfit<Item>(model: Decoder, task: TrainingTask<Item>, { recipe, checkpoints }: TrainingOptions): void {
@@ -205,9 +225,9 @@ function refuseUnfit<Item>(model: Decoder, task: TrainingTask<Item>, { recipe, c
     });
 }
 
-/** @throws TrainingError where the training goes by a metric that its evaluation doesn't have. */
-function requireMetric(recipe: OptimisationRecipe, figures: Readonly<Record<string, number>>): void {
-  if (recipe.early_stopping === undefined || `eval/${metricOf(recipe)}` in figures) return;
+/** @throws TrainingError where the training goes by a metric that its first evaluation doesn't have. */
+function requireMetric(recipe: OptimisationRecipe, { step, ...figures }: StepMetrics): void {
+  if (recipe.early_stopping === undefined || step > 0 || `eval/${metricOf(recipe)}` in figures) return;
   const names = Object.keys(figures).map((name) => name.slice("eval/".length));
   throw new TrainingError(`no evaluation gives ${metricOf(recipe)}`, {
     hint: `Set early_stopping.metric to one of ${names.join(", ")}.`,
