@@ -1,11 +1,15 @@
+export { adafactor } from "./adafactor.ts";
+export { adamW } from "./adamw.ts";
 export { checkpointed } from "./checkpoint-activations.ts";
 export { clipGradNorm } from "./clip.ts";
 export { linear, product } from "./linear.ts";
+export { lion } from "./lion.ts";
 export * from "./machine-rates.ts";
-export * from "./optimiser.ts";
+export type { Optimiser, ParameterRule, Parameters } from "./optimiser.ts";
 export * from "./safetensors.ts";
 export type { SafetensorsHeader, StoredTensor } from "./safetensors-header.ts";
 export { readSafetensorsHeader } from "./safetensors-header.ts";
 export * from "./schedules.ts";
+export { sgd } from "./sgd.ts";
 export * from "./state-dict.ts";
 export * from "./write-safetensors.ts";

@@ -5,8 +5,10 @@ import { describe, expect, test } from "vitest";
 import { ModelError } from "../schema/index.ts";
 import { backward, scope, type Tensor, tensor, toNumbers } from "../torch/index.ts";
 import {
+  adafactor,
   adamW,
   clipGradNorm,
+  lion,
   type Optimiser,
   openSafetensors,
   type Parameters,
@@ -50,50 +52,65 @@ function expectClose(parameters: Parameters, values: Step["values"]): void {
 
 const adam = { beta1: 0.9, beta2: 0.95, epsilon: 1e-6, weightDecay: 0.1 };
 const rule = (name: string) => (name === "weight" ? {} : { weightDecay: 0, rateFactor: 0.5 });
+const factored = {
+  ...{ beta1: 0, decayRate: 0.8, clipThreshold: 1, epsilon: 1e-30 },
+  ...{ scaleParameter: false, scaleEpsilon: 1e-3, weightDecay: 0 },
+};
 const makers: Record<string, (parameters: Parameters) => Optimiser> = {
   adamw: (parameters) => adamW(parameters, adam),
   "adamw, groups": (parameters) => adamW(parameters, { ...adam, rule }),
   sgd: (parameters) => sgd(parameters, { momentum: 0, weightDecay: 0 }),
   "sgd, momentum": (parameters) => sgd(parameters, { momentum: 0.9, weightDecay: 0.05 }),
   "sgd, nesterov": (parameters) => sgd(parameters, { momentum: 0.9, weightDecay: 0, nesterov: true }),
+  adafactor: (parameters) => adafactor(parameters, factored),
+  "adafactor, all": (parameters) =>
+    adafactor(parameters, {
+      ...{ beta1: 0.9, decayRate: 0.6, clipThreshold: 0.5, epsilon: 1e-12 },
+      ...{ scaleParameter: true, scaleEpsilon: 0.9, weightDecay: 0.1, rule },
+    }),
+  lion: (parameters) => lion(parameters, { beta1: 0.9, beta2: 0.99, weightDecay: 0 }),
+  "lion, groups": (parameters) => lion(parameters, { beta1: 0.8, beta2: 0.95, weightDecay: 0.1, rule }),
 };
 
-describe.each(Object.keys(truth.optimisers))("%s, after clipping, is torch.optim's", (name) => {
-  const steps = truth.optimisers[name]!;
-  const make = makers[name]!;
+describe.each(Object.keys(truth.optimisers))(
+  "%s, after clipping, is that of torch.optim, transformers or lion-pytorch",
+  (name) => {
+    const steps = truth.optimisers[name]!;
+    const make = makers[name]!;
 
-  test("over steps with changing rates and a missing gradient", () => {
-    const parameters = start();
-    const optimiser = make(parameters);
-    for (const [k, { grads, norm, values }] of steps.entries()) {
-      setGradients(parameters, grads);
-      expect(clipGradNorm(parameters.values(), 2)).toBeCloseTo(norm, 5);
-      scope(() => optimiser.step(truth.rates[k]!));
-      expectClose(parameters, values);
-    }
-  });
+    test("over steps with changing rates and a missing gradient", () => {
+      const parameters = start();
+      const optimiser = make(parameters);
+      for (const [k, { grads, norm, values }] of steps.entries()) {
+        setGradients(parameters, grads);
+        expect(clipGradNorm(parameters.values(), 2)).toBeCloseTo(norm, 5);
+        scope(() => optimiser.step(truth.rates[k]!));
+        expectClose(parameters, values);
+      }
+    });
 
-  test("when it goes on in another process's place from the saved state", () => {
-    const file = join(mkdtempSync(join(tmpdir(), "optimiser-")), "state.safetensors");
-    const parameters = start();
-    const before = make(parameters);
-    for (const [k, { grads }] of steps.slice(0, 2).entries()) {
-      setGradients(parameters, grads);
-      clipGradNorm(parameters.values(), 2);
-      before.step(truth.rates[k]!);
-    }
-    writeSafetensorsFile(file, before.state());
-    const after = make(parameters);
-    after.load(openSafetensors(file).tensors);
-    for (const [k, { grads }] of steps.entries()) {
-      if (k < 2) continue;
-      setGradients(parameters, grads);
-      clipGradNorm(parameters.values(), 2);
-      after.step(truth.rates[k]!);
-    }
-    expectClose(parameters, steps.at(-1)!.values);
-  });
-});
+    test("when it goes on in another process's place from the saved state", () => {
+      const file = join(mkdtempSync(join(tmpdir(), "optimiser-")), "state.safetensors");
+      const parameters = start();
+      const before = make(parameters);
+      for (const [k, { grads }] of steps.slice(0, 2).entries()) {
+        setGradients(parameters, grads);
+        clipGradNorm(parameters.values(), 2);
+        before.step(truth.rates[k]!);
+      }
+      writeSafetensorsFile(file, before.state());
+      const after = make(parameters);
+      after.load(openSafetensors(file).tensors);
+      for (const [k, { grads }] of steps.entries()) {
+        if (k < 2) continue;
+        setGradients(parameters, grads);
+        clipGradNorm(parameters.values(), 2);
+        after.step(truth.rates[k]!);
+      }
+      expectClose(parameters, steps.at(-1)!.values);
+    });
+  },
+);
 
 test("zeroGrad lets go of all gradients", () => {
   const parameters = start();

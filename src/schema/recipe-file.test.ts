@@ -5,6 +5,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { describeError, RecipeError } from "./errors.ts";
 import { objectiveDefaults, objectiveFields } from "./objectives.ts";
+import { type OptimiserName, optimiserDefaults } from "./optimisation.ts";
 import { recipeSchema } from "./recipe.ts";
 import { loadRecipe, recipeJsonSchema, resolvedRecipe, resolvedYaml } from "./recipe-file.ts";
 
@@ -104,6 +105,18 @@ describe("a good recipe", () => {
       ],
     });
     expect(recipeSchema.shape.wrpo.parse(wrpo({ objective: "ipo" }))).toMatchObject(wrpo({ objective: "ipo" }));
+  });
+
+  test("has the settings of its optimiser, and those only", () => {
+    const settings = ({ optimiser }: { optimiser: OptimiserName }) => Object.keys(optimiserDefaults[optimiser]).sort();
+    for (const optimiser of Object.keys(optimiserDefaults) as OptimiserName[]) {
+      const sft = recipeSchema.shape.sft.parse({ optimiser });
+      const found = Object.keys(sft).filter((field) => /^(adam|adafactor|lion)_|momentum|nesterov/.test(field));
+      expect(found.sort()).toEqual(settings({ optimiser }));
+      expect(sft).toMatchObject(optimiserDefaults[optimiser]);
+      expect(recipeSchema.shape.sft.parse(sft)).toEqual(sft);
+    }
+    expect(recipeSchema.shape.wrpo.parse({ optimiser: "lion", lion_beta1: 0.95 })).toMatchObject({ lion_beta1: 0.95 });
   });
 
   test("takes overrides by field and by entry, typed as in YAML, the later over the earlier", () => {
@@ -311,6 +324,23 @@ describe("a mistake is named by file, line and field", () => {
     expect(mistake("name: first", "wrpo: {objective: dop}")).toMatchObject({
       field: "wrpo.objective",
       hint: expect.stringMatching(/^Did you mean dpo\?/),
+    });
+  });
+
+  test("a setting that the optimiser does not have", () => {
+    expect(mistake("name: first", "sft: {optimiser: lion, adam_beta1: 0.9}")).toMatchObject({
+      line: 1,
+      field: "sft.adam_beta1",
+      message: "lion has no such setting; it has lion_beta1, lion_beta2",
+    });
+    expect(mistake("name: first", "wrpo: {lion_beta2: 0.9}")).toMatchObject({ field: "wrpo.lion_beta2" });
+    expect(mistake("name: first", "sft: {optimiser: sgd, momentum: 0, nesterov: true}")).toMatchObject({
+      field: "sft.nesterov",
+      message: "looks ahead along a momentum, which is 0 here",
+    });
+    expect(mistake("name: first", "sft: {optimiser: adam}")).toMatchObject({
+      field: "sft.optimiser",
+      hint: expect.stringMatching(/^Did you mean adamw\?/),
     });
   });
 

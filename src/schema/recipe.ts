@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { objectiveChoice, refuseForeign, withDefaults } from "./objectives.ts";
+import { optimiserChoice, refuseForeignOptimiser, withOptimiserDefaults } from "./optimisation.ts";
 import { samplingSchema } from "./records.ts";
 
 const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, "letters, digits, '.', '_' and '-' only");
@@ -75,9 +76,7 @@ const optimisation = (learningRate: number) => ({
   schedule: z.enum(["constant", "linear", "cosine"]).default("cosine"),
   warmup_ratio: z.number().min(0).lt(1).default(0.1),
   weight_decay: z.number().min(0).default(0),
-  adam_beta1: z.number().min(0).lt(1).default(0.9),
-  adam_beta2: z.number().min(0).lt(1).default(0.999),
-  adam_epsilon: positive.default(1e-8),
+  ...optimiserChoice,
   max_grad_norm: positive.default(1),
   /** Tokens of prompt and response together; a longer row is counted and handled as `overlong` says. */
   max_length: z.int().min(8).default(2048),
@@ -88,13 +87,18 @@ const optimisation = (learningRate: number) => ({
   checkpoint_every_steps: z.int().min(1).default(50),
 });
 
-const sftSchema = z.strictObject({ ...optimisation(7e-6) });
+const sftSchema = z
+  .strictObject({ ...optimisation(7e-6) })
+  .superRefine(refuseForeignOptimiser)
+  .overwrite(withOptimiserDefaults);
 export type SftRecipe = z.infer<typeof sftSchema>;
 
 const wrpoSchema = z
   .strictObject({ ...optimisation(3e-7), ...objectiveChoice })
   .superRefine(refuseForeign)
-  .overwrite(withDefaults);
+  .superRefine(refuseForeignOptimiser)
+  .overwrite(withDefaults)
+  .overwrite(withOptimiserDefaults);
 export type WrpoRecipe = z.infer<typeof wrpoSchema>;
 
 export type OptimisationRecipe = SftRecipe;

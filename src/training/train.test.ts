@@ -138,6 +138,18 @@ describe("goes on to the same weights, bit for bit, and a metrics file without a
     expect(lines(at.metrics)).toEqual(want.lines);
   });
 
+  test.each(["adafactor", "lion", "sgd"] as const)("with %s", async (optimiser) => {
+    const set = { ...options(), recipe: tinyRecipe({ optimiser, learning_rate: 1e-3 }) };
+    const want = await run(set);
+    expect(want.steps.at(-1)!.loss).toBeLessThan(want.steps[0]!.loss!);
+    const at = places();
+    const control = new AbortController();
+    await run({ ...set, ...at, signal: control.signal, onStep: ({ step }) => void (step === 2 && control.abort()) });
+    const rest = await run({ ...set, ...at });
+    expect(rest.steps).toHaveLength(3);
+    expect(rest.weights).toEqual(want.weights);
+  });
+
   test("after a kill, from the last checkpoint: the lines of steps done again are replaced, half a line goes", async () => {
     const want = await uninterrupted();
     const at = places();

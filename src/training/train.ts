@@ -1,10 +1,11 @@
 import type { Decoder } from "../models/index.ts";
-import { adamW, checkpointed, clipGradNorm, schedule, warmupStepsOf } from "../nn/index.ts";
+import { checkpointed, clipGradNorm, schedule, warmupStepsOf } from "../nn/index.ts";
 import { contentKey, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
 import { microBatches } from "../scoring/index.ts";
 import { backward, type DType, scope } from "../torch/index.ts";
 import { loadCheckpoint, saveCheckpoint } from "./checkpoints.ts";
 import { openMetrics, type StepMetrics } from "./metrics.ts";
+import { optimiserOf } from "./optimiser.ts";
 import { batchesOf, shuffled } from "./order.ts";
 import type { TrainingTask } from "./task.ts";
 
@@ -64,12 +65,7 @@ export async function train<Item>(
     warmupSteps: warmupStepsOf(recipe.warmup_ratio, totalSteps),
     totalSteps,
   });
-  const optimiser = adamW(model.parameters, {
-    beta1: recipe.adam_beta1,
-    beta2: recipe.adam_beta2,
-    epsilon: recipe.adam_epsilon,
-    weightDecay: recipe.weight_decay,
-  });
+  const optimiser = optimiserOf(recipe, model.parameters);
   const { checkpoint_every_steps: every, micro_batch_tokens: _, ...decisive } = recipe;
   const inputs = contentKey({
     inputs: options.inputs,

@@ -1,0 +1,74 @@
+import { z } from "zod";
+
+const positive = z.number().gt(0);
+const decay = z.number().min(0).lt(1);
+
+/** Every setting that some optimiser has. None has a default of its own: it is the optimiser's. */
+const optimiserFields = {
+  adam_beta1: decay,
+  adam_beta2: decay,
+  adam_epsilon: positive,
+  /** Of the first moment; 0 keeps none. */
+  adafactor_beta1: decay,
+  /** The second moment of step t decays by 1 - t^-rate. */
+  adafactor_decay_rate: positive.max(1),
+  /** Most that the root mean square of an update comes to, before the learning rate. */
+  adafactor_clip_threshold: positive,
+  adafactor_epsilon: positive,
+  /** Learning rates by the root mean square of a weight, which counts as no less than `adafactor_scale_epsilon`. */
+  adafactor_scale_parameter: z.boolean(),
+  adafactor_scale_epsilon: positive,
+  lion_beta1: decay,
+  lion_beta2: decay,
+  momentum: decay,
+  nesterov: z.boolean(),
+} as const;
+
+type OptimiserFields = { [Field in keyof typeof optimiserFields]: z.infer<(typeof optimiserFields)[Field]> };
+
+/** The optimisers that a recipe can name, each with the settings that it has and their values where the recipe is silent. */
+export const optimiserDefaults = {
+  adamw: { adam_beta1: 0.9, adam_beta2: 0.999, adam_epsilon: 1e-8 },
+  adafactor: {
+    adafactor_beta1: 0,
+    adafactor_decay_rate: 0.8,
+    adafactor_clip_threshold: 1,
+    adafactor_epsilon: 1e-30,
+    adafactor_scale_parameter: false,
+    adafactor_scale_epsilon: 1e-3,
+  },
+  lion: { lion_beta1: 0.9, lion_beta2: 0.99 },
+  sgd: { momentum: 0.9, nesterov: false },
+} as const satisfies Readonly<Record<string, Partial<OptimiserFields>>>;
+
+export type OptimiserName = keyof typeof optimiserDefaults;
+
+const names = Object.keys(optimiserDefaults) as [OptimiserName, ...OptimiserName[]];
+
+/** The fields by which a recipe chooses an optimiser; `refuseForeignOptimiser` and `withOptimiserDefaults` make them hang together. */
+export const optimiserChoice = {
+  optimiser: z.enum(names).default("adamw"),
+  ...z.object(optimiserFields).partial().shape,
+};
+
+type OptimiserChoice = { readonly optimiser: OptimiserName } & {
+  readonly [Field in keyof OptimiserFields]?: OptimiserFields[Field] | undefined;
+};
+
+/** Refuses settings that the optimiser named does not have: they would change nothing, and nobody would know. */
+export function refuseForeignOptimiser(given: OptimiserChoice, context: z.core.$RefinementCtx): void {
+  const own = Object.keys(optimiserDefaults[given.optimiser]);
+  for (const field of Object.keys(optimiserFields) as (keyof OptimiserFields)[]) {
+    if (given[field] === undefined || own.includes(field)) continue;
+    const message = `${given.optimiser} has no such setting; it has ${own.join(", ")}`;
+    context.addIssue({ code: "custom", path: [field], message });
+  }
+  if (given.nesterov === true && given.momentum === 0)
+    context.addIssue({ code: "custom", path: ["nesterov"], message: "looks ahead along a momentum, which is 0 here" });
+}
+
+/** The settings of the optimiser named that were not given, at their defaults. */
+export const withOptimiserDefaults = <Given extends OptimiserChoice>(given: Given): Given => ({
+  ...optimiserDefaults[given.optimiser],
+  ...given,
+});
