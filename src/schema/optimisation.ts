@@ -72,3 +72,36 @@ export const withOptimiserDefaults = <Given extends OptimiserChoice>(given: Give
   ...optimiserDefaults[given.optimiser],
   ...given,
 });
+
+/** The fields by which a recipe chooses its learning rates; `refuseForeignSchedule` and `withScheduleDefaults` make them hang together. */
+export const scheduleChoice = {
+  schedule: z.enum(["constant", "linear", "cosine", "wsd"]).default("cosine"),
+  /** Share of the steps over which the learning rate rises; or `warmup_steps`, their number. */
+  warmup_ratio: decay.optional(),
+  warmup_steps: z.int().min(0).optional(),
+  /** Share of the steps over which `wsd` falls to 0, the last ones. */
+  decay_ratio: positive.max(1).optional(),
+  /** How it falls. */
+  decay_shape: z.enum(["linear", "cosine", "1-sqrt"]).optional(),
+};
+
+const wsdDefaults = { decay_ratio: 0.2, decay_shape: "1-sqrt" } as const;
+
+type ScheduleChoice = Readonly<z.infer<z.ZodObject<typeof scheduleChoice>>>;
+
+/** Refuses what would change nothing: settings of another schedule, a warm-up given twice. */
+export function refuseForeignSchedule(given: ScheduleChoice, context: z.core.$RefinementCtx): void {
+  const refuse = (field: string, message: string) => context.addIssue({ code: "custom", path: [field], message });
+  for (const field of ["decay_ratio", "decay_shape"] as const)
+    if (given.schedule !== "wsd" && given[field] !== undefined)
+      refuse(field, `${given.schedule} has no such setting; it is one of wsd`);
+  if (given.warmup_steps !== undefined && given.warmup_ratio !== undefined)
+    refuse("warmup_steps", "warmup_ratio says how long the warm-up is, too: write one of the two");
+}
+
+/** The settings of the schedule named that were not given, at their defaults. */
+export const withScheduleDefaults = <Given extends ScheduleChoice>(given: Given): Given => ({
+  ...(given.warmup_steps === undefined ? { warmup_ratio: 0.1 } : {}),
+  ...(given.schedule === "wsd" ? wsdDefaults : {}),
+  ...given,
+});

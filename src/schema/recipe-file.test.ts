@@ -119,6 +119,19 @@ describe("a good recipe", () => {
     expect(recipeSchema.shape.wrpo.parse({ optimiser: "lion", lion_beta1: 0.95 })).toMatchObject({ lion_beta1: 0.95 });
   });
 
+  test("has one length of the warm-up, and the settings of its schedule", () => {
+    const parse = (given: object) => {
+      const found = recipeSchema.shape.sft.parse(given);
+      expect(recipeSchema.shape.sft.parse(found)).toEqual(found);
+      return Object.fromEntries(Object.entries(found).filter(([field]) => /^(warmup|decay)_/.test(field)));
+    };
+    expect(parse({})).toEqual({ warmup_ratio: 0.1 });
+    expect(parse({ warmup_steps: 0 })).toEqual({ warmup_steps: 0 });
+    expect(parse({ schedule: "wsd", decay_shape: "cosine" })).toEqual({
+      ...{ warmup_ratio: 0.1, decay_ratio: 0.2, decay_shape: "cosine" },
+    });
+  });
+
   test("takes overrides by field and by entry, typed as in YAML, the later over the earlier", () => {
     const { recipe } = loadRecipe(write(good), [
       "wrpo.alpha=0.5",
@@ -216,7 +229,7 @@ describe("a mistake is named by file, line and field", () => {
       line: 1,
       field: "wrpo.schedule",
       message: '"cosin" is not known here',
-      hint: "Did you mean cosine? It is one of constant, linear, cosine.",
+      hint: "Did you mean cosine? It is one of constant, linear, cosine, wsd.",
     });
   });
 
@@ -341,6 +354,17 @@ describe("a mistake is named by file, line and field", () => {
     expect(mistake("name: first", "sft: {optimiser: adam}")).toMatchObject({
       field: "sft.optimiser",
       hint: expect.stringMatching(/^Did you mean adamw\?/),
+    });
+  });
+
+  test("a setting that the schedule does not have, and two lengths of a warm-up", () => {
+    expect(mistake("name: first", "sft: {decay_ratio: 0.3}")).toMatchObject({
+      field: "sft.decay_ratio",
+      message: "cosine has no such setting; it is one of wsd",
+    });
+    expect(mistake("name: first", "wrpo: {warmup_steps: 10, warmup_ratio: 0.1}")).toMatchObject({
+      field: "wrpo.warmup_steps",
+      message: "warmup_ratio says how long the warm-up is, too: write one of the two",
     });
   });
 

@@ -1,6 +1,13 @@
 import { z } from "zod";
 import { objectiveChoice, refuseForeign, withDefaults } from "./objectives.ts";
-import { optimiserChoice, refuseForeignOptimiser, withOptimiserDefaults } from "./optimisation.ts";
+import {
+  optimiserChoice,
+  refuseForeignOptimiser,
+  refuseForeignSchedule,
+  scheduleChoice,
+  withOptimiserDefaults,
+  withScheduleDefaults,
+} from "./optimisation.ts";
 import { samplingSchema } from "./records.ts";
 
 const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, "letters, digits, '.', '_' and '-' only");
@@ -73,8 +80,7 @@ const optimisation = (learningRate: number) => ({
   batch_size: z.int().min(1).default(128),
   /** Tokens a micro-batch: bounds the memory, never the result. */
   micro_batch_tokens: z.int().min(16).default(4096),
-  schedule: z.enum(["constant", "linear", "cosine"]).default("cosine"),
-  warmup_ratio: z.number().min(0).lt(1).default(0.1),
+  ...scheduleChoice,
   weight_decay: z.number().min(0).default(0),
   ...optimiserChoice,
   max_grad_norm: positive.default(1),
@@ -90,15 +96,19 @@ const optimisation = (learningRate: number) => ({
 const sftSchema = z
   .strictObject({ ...optimisation(7e-6) })
   .superRefine(refuseForeignOptimiser)
-  .overwrite(withOptimiserDefaults);
+  .superRefine(refuseForeignSchedule)
+  .overwrite(withOptimiserDefaults)
+  .overwrite(withScheduleDefaults);
 export type SftRecipe = z.infer<typeof sftSchema>;
 
 const wrpoSchema = z
   .strictObject({ ...optimisation(3e-7), ...objectiveChoice })
   .superRefine(refuseForeign)
   .superRefine(refuseForeignOptimiser)
+  .superRefine(refuseForeignSchedule)
   .overwrite(withDefaults)
-  .overwrite(withOptimiserDefaults);
+  .overwrite(withOptimiserDefaults)
+  .overwrite(withScheduleDefaults);
 export type WrpoRecipe = z.infer<typeof wrpoSchema>;
 
 export type OptimisationRecipe = SftRecipe;

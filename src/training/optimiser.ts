@@ -1,5 +1,16 @@
-import { adafactor, adamW, lion, type Optimiser, type ParameterRule, type Parameters, sgd } from "../nn/index.ts";
-import type { OptimisationRecipe, OptimiserName } from "../schema/index.ts";
+import {
+  adafactor,
+  adamW,
+  lion,
+  type Optimiser,
+  type ParameterRule,
+  type Parameters,
+  type Schedule,
+  schedule,
+  sgd,
+  stepsOf,
+} from "../nn/index.ts";
+import { type OptimisationRecipe, type OptimiserName, TrainingError } from "../schema/index.ts";
 
 type Maker = (parameters: Parameters, recipe: OptimisationRecipe, common: Common) => Optimiser;
 
@@ -36,4 +47,23 @@ const makers: Readonly<Record<OptimiserName, Maker>> = {
 /** The optimiser that a recipe names, for these parameters. */
 export function optimiserOf(recipe: OptimisationRecipe, parameters: Parameters): Optimiser {
   return makers[recipe.optimiser](parameters, recipe, { weightDecay: recipe.weight_decay });
+}
+
+/**
+ * Factors on the recipe's learning rate by the optimiser step.
+ *
+ * @throws TrainingError where a warm-up given in steps takes all of them: the learning rate would never be reached.
+ */
+export function scheduleOf(recipe: OptimisationRecipe, totalSteps: number): Schedule {
+  const { warmup_steps: given, warmup_ratio: ratio } = recipe;
+  if (given !== undefined && given > 0 && given >= totalSteps)
+    throw new TrainingError(`warmup_steps (${given}) takes all ${totalSteps} steps of the training`, {
+      hint: "Lower warmup_steps, or write a warmup_ratio in its place.",
+    });
+  const warmupSteps = given ?? stepsOf(ratio!, totalSteps);
+  const ending =
+    recipe.schedule === "wsd"
+      ? { decaySteps: stepsOf(recipe.decay_ratio!, totalSteps), shape: recipe.decay_shape! }
+      : undefined;
+  return schedule(recipe.schedule, { warmupSteps, totalSteps }, ending);
 }

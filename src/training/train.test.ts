@@ -108,6 +108,15 @@ test("metrics: the steps, the epochs, the schedule and alpha; the margins grow",
   }
 });
 
+test("wsd rises by warmup_steps, holds, and falls over the last share of the steps", async () => {
+  const recipe = tinyRecipe({ epochs: 4, warmup_steps: 3, schedule: "wsd", decay_ratio: 0.4, decay_shape: "linear" });
+  const { steps } = await run({ ...options(), recipe });
+  const factors = steps.map(({ learning_rate }) => Number((learning_rate! / 1e-2).toFixed(6)));
+  expect(factors).toEqual([0, 0.333333, 0.666667, 1, 1, 1, 1, 0.75, 0.5, 0.25]);
+  const all = { ...options(), recipe: tinyRecipe({ warmup_steps: 5 }) };
+  await expect(run(all)).rejects.toThrow(/warmup_steps \(5\) takes all 5 steps/);
+});
+
 describe("goes on to the same weights, bit for bit, and a metrics file without a gap or double", () => {
   const places = () => {
     const at = folder();

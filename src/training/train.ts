@@ -1,11 +1,11 @@
 import type { Decoder } from "../models/index.ts";
-import { checkpointed, clipGradNorm, schedule, warmupStepsOf } from "../nn/index.ts";
+import { checkpointed, clipGradNorm } from "../nn/index.ts";
 import { contentKey, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
 import { microBatches } from "../scoring/index.ts";
 import { backward, type DType, scope } from "../torch/index.ts";
 import { loadCheckpoint, saveCheckpoint } from "./checkpoints.ts";
 import { openMetrics, type StepMetrics } from "./metrics.ts";
-import { optimiserOf } from "./optimiser.ts";
+import { optimiserOf, scheduleOf } from "./optimiser.ts";
 import { batchesOf, shuffled } from "./order.ts";
 import type { TrainingTask } from "./task.ts";
 
@@ -61,10 +61,7 @@ export async function train<Item>(
     options.order === "given" ? [...task.items.keys()] : shuffled(task.items.length, options.seed, epoch),
   );
   const totalSteps = batches.length;
-  const factorAt = schedule(recipe.schedule, {
-    warmupSteps: warmupStepsOf(recipe.warmup_ratio, totalSteps),
-    totalSteps,
-  });
+  const factorAt = scheduleOf(recipe, totalSteps);
   const optimiser = optimiserOf(recipe, model.parameters);
   const { checkpoint_every_steps: every, micro_batch_tokens: _, ...decisive } = recipe;
   const inputs = contentKey({
