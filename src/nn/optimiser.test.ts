@@ -7,8 +7,10 @@ import { backward, scope, type Tensor, tensor, toNumbers } from "../torch/index.
 import {
   adafactor,
   adamW,
+  averaging,
   clipGradNorm,
   lion,
+  loadStateDict,
   type Optimiser,
   openSafetensors,
   type Parameters,
@@ -25,6 +27,7 @@ const truth = JSON.parse(readFileSync(join(import.meta.dirname, "fixtures/optimi
   readonly rates: number[];
   readonly start: Record<string, { shape: number[]; values: number[] }>;
   readonly optimisers: Record<string, Step[]>;
+  readonly averages: { decay: number; steps: Step["values"][] };
 };
 
 function start(): Map<string, Tensor> {
@@ -111,6 +114,48 @@ describe.each(Object.keys(truth.optimisers))(
     });
   },
 );
+
+describe("averages of the parameters", () => {
+  const { decay, steps } = truth.averages;
+  const made = () => {
+    const parameters = start();
+    return {
+      parameters,
+      optimiser: averaging(sgd(parameters, { momentum: 0, weightDecay: 0 }), parameters, decay),
+    };
+  };
+  const gradientsOf = (step: number) => {
+    const [{ grads }, { grads: first }] = [truth.optimisers.sgd![step]!, truth.optimisers.sgd![0]!];
+    return { ...grads, idle: grads.idle ?? first.idle! };
+  };
+
+  test("are torch's, and take the parameters' place", () => {
+    const { parameters, optimiser } = made();
+    for (const step of steps.keys()) {
+      setGradients(parameters, gradientsOf(step));
+      optimiser.step(0.1);
+      const kept = optimiser.state();
+      expectClose(new Map([...parameters.keys()].map((name) => [name, kept.get(`average.${name}`)!])), steps[step]!);
+    }
+    optimiser.takeAverages();
+    expectClose(parameters, steps.at(-1)!);
+  });
+
+  test("go on from a saved state", () => {
+    const before = made();
+    setGradients(before.parameters, gradientsOf(0));
+    before.optimiser.step(0.1);
+    const after = made();
+    after.optimiser.load(before.optimiser.state());
+    loadStateDict(after.parameters, before.parameters);
+    for (const step of [1, 2, 3]) {
+      setGradients(after.parameters, gradientsOf(step));
+      after.optimiser.step(0.1);
+    }
+    after.optimiser.takeAverages();
+    expectClose(after.parameters, steps.at(-1)!);
+  });
+});
 
 test("zeroGrad lets go of all gradients", () => {
   const parameters = start();

@@ -105,3 +105,21 @@ export const withScheduleDefaults = <Given extends ScheduleChoice>(given: Given)
   ...(given.schedule === "wsd" ? wsdDefaults : {}),
   ...given,
 });
+
+/** Components of a weight's name, `*` for any part of one. */
+const weightPattern = z
+  .string()
+  .regex(/^[\w*]+(\.[\w*]+)*$/, "parts of a weight's name with dots between them, like layers.*.mlp or embed_tokens");
+
+/** The fields that treat weights differently. */
+export const weightRules = {
+  weight_decay: z.number().min(0).default(0),
+  /** The first that matches a weight decides; biases and norms have no decay where none does. */
+  weight_decay_rules: z.array(z.strictObject({ match: weightPattern, weight_decay: z.number().min(0) })).default([]),
+  /** Learning rate of a layer over that of the next one; embeddings stand before the first, the output after the last. */
+  layer_learning_rate_decay: positive.max(1).default(1),
+  /** Weights that stay as they are. */
+  frozen: z.array(weightPattern).default([]),
+  /** Decay of an exponential moving average of the weights, taken after each step; the model saved is the average then. */
+  ema_decay: positive.lt(1).optional(),
+};

@@ -5,6 +5,7 @@ import {
   refuseForeignOptimiser,
   refuseForeignSchedule,
   scheduleChoice,
+  weightRules,
   withOptimiserDefaults,
   withScheduleDefaults,
 } from "./optimisation.ts";
@@ -81,7 +82,7 @@ const optimisation = (learningRate: number) => ({
   /** Tokens a micro-batch: bounds the memory, never the result. */
   micro_batch_tokens: z.int().min(16).default(4096),
   ...scheduleChoice,
-  weight_decay: z.number().min(0).default(0),
+  ...weightRules,
   ...optimiserChoice,
   max_grad_norm: positive.default(1),
   /** Tokens of prompt and response together; a longer row is counted and handled as `overlong` says. */

@@ -1,6 +1,8 @@
 import {
+  type AveragingOptimiser,
   adafactor,
   adamW,
+  averaging,
   lion,
   type Optimiser,
   type ParameterRule,
@@ -11,12 +13,14 @@ import {
   stepsOf,
 } from "../nn/index.ts";
 import { type OptimisationRecipe, type OptimiserName, TrainingError } from "../schema/index.ts";
+import type { Tensor } from "../torch/index.ts";
+import { weightRule } from "./trainable.ts";
 
 type Maker = (parameters: Parameters, recipe: OptimisationRecipe, common: Common) => Optimiser;
 
 interface Common {
   readonly weightDecay: number;
-  readonly rule?: (name: string) => ParameterRule;
+  readonly rule: (name: string, parameter: Tensor) => ParameterRule;
 }
 
 /** The schema fills every setting of the optimiser that is named. */
@@ -44,9 +48,15 @@ const makers: Readonly<Record<OptimiserName, Maker>> = {
     sgd(parameters, { ...common, momentum: recipe.momentum!, nesterov: recipe.nesterov! }),
 };
 
-/** The optimiser that a recipe names, for these parameters. */
-export function optimiserOf(recipe: OptimisationRecipe, parameters: Parameters): Optimiser {
-  return makers[recipe.optimiser](parameters, recipe, { weightDecay: recipe.weight_decay });
+/** The optimiser that a recipe names, for these parameters of a model with so many layers; it averages them where the recipe says so. */
+export function optimiserOf(
+  recipe: OptimisationRecipe,
+  parameters: Parameters,
+  layers: number,
+): Optimiser & Partial<AveragingOptimiser> {
+  const common = { weightDecay: recipe.weight_decay, rule: weightRule(recipe, layers) };
+  const optimiser = makers[recipe.optimiser](parameters, recipe, common);
+  return recipe.ema_decay === undefined ? optimiser : averaging(optimiser, parameters, recipe.ema_decay);
 }
 
 /**

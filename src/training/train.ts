@@ -8,6 +8,7 @@ import { openMetrics, type StepMetrics } from "./metrics.ts";
 import { optimiserOf, scheduleOf } from "./optimiser.ts";
 import { batchesOf, shuffled } from "./order.ts";
 import type { TrainingTask } from "./task.ts";
+import { trainedNames } from "./trainable.ts";
 
 export interface TrainingOptions {
   readonly recipe: OptimisationRecipe;
@@ -41,9 +42,10 @@ const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
  * divides the loss by the weight of the whole batch, so that micro-batching bounds the memory and never the result.
  * Goes on from the latest checkpoint with the same inputs; on an abort it writes one and returns.
  *
- * The model's weights must be float32 and on one device; they are changed in place.
+ * The weights that are trained must be float32; they are changed in place. Those that the recipe freezes get no gradient and
+ * no state.
  *
- * @throws TrainingError when loss or gradient is not finite, naming the rows.
+ * @throws TrainingError when a pattern of the recipe matches no weight, or loss or gradient is not finite, naming the rows.
  */
 export async function train<Item>(
   model: Decoder,
@@ -52,7 +54,10 @@ export async function train<Item>(
 ): Promise<TrainingSummary> {
   const { recipe } = options;
   if (task.items.length === 0) throw new TrainingError("there is nothing to train on");
-  for (const [name, { dtype }] of model.parameters)
+  const trained = new Map(
+    trainedNames(recipe, model.parameters.keys()).map((name) => [name, model.parameters.get(name)!]),
+  );
+  for (const [name, { dtype }] of trained)
     if (dtype !== "float32" && dtype !== "float64")
       throw new TrainingError(`the weight ${name} is ${dtype}; small updates would be lost in its rounding`, {
         hint: "Load the model in fp32; the compute type of the training may still be bf16.",
@@ -62,7 +67,7 @@ export async function train<Item>(
   );
   const totalSteps = batches.length;
   const factorAt = scheduleOf(recipe, totalSteps);
-  const optimiser = optimiserOf(recipe, model.parameters);
+  const optimiser = optimiserOf(recipe, trained, model.config.layers.length);
   const { checkpoint_every_steps: every, micro_batch_tokens: _, ...decisive } = recipe;
   const inputs = contentKey({
     inputs: options.inputs,
@@ -71,16 +76,15 @@ export async function train<Item>(
     order: options.order,
     dtype: options.dtype,
   });
-  const start =
-    options.checkpoints === undefined ? 0 : loadCheckpoint(options.checkpoints, inputs, model.parameters, optimiser);
+  const start = options.checkpoints === undefined ? 0 : loadCheckpoint(options.checkpoints, inputs, trained, optimiser);
   const metricsFile = options.metrics === undefined ? undefined : openMetrics(options.metrics, start);
   let saved = start;
   const save = (step: number) => {
     if (options.checkpoints === undefined || step === saved) return;
-    saveCheckpoint(options.checkpoints, step, inputs, model.parameters, optimiser);
+    saveCheckpoint(options.checkpoints, step, inputs, trained, optimiser);
     saved = step;
   };
-  for (const weight of model.parameters.values()) weight.requiresGrad = true;
+  for (const weight of trained.values()) weight.requiresGrad = true;
   try {
     for (let step = start; step < totalSteps; step++) {
       const began = performance.now();
@@ -90,7 +94,7 @@ export async function train<Item>(
         save(step);
         return { steps: step, totalSteps, finished: false };
       }
-      const gradNorm = clipGradNorm(model.parameters.values(), recipe.max_grad_norm);
+      const gradNorm = clipGradNorm(trained.values(), recipe.max_grad_norm);
       if (!Number.isFinite(gradNorm))
         throw new TrainingError(
           `the gradient of optimiser step ${step + 1} is not finite (norm ${gradNorm}); its rows: ${items.map(task.nameOf).join(", ")}`,
@@ -118,10 +122,11 @@ export async function train<Item>(
       options.onStep?.(metrics, totalSteps);
       if ((step + 1) % every === 0 && step + 1 < totalSteps) save(step + 1);
     }
+    optimiser.takeAverages?.();
     return { steps: totalSteps, totalSteps, finished: true };
   } finally {
     optimiser.zeroGrad();
-    for (const weight of model.parameters.values()) weight.requiresGrad = false;
+    for (const weight of trained.values()) weight.requiresGrad = false;
     for (const held of optimiser.state().values()) held.dispose();
   }
 }

@@ -61,6 +61,12 @@ describe("a recipe", () => {
     expect(about(found, "memory of the recipe")[0]![0]).toBe("problem");
   });
 
+  test("that names weights which the target doesn't have", async () => {
+    const found = await findings("", ["wrpo.frozen=[layers.30]"]);
+    expect(about(found, "weights to train")).toEqual([["problem", "frozen.0: layers.30 matches no weight"]]);
+    expect(about(await findings("", ["wrpo.frozen=[layers.29]"]), "weights to train")[0]![0]).toBe("ok");
+  });
+
   test("whose endpoint refuses, lacks its key, or does not list the model", async () => {
     const server = createServer((_, response) => response.end(JSON.stringify({ data: [{ id: "other" }] })));
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -5,6 +5,7 @@ import { readPrompts, splitPrompts } from "../../preferences/index.ts";
 import { validateChecks } from "../../rewards/index.ts";
 import type { EndpointRecipe, LoadedRecipe, ModelRecipe, Precision, Prompt } from "../../schema/index.ts";
 import { probeEndpoint } from "../../sources/index.ts";
+import { checkTrainings } from "../trainings.ts";
 import { type Finding, findingOf, ok, problem, warning } from "./finding.ts";
 import { availableMemory, freeSpace } from "./machine.ts";
 import { type Compute, fits, largestNeed, parameterCount, runFolderBytes } from "./needs.ts";
@@ -40,6 +41,7 @@ export async function* recipeFindings(question: RecipeQuestion): AsyncGenerator<
     }
   }
   const target = models.get(modelKey(recipe.target));
+  if (target !== undefined) yield trainingsFinding(question.loaded, target);
   const compute = computeOf(question);
   if (compute !== undefined) yield memoryFinding(question.loaded, models, compute);
   yield await diskFinding(question, target, prompts.responses, toFetch);
@@ -160,6 +162,16 @@ async function modelFinding(
   } catch (error) {
     return { finding: findingOf(what, error), bytes: 0 };
   }
+}
+
+function trainingsFinding({ recipe }: LoadedRecipe, { decoderConfig }: ModelFiles): Finding {
+  const what = "weights to train";
+  try {
+    checkTrainings(recipe, decoderConfig);
+  } catch (error) {
+    return findingOf(what, error);
+  }
+  return ok(what, "the target has those that the recipe names");
 }
 
 /** What each precision of the recipe comes to; undefined where only a measurement could tell and none can be made. */
