@@ -5,6 +5,7 @@ export { clipGradNorm } from "./clip.ts";
 export { type AveragingOptimiser, averaging } from "./ema.ts";
 export { linear, product } from "./linear.ts";
 export { lion } from "./lion.ts";
+export * from "./lora.ts";
 export * from "./machine-rates.ts";
 export type { Optimiser, ParameterRule, Parameters } from "./optimiser.ts";
 export * from "./safetensors.ts";

@@ -5,7 +5,7 @@ import ts from "typescript";
 import { describe, expect, test } from "vitest";
 import { objectiveOf } from "../objectives/index.ts";
 import { instructions } from "../rewards/index.ts";
-import { objectiveDefaults, optimiserDefaults, recipeSchema } from "../schema/index.ts";
+import { loraSchema, objectiveDefaults, optimiserDefaults, recipeSchema } from "../schema/index.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const read = (file: string) => readFileSync(join(root, file), "utf8");
@@ -69,6 +69,7 @@ describe("docs/guide.md", () => {
     ["### `sampling`", shape.sampling.unwrap().shape],
     ["### `selection`", shape.selection.unwrap().shape],
     ["### `sft` and `wrpo`: training", training],
+    ["### `lora`", loraSchema.shape],
     ["### `wrpo` only", Object.fromEntries(wrpoOnly)],
   ];
 
@@ -86,11 +87,11 @@ describe("docs/guide.md", () => {
   });
 
   test.each([
-    ["### `sources`: a list", union(shape.sources.element), ["precision", "device", "chat_template"]],
+    ["### `sources`: a list", union(shape.sources.element), ["precision", "device", "chat_template", "adapter"]],
     [
       "### `rewards`: a list, weighed against each other",
       union(shape.rewards.element),
-      ["precision", "device", "chat_template"],
+      ["precision", "device", "chat_template", "adapter"],
     ],
   ])("%s: every field", (heading, schemas, elsewhere) => {
     const rows = rowsBelow(heading)

@@ -1,18 +1,12 @@
 import { existsSync, mkdirSync, rmSync } from "node:fs";
-import { dirname } from "node:path";
-import {
-  disposeModel,
-  type LoadedModel,
-  loadFiles,
-  type ModelFiles,
-  readModelFiles,
-  saveModel,
-} from "../models/index.ts";
+import { dirname, resolve } from "node:path";
+import { disposeAdapters, disposeModel, type LoadedModel, type ModelFiles, readModelFiles } from "../models/index.ts";
 import { resolvePrecision } from "../nn/index.ts";
 import { objectiveOf, quadrupleRoles } from "../objectives/index.ts";
-import { contentKey, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
+import { contentKey, expandHome, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
 import type { StoredSelection } from "../store/index.ts";
 import {
+  drops,
   type LengthLimits,
   packSequences,
   preferenceTask,
@@ -26,6 +20,7 @@ import {
   withReference,
 } from "../training/index.ts";
 import { modelCard } from "./card.ts";
+import { loadForTraining, saveTuned, withAdapters } from "./lora.ts";
 import { checkInterrupted, Interrupted, type Run, runPaths } from "./run.ts";
 
 const dtypeOfTraining = (run: Run, { precision }: OptimisationRecipe) =>
@@ -85,6 +80,9 @@ interface Tuning<Item> {
   readonly stage: "sft" | "wrpo";
   readonly recipe: OptimisationRecipe;
   readonly model: LoadedModel;
+  readonly files: ModelFiles;
+  /** What adapters say that they adapt. */
+  readonly base: string;
   readonly task: TrainingTask<Item>;
   readonly inputs: string;
   readonly target: string;
@@ -93,49 +91,55 @@ interface Tuning<Item> {
 /** Trains and writes the model folder. */
 async function tune<Item>(
   run: Run,
-  { stage, recipe, model, task, inputs, target }: Tuning<Item>,
+  { stage, recipe, model: start, files, base, task, inputs, target }: Tuning<Item>,
 ): Promise<Record<string, number>> {
   const paths = runPaths(run.folder);
   let last: StepMetrics | undefined;
-  const summary = await train(model.decoder, task, {
-    recipe,
-    seed: run.recipe.seed,
-    dtype: dtypeOfTraining(run, recipe),
-    inputs,
-    checkpoints: paths.checkpoints(stage),
-    metrics: paths.metrics(stage),
-    signal: run.signal,
-    onStep(metrics, total) {
-      last = metrics;
-      const figures = {
-        loss: metrics.loss!,
-        ...(metrics["rewards/margins"] === undefined ? {} : { margin: metrics["rewards/margins"] }),
-      };
-      run.listener.progress({
-        stage,
-        label: stage === "sft" ? "supervised tuning" : recipe === run.recipe.wrpo ? run.recipe.wrpo.objective : stage,
-        done: metrics.step,
-        total,
-        unit: "steps",
-        figures,
-      });
-    },
-  });
-  if (!summary.finished) throw new Interrupted("stopped; the same command goes on from the checkpoint");
-  mkdirSync(dirname(target), { recursive: true });
-  saveModel(target, model, await modelCard(run, stage));
-  return { steps: summary.steps, rows: task.items.length, ...(last?.loss === undefined ? {} : { loss: last.loss }) };
+  const model = withAdapters(start, recipe, run.recipe.seed);
+  try {
+    const summary = await train(model.decoder, task, {
+      recipe,
+      seed: run.recipe.seed,
+      dtype: dtypeOfTraining(run, recipe),
+      inputs,
+      checkpoints: paths.checkpoints(stage),
+      metrics: paths.metrics(stage),
+      signal: run.signal,
+      onStep(metrics, total) {
+        last = metrics;
+        const figures = {
+          loss: metrics.loss!,
+          ...(metrics["rewards/margins"] === undefined ? {} : { margin: metrics["rewards/margins"] }),
+        };
+        run.listener.progress({
+          stage,
+          label: stage === "sft" ? "supervised tuning" : recipe === run.recipe.wrpo ? run.recipe.wrpo.objective : stage,
+          done: metrics.step,
+          total,
+          unit: "steps",
+          figures,
+        });
+      },
+    });
+    if (!summary.finished) throw new Interrupted("stopped; the same command goes on from the checkpoint");
+    mkdirSync(dirname(target), { recursive: true });
+    saveTuned(target, { recipe, model, files, base, card: await modelCard(run, stage) });
+    return { steps: summary.steps, rows: task.items.length, ...(last?.loss === undefined ? {} : { loss: last.loss }) };
+  } finally {
+    if (model.decoder.adapters !== undefined) disposeAdapters(model.decoder.adapters);
+  }
 }
 
 /** What of a recipe decides the trained weights: not where checkpoints fall, nor what only bounds the memory. */
-function decisive({
-  checkpoint_every_steps: _,
-  micro_batch_tokens: __,
-  activation_checkpointing: ___,
-  precision: ____,
-  ...rest
-}: OptimisationRecipe): unknown {
-  return rest;
+function decisive(recipe: OptimisationRecipe): unknown {
+  const {
+    checkpoint_every_steps: _,
+    micro_batch_tokens,
+    activation_checkpointing: __,
+    precision: ___,
+    ...rest
+  } = recipe;
+  return drops(recipe) ? { ...rest, micro_batch_tokens } : rest;
 }
 
 /**
@@ -157,6 +161,13 @@ async function unlessDone(
   return counts;
 }
 
+/** The target as a person names it, or where it lies when that is by a path. */
+function targetName({ recipe, baseFolder }: Run, { path }: ModelFiles): string {
+  const { model, adapter } = recipe.target;
+  if (adapter !== undefined) return path;
+  return !model.startsWith("package:") && existsSync(resolve(baseFolder, expandHome(model))) ? path : model;
+}
+
 /** Supervised tuning of the target on y_ws: Target-SFT of the paper (section 4.1). Undefined when it stands already. */
 export async function tuneSft(run: Run): Promise<Record<string, number> | undefined> {
   const recipe = run.recipe.sft;
@@ -173,12 +184,12 @@ export async function tuneSft(run: Run): Promise<Record<string, number> | undefi
   const folder = runPaths(run.folder).sftModel;
   return unlessDone(run, "sft", inputs, folder, async () => {
     const { rows, dropped } = fittingRows(run, "supervised tuning", texts, files, recipe);
-    const model = loadFiles(files, { precision: "fp32", device: run.recipe.target.device });
+    const model = loadForTraining(files, recipe, run.recipe.target.device);
     try {
       const counts = await tune(run, {
         stage: "sft",
         recipe,
-        model,
+        ...{ model, files, base: targetName(run, files) },
         task: sftTask(packSequences(rows, recipe.max_length)),
         inputs,
         target: folder,
@@ -230,7 +241,7 @@ export async function tuneWrpo(run: Run): Promise<Record<string, number> | undef
         `WRPO: ${lacking} prompts were left out: the source of their best response gave no worse one`,
       );
     const { rows, dropped } = fittingRows(run, "WRPO", texts, files, recipe);
-    const model = loadFiles(files, { precision: "fp32", device: run.recipe.target.device });
+    const model = loadForTraining(files, recipe, run.recipe.target.device);
     try {
       const referenced = objective.needsReference
         ? await withReference(model, rows, run.ledger.referenceLogps, {
@@ -243,7 +254,8 @@ export async function tuneWrpo(run: Run): Promise<Record<string, number> | undef
         : rows;
       if (referenced === undefined) checkInterrupted(run);
       const task = preferenceTask(referenced!, objective);
-      const counts = await tune(run, { stage: "wrpo", recipe, model, task, inputs, target: paths.fusedModel });
+      const trained = { model, files, base: paths.sftModel };
+      const counts = await tune(run, { stage: "wrpo", recipe, ...trained, task, inputs, target: paths.fusedModel });
       return { ...counts, dropped: dropped.length };
     } finally {
       disposeModel(model);

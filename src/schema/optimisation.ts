@@ -111,6 +111,19 @@ const weightPattern = z
   .string()
   .regex(/^[\w*]+(\.[\w*]+)*$/, "parts of a weight's name with dots between them, like layers.*.mlp or embed_tokens");
 
+/** Adapters that are trained in the place of the weights. */
+export const loraSchema = z.strictObject({
+  rank: z.int().min(1).default(16),
+  alpha: positive.default(32),
+  /** Share of an adapter's inputs that are dropped. */
+  dropout: decay.default(0),
+  /** Projections of the layers, by the ends of their names. */
+  target_modules: z.union([z.literal("all-linear"), z.array(weightPattern).min(1)]).default("all-linear"),
+  rslora: z.boolean().default(false),
+  dora: z.boolean().default(false),
+});
+export type LoraRecipe = z.infer<typeof loraSchema>;
+
 /** The fields that treat weights differently. */
 export const weightRules = {
   weight_decay: z.number().min(0).default(0),
@@ -122,4 +135,18 @@ export const weightRules = {
   frozen: z.array(weightPattern).default([]),
   /** Decay of an exponential moving average of the weights, taken after each step; the model saved is the average then. */
   ema_decay: positive.lt(1).optional(),
+  /** Train adapters and merge them in the end; without it all weights are trained. */
+  lora: loraSchema.optional(),
 };
+
+type WeightRules = Readonly<z.infer<z.ZodObject<typeof weightRules>>>;
+
+/** Refuses what would change nothing: to freeze weights of which none is trained. */
+export function refuseFrozenBase(given: WeightRules, context: z.core.$RefinementCtx): void {
+  if (given.lora !== undefined && given.frozen.length > 0)
+    context.addIssue({
+      code: "custom",
+      path: ["frozen"],
+      message: "lora trains its adapters only: choose among them by lora.target_modules",
+    });
+}

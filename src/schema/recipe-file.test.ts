@@ -5,7 +5,6 @@ import { afterAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { describeError, RecipeError } from "./errors.ts";
 import { objectiveDefaults, objectiveFields } from "./objectives.ts";
-import { type OptimiserName, optimiserDefaults } from "./optimisation.ts";
 import { recipeSchema } from "./recipe.ts";
 import { loadRecipe, recipeJsonSchema, resolvedRecipe, resolvedYaml } from "./recipe-file.ts";
 
@@ -105,31 +104,6 @@ describe("a good recipe", () => {
       ],
     });
     expect(recipeSchema.shape.wrpo.parse(wrpo({ objective: "ipo" }))).toMatchObject(wrpo({ objective: "ipo" }));
-  });
-
-  test("has the settings of its optimiser, and those only", () => {
-    const settings = ({ optimiser }: { optimiser: OptimiserName }) => Object.keys(optimiserDefaults[optimiser]).sort();
-    for (const optimiser of Object.keys(optimiserDefaults) as OptimiserName[]) {
-      const sft = recipeSchema.shape.sft.parse({ optimiser });
-      const found = Object.keys(sft).filter((field) => /^(adam|adafactor|lion)_|momentum|nesterov/.test(field));
-      expect(found.sort()).toEqual(settings({ optimiser }));
-      expect(sft).toMatchObject(optimiserDefaults[optimiser]);
-      expect(recipeSchema.shape.sft.parse(sft)).toEqual(sft);
-    }
-    expect(recipeSchema.shape.wrpo.parse({ optimiser: "lion", lion_beta1: 0.95 })).toMatchObject({ lion_beta1: 0.95 });
-  });
-
-  test("has one length of the warm-up, and the settings of its schedule", () => {
-    const parse = (given: object) => {
-      const found = recipeSchema.shape.sft.parse(given);
-      expect(recipeSchema.shape.sft.parse(found)).toEqual(found);
-      return Object.fromEntries(Object.entries(found).filter(([field]) => /^(warmup|decay)_/.test(field)));
-    };
-    expect(parse({})).toEqual({ warmup_ratio: 0.1 });
-    expect(parse({ warmup_steps: 0 })).toEqual({ warmup_steps: 0 });
-    expect(parse({ schedule: "wsd", decay_shape: "cosine" })).toEqual({
-      ...{ warmup_ratio: 0.1, decay_ratio: 0.2, decay_shape: "cosine" },
-    });
   });
 
   test("takes overrides by field and by entry, typed as in YAML, the later over the earlier", () => {
@@ -337,34 +311,6 @@ describe("a mistake is named by file, line and field", () => {
     expect(mistake("name: first", "wrpo: {objective: dop}")).toMatchObject({
       field: "wrpo.objective",
       hint: expect.stringMatching(/^Did you mean dpo\?/),
-    });
-  });
-
-  test("a setting that the optimiser does not have", () => {
-    expect(mistake("name: first", "sft: {optimiser: lion, adam_beta1: 0.9}")).toMatchObject({
-      line: 1,
-      field: "sft.adam_beta1",
-      message: "lion has no such setting; it has lion_beta1, lion_beta2",
-    });
-    expect(mistake("name: first", "wrpo: {lion_beta2: 0.9}")).toMatchObject({ field: "wrpo.lion_beta2" });
-    expect(mistake("name: first", "sft: {optimiser: sgd, momentum: 0, nesterov: true}")).toMatchObject({
-      field: "sft.nesterov",
-      message: "looks ahead along a momentum, which is 0 here",
-    });
-    expect(mistake("name: first", "sft: {optimiser: adam}")).toMatchObject({
-      field: "sft.optimiser",
-      hint: expect.stringMatching(/^Did you mean adamw\?/),
-    });
-  });
-
-  test("a setting that the schedule does not have, and two lengths of a warm-up", () => {
-    expect(mistake("name: first", "sft: {decay_ratio: 0.3}")).toMatchObject({
-      field: "sft.decay_ratio",
-      message: "cosine has no such setting; it is one of wsd",
-    });
-    expect(mistake("name: first", "wrpo: {warmup_steps: 10, warmup_ratio: 0.1}")).toMatchObject({
-      field: "wrpo.warmup_steps",
-      message: "warmup_ratio says how long the warm-up is, too: write one of the two",
     });
   });
 

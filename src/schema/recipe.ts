@@ -4,6 +4,7 @@ import {
   optimiserChoice,
   refuseForeignOptimiser,
   refuseForeignSchedule,
+  refuseFrozenBase,
   scheduleChoice,
   weightRules,
   withOptimiserDefaults,
@@ -29,6 +30,8 @@ export const modelSchema = z.strictObject({
   device: z.string().default("cpu"),
   /** Jinja text that replaces the model's own chat template; needed where a base model has none. */
   chat_template: z.string().min(1).optional(),
+  /** A folder of LoRA adapters, as PEFT writes it, that are merged into the model. */
+  adapter: z.string().min(1).optional(),
 });
 export type ModelRecipe = z.infer<typeof modelSchema>;
 
@@ -98,6 +101,7 @@ const sftSchema = z
   .strictObject({ ...optimisation(7e-6) })
   .superRefine(refuseForeignOptimiser)
   .superRefine(refuseForeignSchedule)
+  .superRefine(refuseFrozenBase)
   .overwrite(withOptimiserDefaults)
   .overwrite(withScheduleDefaults);
 export type SftRecipe = z.infer<typeof sftSchema>;
@@ -107,6 +111,7 @@ const wrpoSchema = z
   .superRefine(refuseForeign)
   .superRefine(refuseForeignOptimiser)
   .superRefine(refuseForeignSchedule)
+  .superRefine(refuseFrozenBase)
   .overwrite(withDefaults)
   .overwrite(withOptimiserDefaults)
   .overwrite(withScheduleDefaults);

@@ -5,4 +5,4 @@ export * from "./rows.ts";
 export { type PackedSequence, packSequences, sftTask } from "./sft.ts";
 export type { MicroBatchResult, TrainingTask } from "./task.ts";
 export { type TrainingOptions, type TrainingSummary, train } from "./train.ts";
-export { trainedNames } from "./trainable.ts";
+export { drops, trainedNames } from "./trainable.ts";

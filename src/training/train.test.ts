@@ -4,10 +4,9 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { LoadedModel } from "../models/index.ts";
 import { decoderIn, tinyModel } from "../models/testing/tiny-model.ts";
-import { openSafetensors } from "../nn/index.ts";
 import { dpo, simpo, wrpo } from "../objectives/index.ts";
 import { LedgerError, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
-import { liveTensors, ops, type Tensor, tensor, toNumbers } from "../torch/index.ts";
+import { liveTensors, ops, toNumbers } from "../torch/index.ts";
 import type { StepMetrics } from "./metrics.ts";
 import { preferenceTask, type ReferencedRow } from "./preference.ts";
 import { packSequences, sftTask } from "./sft.ts";
@@ -109,126 +108,6 @@ test("metrics: the steps, the epochs, the schedule and alpha; the margins grow",
   }
 });
 
-test("wsd rises by warmup_steps, holds, and falls over the last share of the steps", async () => {
-  const recipe = tinyRecipe({ epochs: 4, warmup_steps: 3, schedule: "wsd", decay_ratio: 0.4, decay_shape: "linear" });
-  const { steps } = await run({ ...options(), recipe });
-  const factors = steps.map(({ learning_rate }) => Number((learning_rate! / 1e-2).toFixed(6)));
-  expect(factors).toEqual([0, 0.333333, 0.666667, 1, 1, 1, 1, 0.75, 0.5, 0.25]);
-  const all = { ...options(), recipe: tinyRecipe({ warmup_steps: 5 }) };
-  await expect(run(all)).rejects.toThrow(/warmup_steps \(5\) takes all 5 steps/);
-});
-
-describe("weights that the recipe treats differently", () => {
-  const initial = async () => {
-    const { decoder } = await tinyModel("llama");
-    return new Map([...decoder.parameters].map(([k, weight]) => [k, toNumbers(weight)]));
-  };
-
-  test("frozen ones stay, without gradient and state; the others move as they would with a mask", async () => {
-    const before = await initial();
-    const checkpoints = join(folder(), "checkpoints");
-    const recipe = tinyRecipe({ frozen: ["embed_tokens", "lm_head", "layers.0.mlp", "*norm"] });
-    const { weights } = await run({ ...options(), recipe, checkpoints, onStep: () => {} });
-    const stays = (name: string) => /embed_tokens|lm_head|layers\.0\.mlp|norm/.test(name);
-    for (const [name, values] of weights) {
-      if (stays(name)) expect(values, name).toEqual(before.get(name));
-      else expect(values, name).not.toEqual(before.get(name));
-    }
-    const control = new AbortController();
-    await run({ ...options(), recipe, checkpoints, signal: control.signal, onStep: () => control.abort() });
-    const saved = join(checkpoints, "step-00000001");
-    const names = [...openSafetensors(join(saved, "weights.safetensors")).tensors.keys()];
-    expect(names.sort()).toEqual([...before.keys()].filter((name) => !stays(name)).sort());
-    expect(openSafetensors(join(saved, "optimiser.safetensors")).tensors.size).toBe(3 * names.length);
-    expect((await run({ ...options(), recipe, checkpoints })).weights).toEqual(weights);
-  });
-
-  test("frozen ones may have another type than float32, and gradients of the others don't change", async () => {
-    // One step without momentum: the change is the gradient.
-    const plain = { optimiser: "sgd", momentum: 0, weight_decay: 0, warmup_steps: 0, epochs: 3 / 7 } as const;
-    const [all, some] = [
-      await run({ ...options(), recipe: tinyRecipe(plain) }),
-      await run({ ...options(), recipe: tinyRecipe({ ...plain, frozen: ["embed_tokens", "lm_head", "layers.1"] }) }),
-    ];
-    expect(all.steps).toHaveLength(1);
-    // Clipping looks at all gradients; what is left has one direction.
-    const name = "model.layers.0.self_attn.q_proj.weight";
-    const before = (await initial()).get(name)!;
-    const change = ({ weights }: Trained) => tensor(weights.get(name)!.map((value, k) => value - before[k]!));
-    const [a, b] = [change(all), change(some)];
-    const cosine = a.mul(b).sum().div(a.norm().mul(b.norm())).item();
-    expect(cosine).toBeGreaterThan(1 - 1e-5);
-    const start = await tinyModel("llama");
-    const rounded = { ...start, decoder: decoderIn(start.decoder, "bfloat16") };
-    for (const weight of ["model.norm.weight", "model.layers.1.mlp.up_proj.weight"])
-      (rounded.decoder.parameters as Map<string, Tensor>).set(weight, start.decoder.parameters.get(weight)!);
-    const frozen = [
-      "embed_tokens",
-      "layers.0",
-      "layers.1.self_attn",
-      "*layernorm",
-      "gate_proj",
-      "down_proj",
-      "lm_head",
-    ];
-    const given = { ...options(), recipe: tinyRecipe({ frozen }), dtype: "bfloat16" as const };
-    expect((await run(given, { start: rounded })).finished).toBe(true);
-  });
-
-  test("a learning rate that falls with the depth", async () => {
-    const plain = { optimiser: "sgd", momentum: 0, weight_decay: 0, warmup_steps: 0, epochs: 3 / 7 } as const;
-    const before = await initial();
-    const flat = await run({ ...options(), recipe: tinyRecipe(plain) });
-    const steep = await run({ ...options(), recipe: tinyRecipe({ ...plain, layer_learning_rate_decay: 0.5 }) });
-    const change = ({ weights }: Trained, name: string) =>
-      Math.hypot(...weights.get(name)!.map((value, k) => value - before.get(name)![k]!));
-    for (const [name, factor] of [
-      ["lm_head.weight", 1],
-      ["model.norm.weight", 1],
-      ["model.layers.1.mlp.up_proj.weight", 1 / 2],
-      ["model.layers.0.self_attn.o_proj.weight", 1 / 4],
-      ["model.embed_tokens.weight", 1 / 8],
-    ] as const)
-      expect(change(steep, name) / change(flat, name), name).toBeCloseTo(factor, 2);
-  });
-
-  test("an average of the weights is what is left at the end, also after an interruption", async () => {
-    const recipe = tinyRecipe({ ema_decay: 0.6 });
-    const seen: Map<string, number[]>[] = [];
-    const start = await tinyModel("llama");
-    const look = () =>
-      void seen.push(new Map([...start.decoder.parameters].map(([k, weight]) => [k, toNumbers(weight)])));
-    const before = await initial();
-    const { weights } = await run({ ...options(), recipe, onStep: look }, { start });
-    const name = "model.layers.0.mlp.up_proj.weight";
-    const average = before
-      .get(name)!
-      .map((value, k) => seen.reduce((sum, step) => 0.6 * sum + 0.4 * step.get(name)![k]!, value));
-    for (const [k, value] of weights.get(name)!.entries()) expect(value).toBeCloseTo(average[k]!, 6);
-    const checkpoints = join(folder(), "checkpoints");
-    const control = new AbortController();
-    await run({ ...options(), recipe, checkpoints, signal: control.signal, onStep: () => control.abort() });
-    expect((await run({ ...options(), recipe, checkpoints })).weights).toEqual(weights);
-  });
-
-  test.each([
-    [{ frozen: ["embed_token"] }, /^embed_token matches no weight/, "frozen.0"],
-    [{ frozen: ["model", "lm_head"] }, /every weight is frozen/, "frozen"],
-    [
-      { frozen: ["mlp"], weight_decay_rules: [{ match: "gate_proj", weight_decay: 0 }] },
-      /^gate_proj matches no weight/,
-      "weight_decay_rules.0.match",
-    ],
-  ])("%j is refused", async (change, message, field) => {
-    const error = await run({ ...options(), recipe: tinyRecipe(change) }).catch((reason: unknown) => reason);
-    expect(error).toBeInstanceOf(TrainingError);
-    expect((error as TrainingError).message).toMatch(message);
-    expect((error as TrainingError).place.field).toBe(field);
-    if (field === "frozen.0")
-      expect((error as TrainingError).hint).toMatch(/model\.layers\.\*\.self_attn\.q_proj\.weight/);
-  });
-});
-
 describe("goes on to the same weights, bit for bit, and a metrics file without a gap or double", () => {
   const places = () => {
     const at = folder();
@@ -257,18 +136,6 @@ describe("goes on to the same weights, bit for bit, and a metrics file without a
     expect(rest.steps.map((metrics) => metrics.step)[0]).toBe(step + 1);
     expect(rest.weights).toEqual(want.weights);
     expect(lines(at.metrics)).toEqual(want.lines);
-  });
-
-  test.each(["adafactor", "lion", "sgd"] as const)("with %s", async (optimiser) => {
-    const set = { ...options(), recipe: tinyRecipe({ optimiser, learning_rate: 1e-3 }) };
-    const want = await run(set);
-    expect(want.steps.at(-1)!.loss).toBeLessThan(want.steps[0]!.loss!);
-    const at = places();
-    const control = new AbortController();
-    await run({ ...set, ...at, signal: control.signal, onStep: ({ step }) => void (step === 2 && control.abort()) });
-    const rest = await run({ ...set, ...at });
-    expect(rest.steps).toHaveLength(3);
-    expect(rest.weights).toEqual(want.weights);
   });
 
   test("after a kill, from the last checkpoint: the lines of steps done again are replaced, half a line goes", async () => {

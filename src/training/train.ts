@@ -2,13 +2,13 @@ import type { Decoder } from "../models/index.ts";
 import { checkpointed, clipGradNorm } from "../nn/index.ts";
 import { contentKey, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
 import { microBatches } from "../scoring/index.ts";
-import { backward, type DType, scope } from "../torch/index.ts";
+import { backward, type DType, manualSeed, scope } from "../torch/index.ts";
 import { loadCheckpoint, saveCheckpoint } from "./checkpoints.ts";
 import { openMetrics, type StepMetrics } from "./metrics.ts";
 import { optimiserOf, scheduleOf } from "./optimiser.ts";
 import { batchesOf, shuffled } from "./order.ts";
 import type { TrainingTask } from "./task.ts";
-import { trainedNames } from "./trainable.ts";
+import { drops, trainedWeights } from "./trainable.ts";
 
 export interface TrainingOptions {
   readonly recipe: OptimisationRecipe;
@@ -39,11 +39,12 @@ const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /**
  * The one training loop. Each optimiser step takes the batch in micro-batches of at most `micro_batch_tokens` tokens and
- * divides the loss by the weight of the whole batch, so that micro-batching bounds the memory and never the result.
+ * divides the loss by the weight of the whole batch, so that micro-batching bounds the memory and never the result, but for
+ * what a dropout drops.
  * Goes on from the latest checkpoint with the same inputs; on an abort it writes one and returns.
  *
- * The weights that are trained must be float32; they are changed in place. Those that the recipe freezes get no gradient and
- * no state.
+ * Trains the adapters of a model that has some, else its weights, those excepted that the recipe freezes: these get no gradient
+ * and no state. What is trained must be float32, and is changed in place.
  *
  * @throws TrainingError when a pattern of the recipe matches no weight, or loss or gradient is not finite, naming the rows.
  */
@@ -54,9 +55,7 @@ export async function train<Item>(
 ): Promise<TrainingSummary> {
   const { recipe } = options;
   if (task.items.length === 0) throw new TrainingError("there is nothing to train on");
-  const trained = new Map(
-    trainedNames(recipe, model.parameters.keys()).map((name) => [name, model.parameters.get(name)!]),
-  );
+  const trained = trainedWeights(model, recipe);
   for (const [name, { dtype }] of trained)
     if (dtype !== "float32" && dtype !== "float64")
       throw new TrainingError(`the weight ${name} is ${dtype}; small updates would be lost in its rounding`, {
@@ -68,10 +67,11 @@ export async function train<Item>(
   const totalSteps = batches.length;
   const factorAt = scheduleOf(recipe, totalSteps);
   const optimiser = optimiserOf(recipe, trained, model.config.layers.length);
-  const { checkpoint_every_steps: every, micro_batch_tokens: _, ...decisive } = recipe;
+  const { checkpoint_every_steps: every, micro_batch_tokens, ...decisive } = recipe;
   const inputs = contentKey({
     inputs: options.inputs,
     decisive,
+    ...(drops(recipe) ? { micro_batch_tokens } : {}),
     seed: options.seed,
     order: options.order,
     dtype: options.dtype,
@@ -89,6 +89,7 @@ export async function train<Item>(
     for (let step = start; step < totalSteps; step++) {
       const began = performance.now();
       const items = batches[step]!.map((index) => task.items[index]!);
+      if (drops(recipe)) manualSeed(seedOf(options.seed, step));
       const sums = await accumulate(model, task, items, step / totalSteps, options);
       if (sums === undefined) {
         save(step);
@@ -131,6 +132,9 @@ export async function train<Item>(
   }
 }
 
+/** What falls out in a step depends on nothing before it: a training that goes on from a checkpoint repeats it. */
+const seedOf = (seed: number, step: number) => Number.parseInt(contentKey({ seed, step }).slice(0, 8), 16);
+
 /** Gradients of one batch, and the means of its loss and metrics; undefined when the signal aborted it. */
 async function accumulate<Item>(
   model: Decoder,
@@ -143,6 +147,7 @@ async function accumulate<Item>(
   const sums: Record<string, number> = { loss: 0 };
   const forward = {
     dtype: options.dtype,
+    training: true,
     ...(options.recipe.activation_checkpointing ? { wrapLayer: checkpointed } : {}),
   };
   for (const micro of microBatches(items, task.tokensOf, options.recipe.micro_batch_tokens)) {

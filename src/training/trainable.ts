@@ -1,4 +1,5 @@
-import { nameMatcher, type ParameterRule, withoutNumbers } from "../nn/index.ts";
+import type { Decoder } from "../models/index.ts";
+import { adapterTensors, nameMatcher, type ParameterRule, type Parameters, withoutNumbers } from "../nn/index.ts";
 import { type OptimisationRecipe, TrainingError } from "../schema/index.ts";
 import type { Tensor } from "../torch/index.ts";
 
@@ -30,6 +31,26 @@ export function trainedNames(recipe: WeightRules, all: Iterable<string>): string
   for (const [k, { match }] of recipe.weight_decay_rules.entries())
     matching(match, trained, `weight_decay_rules.${k}.match`);
   return trained;
+}
+
+/** Whether a training drops inputs: then the micro-batches decide which. */
+export const drops = ({ lora }: Pick<OptimisationRecipe, "lora">): boolean => lora !== undefined && lora.dropout > 0;
+
+/**
+ * What a recipe trains of a model: of its adapters' tensors where it has adapters, else of its weights.
+ *
+ * @throws TrainingError as `trainedNames`, and where recipe and model differ about adapters.
+ */
+export function trainedWeights(model: Decoder, recipe: OptimisationRecipe): Parameters {
+  if ((recipe.lora === undefined) !== (model.adapters === undefined))
+    throw new TrainingError(
+      recipe.lora === undefined
+        ? "the model has adapters, and the recipe's training no lora"
+        : "the recipe trains adapters by lora, and the model has none",
+      { hint: "createAdapters makes them; without adapters all weights are trained." },
+    );
+  const all = model.adapters === undefined ? model.parameters : adapterTensors(model.adapters);
+  return new Map(trainedNames(recipe, all.keys()).map((name) => [name, all.get(name)!]));
 }
 
 /**

@@ -1,4 +1,5 @@
-import { type DecoderConfig, parameterShapes } from "../../models/index.ts";
+import { adaptableShapes, adaptedNames, type DecoderConfig, parameterShapes } from "../../models/index.ts";
+import { nameMatcher } from "../../nn/index.ts";
 import type { ModelRecipe, OptimisationRecipe, Precision, Recipe } from "../../schema/index.ts";
 
 export type Compute = "fp32" | "bf16";
@@ -9,28 +10,50 @@ const baseBytes = 0.5e9;
 const generationBytes = 2.5e9;
 const bytesOf = { fp32: 4, bf16: 2 } as const;
 
+const elements = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
+
 /** Number of weights of a decoder. */
-export function parameterCount(config: DecoderConfig): number {
+export const parameterCount = (config: DecoderConfig): number =>
+  [...parameterShapes(config).values()].reduce((count, shape) => count + elements(shape), 0);
+
+/** Number of weights that a recipe trains: those that are not frozen, or those of its adapters. */
+export function trainedCount(config: DecoderConfig, { frozen, lora }: OptimisationRecipe): number {
   let count = 0;
-  for (const [, shape] of parameterShapes(config)) count += shape.reduce((product, size) => product * size, 1);
+  if (lora === undefined) {
+    const stays = frozen.map(nameMatcher);
+    for (const [name, shape] of parameterShapes(config))
+      if (!stays.some((matches) => matches(name))) count += elements(shape);
+    return count;
+  }
+  const shapes = adaptableShapes(config);
+  for (const name of adaptedNames(config, lora.target_modules)) {
+    const [out, inputs] = shapes.get(name) as [number, number];
+    count += lora.rank * (out + inputs) + (lora.dora ? out : 0);
+  }
   return count;
 }
 
+/** Bytes that an optimiser keeps of a trained weight. */
+const stateBytes = ({ optimiser, adafactor_beta1, momentum }: OptimisationRecipe): number =>
+  ({ adamw: 8, adafactor: adafactor_beta1 ? 4 : 0, lion: 4, sgd: momentum ? 4 : 0 })[optimiser];
+
 /**
- * Estimated peak memory of training in bytes: fp32 weights, gradients and the two moments of AdamW (16 bytes a weight;
- * 2 more for a bf16 copy), and the activations kept for the backward pass of one micro-batch: per layer and token about
+ * Estimated peak memory of training in bytes: the weights, in fp32 (2 bytes more for a bf16 copy) or under adapters in the
+ * type of the computation; of what is trained a gradient in fp32, the optimiser's state and an average; and the activations kept for the backward pass of one micro-batch: per layer and token about
  * ten vectors of the hidden size and four of the MLP's, or one where activations are computed anew.
  */
-export function trainingMemory(
-  config: DecoderConfig,
-  { micro_batch_tokens, activation_checkpointing }: OptimisationRecipe,
-  compute: Compute,
-): number {
-  const weights = parameterCount(config) * (compute === "bf16" ? 18 : 16);
+export function trainingMemory(config: DecoderConfig, recipe: OptimisationRecipe, compute: Compute): number {
+  const { micro_batch_tokens, activation_checkpointing, lora, ema_decay } = recipe;
+  const all = parameterCount(config);
+  const held = lora === undefined ? all * (compute === "bf16" ? 6 : 4) : all * bytesOf[compute];
+  const perTrained = 4 + stateBytes(recipe) + (ema_decay === undefined ? 0 : 4) + (lora === undefined ? 0 : 4);
+  const weights = held + trainedCount(config, recipe) * perTrained;
   const layer = (10 * config.hiddenSize + 4 * config.intermediateSize) * bytesOf[compute];
   const layers = config.layers.length;
   const kept = activation_checkpointing ? layers * config.hiddenSize * bytesOf[compute] + layer : layers * layer;
-  return baseBytes + weights + micro_batch_tokens * kept;
+  const training = weights + micro_batch_tokens * kept;
+  // Adapters are merged into the weights in fp32.
+  return baseBytes + (lora === undefined ? training : Math.max(training, 4 * all));
 }
 
 /** Estimated peak memory in bytes of drawing responses from a model, or of judging with it. */
@@ -48,7 +71,7 @@ export interface Need {
 export const fits = ({ bytes }: Need, free: number): boolean => bytes <= 0.9 * free;
 
 const trainingCure =
-  "Lower micro_batch_tokens, or set activation_checkpointing: true; both bound the memory and never change the result.";
+  "Lower micro_batch_tokens, or set activation_checkpointing: true; both bound the memory and never change the result. Or train adapters only, by lora: {}.";
 const samplingCure = "Take a smaller model, or set its precision to bf16.";
 
 /**

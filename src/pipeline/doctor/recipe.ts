@@ -1,5 +1,12 @@
 import { resolve } from "node:path";
-import { formatBytes, inquireModel, type ModelFiles, readModelFiles } from "../../models/index.ts";
+import {
+  adaptedFiles,
+  baseAndAdapter,
+  formatBytes,
+  inquireModel,
+  type ModelFiles,
+  readModelFiles,
+} from "../../models/index.ts";
 import { resolvePrecision } from "../../nn/index.ts";
 import { readPrompts, splitPrompts } from "../../preferences/index.ts";
 import { validateChecks } from "../../rewards/index.ts";
@@ -41,9 +48,10 @@ export async function* recipeFindings(question: RecipeQuestion): AsyncGenerator<
     }
   }
   const target = models.get(modelKey(recipe.target));
-  if (target !== undefined) yield trainingsFinding(question.loaded, target);
+  const trainings = target === undefined ? undefined : trainingsFinding(question.loaded, target);
+  if (trainings !== undefined) yield trainings;
   const compute = computeOf(question);
-  if (compute !== undefined) yield memoryFinding(question.loaded, models, compute);
+  if (compute !== undefined && trainings?.outcome !== "problem") yield memoryFinding(question.loaded, models, compute);
   yield await diskFinding(question, target, prompts.responses, toFetch);
 }
 
@@ -99,7 +107,7 @@ function promptFindings({ recipe, baseFolder }: LoadedRecipe): { findings: Findi
   return { findings, responses };
 }
 
-const modelKey = ({ model, chat_template }: ModelRecipe) => JSON.stringify([model, chat_template]);
+const modelKey = ({ model, chat_template, adapter }: ModelRecipe) => JSON.stringify([model, chat_template, adapter]);
 
 type Named<T> = readonly (readonly [name: string, value: T])[];
 
@@ -128,12 +136,14 @@ function embeddedModels(loaded: LoadedRecipe): Named<ModelRecipe> {
 
 async function modelFinding(
   names: string,
-  { model, chat_template }: ModelRecipe,
+  recipe: ModelRecipe,
   { loaded, offline }: RecipeQuestion,
 ): Promise<{ finding: Finding; files?: ModelFiles; bytes: number }> {
   const what = `model of ${names}`;
+  const { chat_template } = recipe;
   try {
-    const inquiry = await inquireModel(model, { baseFolder: loaded.baseFolder, offline });
+    const { base: model, baseFolder, adapter } = baseAndAdapter(recipe, loaded.baseFolder);
+    const inquiry = await inquireModel(model, { baseFolder, offline });
     if (inquiry.state === "elsewhere") {
       const { bytes } = inquiry;
       const size = bytes === undefined ? "of unknown size" : formatBytes(bytes);
@@ -147,13 +157,15 @@ async function modelFinding(
       return { finding, bytes: bytes ?? 0 };
     }
     const { located } = inquiry;
-    const files = await readModelFiles(located.path, located.label, chat_template);
+    const base = await readModelFiles(located.path, located.label, chat_template);
+    const files = adapter === undefined ? base : await adaptedFiles(base, adapter, chat_template);
     if (!files.tokenizer.hasChatTemplate) {
       const hint = "Take its instruction-tuned version, or write a `chat_template` into the recipe.";
       return { finding: problem(what, `${model} has no chat template: it is a base model`, hint), files, bytes: 0 };
     }
     const millions = (parameterCount(files.decoderConfig) / 1e6).toFixed(0);
-    const note = located.note === undefined ? "" : `; ${located.note}`;
+    const merged = adapter === undefined ? "" : `, the adapters of ${adapter} merged in`;
+    const note = `${merged}${located.note === undefined ? "" : `; ${located.note}`}`;
     return {
       finding: ok(what, `${model}: here, ${files.family.architecture}, ${millions} M weights${note}`),
       files,
