@@ -24,7 +24,7 @@ export interface Decoder {
 export type Attend = (layer: number, q: Tensor, k: Tensor, v: Tensor) => Tensor;
 
 /** Wraps the computation of one layer, e.g. in activation checkpointing. `weights` are those that the layer uses. */
-export type WrapLayer = (body: (x: Tensor) => Tensor, x: Tensor, weights: readonly Tensor[]) => Tensor;
+export type WrapLayer = (body: (x: Tensor) => Tensor, x: Tensor, weights: readonly Tensor[], layer: number) => Tensor;
 
 export interface ForwardOptions {
   /** Compute type; weights of another type are cast where they are used. */
@@ -150,7 +150,7 @@ export function hiddenStates(
     const turn = rope === null ? null : turns(rope);
     const body = (input: Tensor) => decoderLayer(model, index, input, turn, attend, dtype, options.training === true);
     const own = options.wrapLayer;
-    x = own ? own(body, x, layerWeights(model, index)) : scope(() => body(x));
+    x = own ? own(body, x, layerWeights(model, index), index) : scope(() => body(x));
   }
   return norm(model, x, "model.norm.weight", dtype);
 }

@@ -76,11 +76,17 @@ export function adapted(adapter: Adapter, { input, output, weight, bias }: Produ
   const dropping = training && adapter.dropout > 0;
   const x = dropping ? ops.dropout(input, adapter.dropout, true) : input;
   const low = linear(linear(x, adapter.a.to(dtype)), adapter.b.to(dtype));
-  if (adapter.magnitude === null) return output.add(low, { alpha: adapter.scale });
-  const stretch = adapter.magnitude.div(rowLengths(weight, adapter)).to(dtype);
-  // What of the output the adapter stretches: its bias never, and what was dropped not either.
-  const plain = dropping ? linear(x, weight) : bias === null ? output : output.sub(bias);
-  return output.add(plain.mul(stretch.sub(1))).add(low.mul(stretch), { alpha: adapter.scale });
+  const sum = output.add(low, { alpha: adapter.scale });
+  if (adapter.magnitude === null) return sum;
+  // Less one before it is rounded: in bfloat16 a length that changed by a thousandth would not have changed.
+  const stretch = adapter.magnitude.div(rowLengths(weight, adapter)).sub(1).to(dtype);
+  // The bias is not stretched; under dropout the weight's product is that of what was not dropped.
+  const stretched = dropping
+    ? linear(x, weight).add(low, { alpha: adapter.scale })
+    : bias === null
+      ? sum
+      : sum.sub(bias);
+  return sum.addcmul(stretched, stretch);
 }
 
 /** The adapted weight itself, a new tensor of the weight's type. */

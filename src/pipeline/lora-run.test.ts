@@ -72,6 +72,7 @@ describe.each([
     expect(readdirSync(adapter).sort()).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
     const config = JSON.parse(readFileSync(join(adapter, "adapter_config.json"), "utf8")) as Record<string, unknown>;
     expect(config.base_model_name_or_path).toBe(base);
+    expect(readFileSync(join(model, "README.md"), "utf8")).toContain("`adapter/` has them apart");
     const whole = await opened(model);
     for (const recipe of [{ model: adapter }, { model: base, adapter }]) {
       const files = await found(recipe);

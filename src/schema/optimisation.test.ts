@@ -56,6 +56,16 @@ describe("a training", () => {
 });
 
 describe("refused, by file, line and field, is", () => {
+  test("activation checkpointing in the words of before", () => {
+    for (const word of ["true", "false"])
+      expect(mistake(`sft: {activation_checkpointing: ${word}}`)).toEqual({
+        field: "sft.activation_checkpointing",
+        message: "true is written `layer` now, and false `none`; `selective` lies between",
+        hint: undefined,
+      });
+    expect(mistake("wrpo: {activation_checkpointing: layers}").hint).toMatch(/Did you mean layer\?/);
+  });
+
   test("a setting that the optimiser does not have", () => {
     expect(mistake("sft: {optimiser: lion, adam_beta1: 0.9}")).toMatchObject({
       field: "sft.adam_beta1",

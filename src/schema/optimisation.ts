@@ -111,6 +111,12 @@ const weightPattern = z
   .string()
   .regex(/^[\w*]+(\.[\w*]+)*$/, "parts of a weight's name with dots between them, like layers.*.mlp or embed_tokens");
 
+/** Whose activations are dropped after the forward pass and computed again in the backward: no layer's, every second's, all. */
+export const activationCheckpointing = z.enum(["none", "selective", "layer"], {
+  error: ({ input }) =>
+    typeof input === "boolean" ? "true is written `layer` now, and false `none`; `selective` lies between" : undefined,
+});
+
 /** Adapters that are trained in the place of the weights. */
 export const loraSchema = z.strictObject({
   rank: z.int().min(1).default(16),

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { objectiveChoice, refuseForeign, withDefaults } from "./objectives.ts";
 import {
+  activationCheckpointing,
   optimiserChoice,
   refuseForeignOptimiser,
   refuseForeignSchedule,
@@ -93,7 +94,7 @@ const optimisation = (learningRate: number) => ({
   max_prompt_length: z.int().min(4).default(1800),
   overlong: z.enum(["drop", "keep_end", "error"]).default("drop"),
   precision: precisionSchema.default("auto"),
-  activation_checkpointing: z.boolean().default(false),
+  activation_checkpointing: activationCheckpointing.default("none"),
   checkpoint_every_steps: z.int().min(1).default(50),
 });
 

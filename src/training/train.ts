@@ -1,4 +1,4 @@
-import type { Decoder } from "../models/index.ts";
+import type { Decoder, ForwardOptions } from "../models/index.ts";
 import { checkpointed, clipGradNorm } from "../nn/index.ts";
 import { contentKey, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
 import { microBatches } from "../scoring/index.ts";
@@ -135,6 +135,15 @@ export async function train<Item>(
 /** What falls out in a step depends on nothing before it: a training that goes on from a checkpoint repeats it. */
 const seedOf = (seed: number, step: number) => Number.parseInt(contentKey({ seed, step }).slice(0, 8), 16);
 
+/** How layers are computed so that less is kept of them for the backward. */
+const wrapping: Readonly<Record<OptimisationRecipe["activation_checkpointing"], Pick<ForwardOptions, "wrapLayer">>> = {
+  none: {},
+  selective: {
+    wrapLayer: (body, x, weights, layer) => (layer % 2 === 0 ? checkpointed(body, x, weights) : scope(() => body(x))),
+  },
+  layer: { wrapLayer: checkpointed },
+};
+
 /** Gradients of one batch, and the means of its loss and metrics; undefined when the signal aborted it. */
 async function accumulate<Item>(
   model: Decoder,
@@ -148,7 +157,7 @@ async function accumulate<Item>(
   const forward = {
     dtype: options.dtype,
     training: true,
-    ...(options.recipe.activation_checkpointing ? { wrapLayer: checkpointed } : {}),
+    ...wrapping[options.recipe.activation_checkpointing],
   };
   for (const micro of microBatches(items, task.tokensOf, options.recipe.micro_batch_tokens)) {
     if (options.signal?.aborted) return undefined;

@@ -48,9 +48,14 @@ export function trainingMemory(config: DecoderConfig, recipe: OptimisationRecipe
   const held = lora === undefined ? all * (compute === "bf16" ? 6 : 4) : all * bytesOf[compute];
   const perTrained = 4 + stateBytes(recipe) + (ema_decay === undefined ? 0 : 4) + (lora === undefined ? 0 : 4);
   const weights = held + trainedCount(config, recipe) * perTrained;
-  const layer = (10 * config.hiddenSize + 4 * config.intermediateSize) * bytesOf[compute];
+  const [hidden, intermediate] = [config.hiddenSize, config.intermediateSize];
+  // DoRA keeps every product once more.
+  const stretched = lora?.dora ? 4 * hidden + 2 * intermediate : 0;
+  const layer = (10 * hidden + 4 * intermediate + stretched) * bytesOf[compute];
   const layers = config.layers.length;
-  const kept = activation_checkpointing ? layers * config.hiddenSize * bytesOf[compute] + layer : layers * layer;
+  // A layer that is computed again keeps its input, and one at a time has all of it.
+  const again = { none: 0, selective: Math.ceil(layers / 2), layer: layers }[activation_checkpointing];
+  const kept = (layers - again) * layer + (again > 0 ? again * hidden * bytesOf[compute] + layer : 0);
   const training = weights + micro_batch_tokens * kept;
   // Adapters are merged into the weights in fp32.
   return baseBytes + (lora === undefined ? training : Math.max(training, 4 * all));
@@ -71,7 +76,7 @@ export interface Need {
 export const fits = ({ bytes }: Need, free: number): boolean => bytes <= 0.9 * free;
 
 const trainingCure =
-  "Lower micro_batch_tokens, or set activation_checkpointing: true; both bound the memory and never change the result. Or train adapters only, by lora: {}.";
+  "Lower micro_batch_tokens, or set activation_checkpointing: layer; both bound the memory and never change the result. Or train adapters only, by lora: {}.";
 const samplingCure = "Take a smaller model, or set its precision to bf16.";
 
 /**
