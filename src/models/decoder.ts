@@ -1,4 +1,4 @@
-import { linear } from "../nn/index.ts";
+import { type Adapters, adapted, adapterTensors, linear } from "../nn/index.ts";
 import { ModelError } from "../schema/index.ts";
 import type { DType, Tensor } from "../torch/index.ts";
 import { ops, scope } from "../torch/index.ts";
@@ -12,6 +12,8 @@ import { softcap } from "./softcap.ts";
 export interface Decoder {
   readonly config: DecoderConfig;
   readonly parameters: ReadonlyMap<string, Tensor>;
+  /** Adapters that stand in for weights of projections; without them the model is the base of these. */
+  readonly adapters?: Adapters;
 }
 
 /**
@@ -22,12 +24,14 @@ export interface Decoder {
 export type Attend = (layer: number, q: Tensor, k: Tensor, v: Tensor) => Tensor;
 
 /** Wraps the computation of one layer, e.g. in activation checkpointing. `weights` are those that the layer uses. */
-export type WrapLayer = (body: (x: Tensor) => Tensor, x: Tensor, weights: readonly Tensor[]) => Tensor;
+export type WrapLayer = (body: (x: Tensor) => Tensor, x: Tensor, weights: readonly Tensor[], layer: number) => Tensor;
 
 export interface ForwardOptions {
   /** Compute type; weights of another type are cast where they are used. */
   readonly dtype?: DType;
   readonly wrapLayer?: WrapLayer;
+  /** Adapters drop some of their inputs. */
+  readonly training?: boolean;
 }
 
 /** The norms around attention and around the MLP, by where a model has them. */
@@ -144,17 +148,22 @@ export function hiddenStates(
   const turns = rotations(config, positions, dtype);
   for (const [index, { rope }] of config.layers.entries()) {
     const turn = rope === null ? null : turns(rope);
-    const body = (input: Tensor) => decoderLayer(model, index, input, turn, attend, dtype);
+    const body = (input: Tensor) => decoderLayer(model, index, input, turn, attend, dtype, options.training === true);
     const own = options.wrapLayer;
-    x = own
-      ? own(
-          body,
-          x,
-          layerNames(config, index).map((name) => model.parameters.get(name)!),
-        )
-      : scope(() => body(x));
+    x = own ? own(body, x, layerWeights(model, index), index) : scope(() => body(x));
   }
   return norm(model, x, "model.norm.weight", dtype);
+}
+
+/** The tensors of a layer that may be trained. */
+function layerWeights({ config, parameters, adapters }: Decoder, index: number): Tensor[] {
+  return layerNames(config, index).flatMap((name) => {
+    const adapter = adapters?.get(name);
+    return [
+      parameters.get(name)!,
+      ...(adapter === undefined ? [] : adapterTensors(new Map([[name, adapter]])).values()),
+    ];
+  });
 }
 
 function decoderLayer(
@@ -164,17 +173,19 @@ function decoderLayer(
   turn: Turn | null,
   attend: Attend,
   dtype: DType,
+  training: boolean,
 ): Tensor {
   const { config } = model;
   const { heads, keyValueHeads, headDim, intermediateSize, fusedProjections: fused } = config;
   const name = (part: string) => `model.layers.${index}.${part}`;
   const normed = (input: Tensor, part: string) => norm(model, input, name(`${part}.weight`), dtype);
-  const project = (input: Tensor, part: string, bias = false) =>
-    linear(
-      input,
-      weight(model, name(`${part}.weight`), dtype),
-      bias ? weight(model, name(`${part}.bias`), dtype) : null,
-    );
+  const project = (input: Tensor, part: string, biased = false) => {
+    const matrix = weight(model, name(`${part}.weight`), dtype);
+    const bias = biased ? weight(model, name(`${part}.bias`), dtype) : null;
+    const output = linear(input, matrix, bias);
+    const adapter = model.adapters?.get(name(`${part}.weight`));
+    return adapter === undefined ? output : adapted(adapter, { input, output, weight: matrix, bias }, training);
+  };
   const withResidual = (input: Tensor, { before, after }: BlockNorms, block: (input: Tensor) => Tensor) => {
     const added = block(before === undefined ? input : normed(input, before));
     return input.add(after === undefined ? added : normed(added, after));

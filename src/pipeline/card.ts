@@ -55,6 +55,9 @@ export async function modelCard(run: Run, stage: "sft" | "wrpo"): Promise<string
     `Rewards: ${recipe.rewards.map((reward) => ("name" in reward ? `${reward.kind} ${reward.name}` : reward.kind)).join(", ")}.`,
     `Supervised tuning: ${await selected("sft")} prompts.`,
     ...(stage === "wrpo" ? [`Preference training: ${await selected("wrpo")} prompts, ${objectives.join("; ")}.`] : []),
+    ...(recipe[stage].lora === undefined
+      ? []
+      : ["Trained by adapters, which are merged into the weights; `adapter/` has them apart, as PEFT writes them."]),
     "",
     "The licences of the target and of the sources hold for this model and for what was learnt from their responses.",
     "",

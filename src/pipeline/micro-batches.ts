@@ -27,7 +27,7 @@ export async function withMicroBatchTokens(run: Run, question: MicroBatchQuestio
   const { tokens, reason } = autoMicroBatchTokens({
     config: model.decoder.config,
     compute,
-    activationCheckpointing: recipe.activation_checkpointing,
+    recipe,
     device: run.recipe.target.device,
     longest,
   });

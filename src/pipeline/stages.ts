@@ -106,6 +106,6 @@ function memoryCure(recipe: Recipe, name: StageName): string {
     micro_batch_tokens === "auto"
       ? `Set ${name}.micro_batch_tokens to a number below what auto came to`
       : `Lower ${name}.micro_batch_tokens (now ${micro_batch_tokens})`;
-  const checkpointing = activation_checkpointing ? "" : `, set ${name}.activation_checkpointing: true`;
-  return `${lower}${checkpointing}, take a smaller target`;
+  const checkpointing = activation_checkpointing === "layer" ? "" : `, set ${name}.activation_checkpointing: layer`;
+  return `${lower}${checkpointing}, train adapters only (${name}.lora), take a smaller target`;
 }

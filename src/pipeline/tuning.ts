@@ -1,16 +1,9 @@
 import { existsSync, mkdirSync, rmSync } from "node:fs";
-import { dirname } from "node:path";
-import {
-  disposeModel,
-  type LoadedModel,
-  loadFiles,
-  type ModelFiles,
-  readModelFiles,
-  saveModel,
-} from "../models/index.ts";
+import { dirname, resolve } from "node:path";
+import { disposeAdapters, disposeModel, type LoadedModel, type ModelFiles, readModelFiles } from "../models/index.ts";
 import { resolvePrecision } from "../nn/index.ts";
 import { objectiveOf, quadrupleRoles } from "../objectives/index.ts";
-import { contentKey, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
+import { contentKey, expandHome, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
 import { type Bundle, bundleTokens } from "../scoring/index.ts";
 import type { StoredSelection } from "../store/index.ts";
 import {
@@ -31,6 +24,7 @@ import {
   withReference,
 } from "../training/index.ts";
 import { modelCard } from "./card.ts";
+import { loadForTraining, saveTuned, withAdapters } from "./lora.ts";
 import { withMicroBatchTokens } from "./micro-batches.ts";
 import { checkInterrupted, Interrupted, type Run, runPaths } from "./run.ts";
 import { type SampledEvaluation, sampledEvaluation } from "./sampled-evaluation.ts";
@@ -110,6 +104,9 @@ interface Tuning<Item> {
   readonly stage: "sft" | "wrpo";
   readonly recipe: ResolvedOptimisation;
   readonly model: LoadedModel;
+  readonly files: ModelFiles;
+  /** What adapters say that they adapt. */
+  readonly base: string;
   readonly task: TrainingTask<Item>;
   readonly inputs: string;
   readonly target: string;
@@ -119,19 +116,22 @@ interface Tuning<Item> {
 
 /** Trains and writes the model folder. */
 async function tune<Item>(run: Run, tuning: Tuning<Item>): Promise<Record<string, number>> {
-  const { recipe, model, heldOut } = tuning;
-  if (recipe.evaluation_samples === 0) return tuneBy(run, tuning, undefined);
-  const evaluation = await sampledEvaluation(run, model, heldOut, recipe.evaluation_samples);
+  const { recipe, heldOut } = tuning;
+  const model = withAdapters(tuning.model, recipe, run.recipe.seed);
+  let evaluation: SampledEvaluation | undefined;
   try {
-    return await tuneBy(run, tuning, evaluation);
+    if (recipe.evaluation_samples > 0)
+      evaluation = await sampledEvaluation(run, model, heldOut, recipe.evaluation_samples);
+    return await tuneBy(run, { ...tuning, model }, evaluation);
   } finally {
-    await evaluation.close();
+    await evaluation?.close();
+    if (model.decoder.adapters !== undefined) disposeAdapters(model.decoder.adapters);
   }
 }
 
 async function tuneBy<Item>(
   run: Run,
-  { stage, recipe, model, task, inputs, target }: Tuning<Item>,
+  { stage, recipe, model, files, base, task, inputs, target }: Tuning<Item>,
   evaluation: SampledEvaluation | undefined,
 ): Promise<Record<string, number>> {
   const paths = runPaths(run.folder);
@@ -161,7 +161,7 @@ async function tuneBy<Item>(
   });
   if (!summary.finished) throw new Interrupted("stopped; the same command goes on from the checkpoint");
   mkdirSync(dirname(target), { recursive: true });
-  saveModel(target, model, await modelCard(run, stage));
+  saveTuned(target, { recipe, model, files, base, card: await modelCard(run, stage) });
   return {
     steps: summary.steps,
     rows: task.items.length,
@@ -194,6 +194,13 @@ async function unlessDone(
   return counts;
 }
 
+/** The target as a person names it, or where it lies when that is by a path. */
+function targetName({ recipe, baseFolder }: Run, { path }: ModelFiles): string {
+  const { model, adapter } = recipe.target;
+  if (adapter !== undefined) return path;
+  return !model.startsWith("package:") && existsSync(resolve(baseFolder, expandHome(model))) ? path : model;
+}
+
 /** Supervised tuning of the target on y_ws: Target-SFT of the paper (section 4.1). Undefined when it stands already. */
 export async function tuneSft(run: Run): Promise<Record<string, number> | undefined> {
   const asked = run.recipe.sft;
@@ -213,7 +220,7 @@ export async function tuneSft(run: Run): Promise<Record<string, number> | undefi
     const { rows, dropped } = fittingRows(run, "supervised tuning", texts, files, asked);
     const { training, heldOut } = holdOut(rows, asked.held_out_share, run.recipe.seed);
     const [items, evaluated] = [training, heldOut].map((part) => packSequences(part, asked.max_length));
-    const model = loadFiles(files, { precision: "fp32", device: run.recipe.target.device });
+    const model = loadForTraining(files, asked, run.recipe.target.device);
     try {
       const longest = longestOf([...items!, ...evaluated!]);
       const compute = computeOf(run, asked);
@@ -221,7 +228,7 @@ export async function tuneSft(run: Run): Promise<Record<string, number> | undefi
       const counts = await tune(run, {
         stage: "sft",
         recipe: await withMicroBatchTokens(run, question),
-        model,
+        ...{ model, files, base: targetName(run, files) },
         task: { ...sftTask(items!), heldOut: evaluated! },
         inputs,
         target: folder,
@@ -275,7 +282,7 @@ export async function tuneWrpo(run: Run): Promise<Record<string, number> | undef
         `WRPO: ${lacking} prompts were left out: the source of their best response gave no worse one`,
       );
     const { rows, dropped } = fittingRows(run, "WRPO", texts, files, asked);
-    const model = loadFiles(files, { precision: "fp32", device: run.recipe.target.device });
+    const model = loadForTraining(files, asked, run.recipe.target.device);
     try {
       const longest = longestOf(rows.map((row) => [row]));
       const compute = computeOf(run, asked);
@@ -294,7 +301,8 @@ export async function tuneWrpo(run: Run): Promise<Record<string, number> | undef
       const { training, heldOut } = holdOut<PreferenceRow>(referenced!, asked.held_out_share, run.recipe.seed);
       const task = { ...preferenceTask(training, objective), heldOut };
       const counts = await tune(run, {
-        ...{ stage: "wrpo", recipe, model, task, inputs, target: paths.fusedModel },
+        ...{ stage: "wrpo", recipe, task, inputs, target: paths.fusedModel },
+        ...{ model, files, base: paths.sftModel },
         heldOut: heldOut.map(({ id }) => id),
       });
       return { ...counts, dropped: dropped.length };

@@ -14,6 +14,7 @@ export {
   type PartRecipe,
   type SettingsOf,
 } from "./objectives.ts";
+export { type LoraRecipe, loraSchema, type OptimiserName, optimiserDefaults } from "./optimisation.ts";
 export * from "./philox.ts";
 export * from "./recipe.ts";
 export {

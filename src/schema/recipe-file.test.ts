@@ -112,10 +112,10 @@ describe("a good recipe", () => {
       "sources.0.sampling.temperature=0",
       "sources.1.endpoint.model=other=1",
       "sampling={n: 2}",
-      "wrpo.activation_checkpointing=true",
+      "wrpo.activation_checkpointing=layer",
       "wrpo.alpha=1",
     ]);
-    expect(recipe.wrpo).toMatchObject({ alpha: 1, activation_checkpointing: true });
+    expect(recipe.wrpo).toMatchObject({ alpha: 1, activation_checkpointing: "layer" });
     expect(recipe.sources[0]!.sampling).toEqual({ temperature: 0 });
     expect(recipe.sources[1]).toMatchObject({ endpoint: { model: "other=1", concurrency: 8 } });
     expect(recipe.sampling.n).toBe(2);
@@ -231,7 +231,7 @@ describe("a mistake is named by file, line and field", () => {
       line: 1,
       field: "wrpo.schedule",
       message: '"cosin" is not known here',
-      hint: "Did you mean cosine? It is one of constant, linear, cosine.",
+      hint: "Did you mean cosine? It is one of constant, linear, cosine, wsd.",
     });
   });
 

@@ -132,10 +132,14 @@ function withPaths(recipe: Recipe, baseFolder: string, change: (path: string) =>
     ...prompts,
     file: change(absolute(prompts.file, baseFolder)),
   });
-  const model = <T extends object>(entry: T): T =>
-    "model" in entry && typeof entry.model === "string" && isPath(entry.model, baseFolder)
-      ? { ...entry, model: change(absolute(entry.model, baseFolder)) }
-      : entry;
+  const model = <T extends object>(entry: T): T => {
+    const { model: base, adapter } = entry as { model?: unknown; adapter?: unknown };
+    return {
+      ...entry,
+      ...(typeof base === "string" && isPath(base, baseFolder) ? { model: change(absolute(base, baseFolder)) } : {}),
+      ...(typeof adapter === "string" ? { adapter: change(absolute(adapter, baseFolder)) } : {}),
+    };
+  };
   return {
     ...recipe,
     prompts: file(recipe.prompts),

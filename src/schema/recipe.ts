@@ -1,6 +1,18 @@
 import { z } from "zod";
 import { objectiveChoice, refuseForeign, withDefaults } from "./objectives.ts";
+import {
+  activationCheckpointing,
+  optimiserChoice,
+  refuseForeignOptimiser,
+  refuseForeignSchedule,
+  refuseFrozenBase,
+  scheduleChoice,
+  weightRules,
+  withOptimiserDefaults,
+  withScheduleDefaults,
+} from "./optimisation.ts";
 import { samplingSchema } from "./records.ts";
+import { microBatchTokens, refuseBlind, watchingFields } from "./watching.ts";
 
 const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, "letters, digits, '.', '_' and '-' only");
 const environmentVariable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "the name of an environment variable");
@@ -20,6 +32,8 @@ export const modelSchema = z.strictObject({
   device: z.string().default("cpu"),
   /** Jinja text that replaces the model's own chat template; needed where a base model has none. */
   chat_template: z.string().min(1).optional(),
+  /** A folder of LoRA adapters, as PEFT writes it, that are merged into the model. */
+  adapter: z.string().min(1).optional(),
 });
 export type ModelRecipe = z.infer<typeof modelSchema>;
 
@@ -65,78 +79,46 @@ const rewardSchema = z.union(
 );
 export type RewardRecipe = z.infer<typeof rewardSchema>;
 
-const microBatchForm = "must be a number of tokens of 16 or more, or `auto`";
-
 const optimisation = (learningRate: number) => ({
   learning_rate: positive.default(learningRate),
   epochs: positive.default(1),
   /** Rows an optimiser step: packed sequences in SFT, quadruples in preference training. */
   batch_size: z.int().min(1).default(128),
-  /** Tokens a micro-batch: bounds the memory, never the result. `auto`: as many as the free memory holds. */
-  micro_batch_tokens: z.union([z.literal("auto"), z.int(microBatchForm).min(16)]).default(4096),
-  schedule: z.enum(["constant", "linear", "cosine"]).default("cosine"),
-  warmup_ratio: z.number().min(0).lt(1).default(0.1),
-  weight_decay: z.number().min(0).default(0),
-  adam_beta1: z.number().min(0).lt(1).default(0.9),
-  adam_beta2: z.number().min(0).lt(1).default(0.999),
-  adam_epsilon: positive.default(1e-8),
+  micro_batch_tokens: microBatchTokens.default(4096),
+  ...scheduleChoice,
+  ...weightRules,
+  ...optimiserChoice,
   max_grad_norm: positive.default(1),
   /** Tokens of prompt and response together; a longer row is counted and handled as `overlong` says. */
   max_length: z.int().min(8).default(2048),
   max_prompt_length: z.int().min(4).default(1800),
   overlong: z.enum(["drop", "keep_end", "error"]).default("drop"),
   precision: precisionSchema.default("auto"),
-  activation_checkpointing: z.boolean().default(false),
+  activation_checkpointing: activationCheckpointing.default("none"),
   checkpoint_every_steps: z.int().min(1).default(50),
-  /** Checkpoints that are kept: the latest so many, and so many of the best by evaluation. */
-  keep_last: z.int().min(1).default(1),
-  keep_best: z.int().min(0).default(0),
-  /** A step whose loss or gradient is not finite changes nothing; so many in a row end the training. */
-  max_skipped_steps: z.int().min(1).default(3),
-  /** Share of the training rows that is held out, and evaluated on every so many steps and at the end. */
-  held_out_share: z.number().min(0).max(0.5).default(0),
-  evaluate_every_steps: z.int().min(1).default(50),
-  /** Responses that the model draws to each prompt held out at an evaluation, to be scored; 0 draws none. */
-  evaluation_samples: z.int().min(0).default(0),
-  /** Ends the training where `patience` evaluations in a row were not better by `min_delta`, at the best checkpoint. */
-  early_stopping: z
-    .strictObject({
-      /** `loss`, of which less is better, or another figure of the evaluation, of which more is better. */
-      metric: z.string().min(1).default("loss"),
-      patience: z.int().min(1).default(3),
-      min_delta: z.number().min(0).default(0),
-    })
-    .optional(),
+  ...watchingFields,
 });
 
-/** What needs rows that are held out is refused without. */
-function refuseBlind(given: HeldOutUse, context: z.core.$RefinementCtx): void {
-  if (given.held_out_share > 0) return;
-  for (const field of ["early_stopping", "keep_best", "evaluation_samples"] as const)
-    if (given[field])
-      context.addIssue({
-        code: "custom",
-        path: [field],
-        message:
-          "it goes by an evaluation, and no rows are held out for one: set held_out_share, to 0.05 as an example",
-      });
-}
-
-interface HeldOutUse {
-  readonly held_out_share: number;
-  readonly keep_best: number;
-  readonly evaluation_samples: number;
-  readonly early_stopping?: object | undefined;
-}
-
-const sftSchema = z.strictObject({ ...optimisation(7e-6) }).superRefine(refuseBlind);
+const sftSchema = z
+  .strictObject({ ...optimisation(7e-6) })
+  .superRefine(refuseForeignOptimiser)
+  .superRefine(refuseForeignSchedule)
+  .superRefine(refuseFrozenBase)
+  .superRefine(refuseBlind)
+  .overwrite(withOptimiserDefaults)
+  .overwrite(withScheduleDefaults);
 export type SftRecipe = z.infer<typeof sftSchema>;
 
 const wrpoSchema = z
   .strictObject({ ...optimisation(3e-7), ...objectiveChoice })
   .superRefine(refuseForeign)
+  .superRefine(refuseForeignOptimiser)
+  .superRefine(refuseForeignSchedule)
+  .superRefine(refuseFrozenBase)
   .superRefine(refuseBlind)
-  .overwrite(withDefaults);
+  .overwrite(withDefaults)
+  .overwrite(withOptimiserDefaults)
+  .overwrite(withScheduleDefaults);
 export type WrpoRecipe = z.infer<typeof wrpoSchema>;
 
 export type OptimisationRecipe = SftRecipe;

@@ -31,6 +31,7 @@ export function tokenLogProbs(hidden: Tensor, matrix: Tensor, targets: Tensor, o
   const logitsOf = (x: Tensor, w: Tensor) => softcap(linear(x, w), cap);
   const wide = hidden.dtype === "float64" ? "float64" : "float32";
   const recorded = hidden.requiresGrad || matrix.requiresGrad;
+  const trainsMatrix = matrix.requiresGrad;
   const keep = recorded && rows * vocabulary * bytesOf(hidden.dtype) <= (options.keptBytes ?? keptBytes);
   const chunks = <T>(body: (take: (x: Tensor) => Tensor, chunk: number) => T): T[] =>
     Array.from({ length: Math.ceil(rows / size) }, (_, chunk) => {
@@ -52,7 +53,7 @@ export function tokenLogProbs(hidden: Tensor, matrix: Tensor, targets: Tensor, o
       };
     },
     backward([grad], [h, w, t, ...kept]) {
-      const gradMatrix = ops.zeros_like(w!, { dtype: wide });
+      const gradMatrix = trainsMatrix ? ops.zeros_like(w!, { dtype: wide }) : null;
       const parts = chunks((take, chunk) => {
         const logits = kept[chunk] ?? logitsOf(take(h!), w!);
         // d log p(t) / d logits = [t] - softmax; its scale goes to the smaller factors of the products.
@@ -62,10 +63,10 @@ export function tokenLogProbs(hidden: Tensor, matrix: Tensor, targets: Tensor, o
         // d capped / d logit = 1 - tanh² = 1 - (capped / cap)².
         if (cap !== null) softmaxLessTarget.mul_(logits.div(cap).square().neg().add(1));
         const narrow = softmaxLessTarget.to(h!.dtype);
-        gradMatrix.add_(product(narrow.t(), take(h!).mul(scale).to(h!.dtype)));
+        gradMatrix?.add_(product(narrow.t(), take(h!).mul(scale).to(h!.dtype)));
         return product(narrow, w!).mul(scale).to(h!.dtype);
       });
-      return [ops.cat(parts), gradMatrix.to(w!.dtype)];
+      return [ops.cat(parts), gradMatrix?.to(w!.dtype) ?? null];
     },
   });
 }

@@ -4,7 +4,7 @@ import { noGrad, ops, scope, type Tensor } from "../torch/index.ts";
 import {
   type Checkpointed,
   loadCheckpoint,
-  loadWeights,
+  loadStep,
   requireCheckpointRoom,
   saveCheckpoint,
   type TrainingState,
@@ -19,7 +19,7 @@ export interface CheckpointKeeper {
   save(state: TrainingState): void;
   /** Writes one where the latest evaluation is among those to be kept. */
   saveIfBest(state: TrainingState): void;
-  /** Puts the weights of the best evaluation in place where early stopping asks for them; returns its step. */
+  /** Puts weights and optimiser of the best evaluation in place where early stopping asks for them; returns its step. */
   restoreBest(state: TrainingState): number | undefined;
 }
 
@@ -56,7 +56,7 @@ export function checkpointKeeper(
     restoreBest({ step: now, evaluations }) {
       if (recipe.early_stopping === undefined) return undefined;
       const [step] = best(evaluations);
-      if (step !== undefined && step !== now) loadWeights(folder, step, what.weights);
+      if (step !== undefined && step !== now) loadStep(place, step);
       return step;
     },
   };

@@ -125,13 +125,13 @@ function readState(file: string): z.infer<typeof stateSchema> {
 }
 
 /** Loads the latest checkpoint of this training into weights and optimiser; undefined where there is none. */
-export function loadCheckpoint({ folder, inputs, weights, optimiser }: Checkpointed): TrainingState | undefined {
+export function loadCheckpoint(what: Checkpointed): TrainingState | undefined {
+  const { folder, inputs } = what;
   if (!existsSync(folder)) return undefined;
   for (const name of stepNames(folder)) {
     const state = readState(join(folder, name, stateFile));
     if (state.inputs !== inputs) continue;
-    loadWeights(folder, state.step, weights);
-    scope(() => optimiser.load(openSafetensors(join(folder, name, "optimiser.safetensors")).tensors));
+    loadStep(what, state.step);
     const evaluations = state.evaluations.map(
       (figures): StepMetrics => ({
         ...Object.fromEntries(Object.entries(figures).map(([metric, value]) => [metric, value ?? Number.NaN])),
@@ -143,8 +143,14 @@ export function loadCheckpoint({ folder, inputs, weights, optimiser }: Checkpoin
   return undefined;
 }
 
-/** Loads the weights alone of the checkpoint after `step` steps. */
-export function loadWeights(folder: string, step: number, weights: ReadonlyMap<string, Tensor>): void {
-  const file = join(folder, stepFolder(step), "weights.safetensors");
-  noGrad(() => scope(() => loadStateDict(weights, openSafetensors(file).tensors, file)));
+/** Loads weights and optimiser of the checkpoint after `step` steps. */
+export function loadStep({ folder, weights, optimiser }: Omit<Checkpointed, "inputs">, step: number): void {
+  const at = join(folder, stepFolder(step));
+  const file = join(at, "weights.safetensors");
+  noGrad(() =>
+    scope(() => {
+      loadStateDict(weights, openSafetensors(file).tensors, file);
+      optimiser.load(openSafetensors(join(at, "optimiser.safetensors")).tensors);
+    }),
+  );
 }

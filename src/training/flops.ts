@@ -42,17 +42,19 @@ function pairsOfBundle({ prompt, responses }: Bundle, window: number | null): nu
  * Floating point operations that a training step on these bundles needs: 2 for each weight and token in the forward, 4 in
  * the backward; for attention 4 (two products) for each visible pair and dimension of a head in the forward and twice that
  * in the backward; the output matrix for scored tokens only. What activation checkpointing computes again is not counted.
+ * Under adapters weights get no gradient, and of the 4 in the backward 2 are left; the adapters' own operations are not counted.
  */
-export function trainingFlops(config: DecoderConfig, bundles: readonly Bundle[]): TrainingFlops {
+export function trainingFlops(config: DecoderConfig, bundles: readonly Bundle[], adapters = false): TrainingFlops {
+  const perWeight = adapters ? 4 : 6;
   const weights = matrixWeights(config);
   const sum = (of: (bundle: Bundle) => number) => bundles.reduce((total, bundle) => total + of(bundle), 0);
   const scored = sum(({ responses }) => responses.reduce((total, y) => total + y.length, 0));
   const tokens = scored + sum(({ prompt }) => prompt.length);
   const pairs = config.layers.reduce((all, { window }) => all + sum((bundle) => pairsOfBundle(bundle, window)), 0);
   const attended = 4 * pairs * config.heads * config.headDim;
-  const layers = 6 * weights.layers * tokens;
+  const layers = perWeight * weights.layers * tokens;
   const attention = 3 * attended;
-  const head = 6 * weights.head * scored;
+  const head = perWeight * weights.head * scored;
   const needed = layers + attention + head;
   const withLogitsAgain = needed + 2 * weights.head * scored;
   return {

@@ -1,5 +1,5 @@
 import type { Decoder, ForwardOptions } from "../models/index.ts";
-import { clipGradNorm } from "../nn/index.ts";
+import { clipGradNorm, type Parameters } from "../nn/index.ts";
 import { microBatches } from "../scoring/index.ts";
 import { backward, scope } from "../torch/index.ts";
 import type { TrainingTask } from "./task.ts";
@@ -11,6 +11,8 @@ export type BatchResult =
   | { readonly kind: "not finite"; readonly what: string };
 
 export interface BatchOptions {
+  /** What is trained. */
+  readonly trained: Parameters;
   readonly microBatchTokens: number;
   readonly maxGradNorm: number;
   /** Of the steps of the training, the share that is done. */
@@ -29,7 +31,7 @@ export async function batchGradient<Item>(
   model: Decoder,
   task: TrainingTask<Item>,
   items: readonly Item[],
-  { microBatchTokens, maxGradNorm, progress, forward, signal }: BatchOptions,
+  { trained, microBatchTokens, maxGradNorm, progress, forward, signal }: BatchOptions,
 ): Promise<BatchResult> {
   const total = items.reduce((sum, item) => sum + task.weightOf(item), 0);
   const sums: Record<string, number> = { loss: 0 };
@@ -51,7 +53,7 @@ export async function batchGradient<Item>(
     if (!Number.isFinite(figures.loss)) return { kind: "not finite", what: `loss is ${figures.loss}` };
     for (const [name, value] of Object.entries(figures)) sums[name] = (sums[name] ?? 0) + value;
   }
-  const gradNorm = clipGradNorm(model.parameters.values(), maxGradNorm);
+  const gradNorm = clipGradNorm(trained.values(), maxGradNorm);
   if (!Number.isFinite(gradNorm)) return { kind: "not finite", what: `gradient's norm is ${gradNorm}` };
   return { kind: "done", figures: sums, gradNorm };
 }
@@ -68,7 +70,7 @@ export async function culprits<Item>(
 ): Promise<readonly Item[]> {
   const found: Item[] = [];
   for (const item of items) {
-    for (const weight of model.parameters.values()) weight.grad = null;
+    for (const weight of options.trained.values()) weight.grad = null;
     const { kind } = await batchGradient(model, task, [item], options);
     if (kind === "aborted") return items;
     if (kind === "not finite") found.push(item);

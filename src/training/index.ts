@@ -10,3 +10,4 @@ export * from "./rows.ts";
 export { type PackedSequence, packSequences, sftTask } from "./sft.ts";
 export type { MicroBatchResult, TrainingTask } from "./task.ts";
 export { type ResolvedOptimisation, type TrainingOptions, type TrainingSummary, train } from "./train.ts";
+export { drops, trainedNames } from "./trainable.ts";

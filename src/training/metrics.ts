@@ -45,6 +45,8 @@ export interface MeterOptions {
   /** Compute type, and the device that computes. */
   readonly dtype: DType;
   readonly device: string;
+  /** Whether adapters are trained in the place of the weights. */
+  readonly adapters: boolean;
   /** Steps that were done before. */
   readonly from: number;
   readonly totalSteps: number;
@@ -64,11 +66,11 @@ type CostMetric = "tokens" | "seconds" | "tokens_per_second" | "memory_bytes" | 
  * start (evaluations and checkpoints included), and on the processor the share of the machine's rate of matrix products that
  * the operations of the step come to (`trainingFlops`, `machineRates`).
  */
-export function stepMeter({ config, dtype, device, from, totalSteps }: MeterOptions): StepMeter {
+export function stepMeter({ config, dtype, device, adapters, from, totalSteps }: MeterOptions): StepMeter {
   const start = performance.now();
   const rate = device === "cpu" ? processorRate(dtype) : undefined;
   return (done, bundles, seconds) => {
-    const { tokens, needed } = trainingFlops(config, bundles);
+    const { tokens, needed } = trainingFlops(config, bundles, adapters);
     const elapsed = (performance.now() - start) / 1000;
     return {
       tokens,

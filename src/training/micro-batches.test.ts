@@ -25,7 +25,13 @@ test.each(["llama", "gemma3", "mixtral"] satisfies (typeof tinyFamilies)[number]
     const task = preferenceTask(rows, objective);
     const gradient = async (microBatchTokens: number) => {
       for (const weight of decoder.parameters.values()) weight.grad = null;
-      const options = { microBatchTokens, maxGradNorm: 1e9, progress: 1, forward: { dtype: "float32" as const } };
+      const options = {
+        trained: decoder.parameters,
+        microBatchTokens,
+        maxGradNorm: 1e9,
+        progress: 1,
+        forward: { dtype: "float32" as const },
+      };
       const result = await batchGradient(decoder, task, rows, options);
       if (result.kind !== "done") throw new Error(result.kind);
       const parts = [...decoder.parameters.values()].map((weight) => weight.grad!.detach().flatten().clone());

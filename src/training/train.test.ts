@@ -78,9 +78,9 @@ describe("the result does not depend on", () => {
     }
   });
 
-  test("activation checkpointing", async () => {
+  test.each(["layer", "selective"] as const)("activation checkpointing: %s", async (activation_checkpointing) => {
     const plain = await run(options());
-    expect(largestDeviation(await run(options({ activation_checkpointing: true })), plain)).toBeLessThan(1e-6);
+    expect(largestDeviation(await run(options({ activation_checkpointing })), plain)).toBeLessThan(1e-6);
   });
 
   test("the run: twice the same is the same to the last bit", async () => {

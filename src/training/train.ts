@@ -1,7 +1,7 @@
 import type { Decoder, ForwardOptions } from "../models/index.ts";
-import { adamW, checkpointed, schedule, warmupStepsOf } from "../nn/index.ts";
+import { checkpointed, type Parameters } from "../nn/index.ts";
 import { contentKey, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
-import type { DType } from "../torch/index.ts";
+import { type DType, manualSeed, scope } from "../torch/index.ts";
 import { checkpointKeeper } from "./checkpoint-keeper.ts";
 import type { TrainingState } from "./checkpoints.ts";
 import { decisiveFields } from "./decisive.ts";
@@ -10,8 +10,10 @@ import { type BatchOptions, batchGradient, culprits } from "./gradients.ts";
 import { evaluateHeldOut } from "./held-out.ts";
 import { lossWatch } from "./loss-watch.ts";
 import { openMetrics, type StepMetrics, stepMeter } from "./metrics.ts";
+import { optimiserOf, scheduleOf } from "./optimiser.ts";
 import { batchesOf, shuffled } from "./order.ts";
 import type { TrainingTask } from "./task.ts";
+import { drops, trainedWeights } from "./trainable.ts";
 
 /** A recipe in which the tokens of a micro-batch are a number: see `microBatchTokens`. */
 export type ResolvedOptimisation = OptimisationRecipe & { readonly micro_batch_tokens: number };
@@ -57,16 +59,17 @@ export interface TrainingSummary {
 
 /**
  * The one training loop. Each optimiser step takes the batch in micro-batches of at most `micro_batch_tokens` tokens and
- * divides the loss by the weight of the whole batch, so that micro-batching bounds the memory and never the result.
- * Goes on from the latest checkpoint with the same inputs; on an abort it writes one and returns.
+ * divides the loss by the weight of the whole batch, so that micro-batching bounds the memory and never the result, but for
+ * what a dropout drops. Goes on from the latest checkpoint with the same inputs; on an abort it writes one and returns.
  *
  * A step whose loss or gradient is not finite changes nothing and is told with its rows. Where the task has items held out,
  * they are evaluated on at step 0, every `evaluate_every_steps` and at the end; with `early_stopping` the model has the
  * weights of the best evaluation in the end, whether it was stopped or not.
  *
- * The model's weights must be float32 and on one device; they are changed in place.
+ * Trains the adapters of a model that has some, else its weights, those excepted that the recipe freezes: these get no gradient
+ * and no state. What is trained must be float32, and is changed in place.
  *
- * @throws TrainingError when `max_skipped_steps` steps in a row, or all, were skipped; the last good checkpoint stands.
+ * @throws TrainingError when a pattern of the recipe matches no weight, when `max_skipped_steps` steps in a row, or all, were skipped; the last good checkpoint stands.
  * @throws EnvironmentError when the disk has no room for a checkpoint; earlier ones stand.
  */
 export async function train<Item>(
@@ -75,21 +78,14 @@ export async function train<Item>(
   options: TrainingOptions,
 ): Promise<TrainingSummary> {
   const { recipe } = options;
-  refuseUnfit(model, task, options);
+  const trained = trainedWeights(model, recipe);
+  refuseUnfit(trained, task, options);
   const batches = batchesOf(task.items.length, recipe.batch_size, recipe.epochs, (epoch) =>
     options.order === "given" ? [...task.items.keys()] : shuffled(task.items.length, options.seed, epoch),
   );
   const totalSteps = batches.length;
-  const factorAt = schedule(recipe.schedule, {
-    warmupSteps: warmupStepsOf(recipe.warmup_ratio, totalSteps),
-    totalSteps,
-  });
-  const optimiser = adamW(model.parameters, {
-    beta1: recipe.adam_beta1,
-    beta2: recipe.adam_beta2,
-    epsilon: recipe.adam_epsilon,
-    weightDecay: recipe.weight_decay,
-  });
+  const factorAt = scheduleOf(recipe, totalSteps);
+  const optimiser = optimiserOf(recipe, trained, model.config.layers.length);
   const inputs = contentKey({
     inputs: options.inputs,
     decisive: decisiveFields(recipe),
@@ -97,32 +93,31 @@ export async function train<Item>(
     order: options.order,
     dtype: options.dtype,
   });
-  const keeper = checkpointKeeper(options.checkpoints, { inputs, weights: model.parameters, optimiser }, recipe);
+  const keeper = checkpointKeeper(options.checkpoints, { inputs, weights: trained, optimiser }, recipe);
   const start = keeper.load();
   const evaluations = [...start.evaluations];
   const metricsFile = options.metrics === undefined ? undefined : openMetrics(options.metrics, start.step);
   const notice = options.onNotice ?? (() => {});
   const spikeIn = lossWatch();
-  const forward = {
-    dtype: options.dtype,
-    ...(recipe.activation_checkpointing ? { wrapLayer: checkpointed } : {}),
-  };
+  const forward = { dtype: options.dtype, training: true, ...wrapping[recipe.activation_checkpointing] };
   const { device } = model.parameters.get("model.embed_tokens.weight")!;
-  const measure = stepMeter({ config: model.config, dtype: options.dtype, device, from: start.step, totalSteps });
+  const adapters = model.adapters !== undefined;
+  const { config } = model;
+  const measure = stepMeter({ config, dtype: options.dtype, device, adapters, from: start.step, totalSteps });
   const isDue = (step: number) =>
     task.heldOut?.length && (step % recipe.evaluate_every_steps === 0 || step === totalSteps);
 
   let skipped = start.skipped;
   const stateAfter = (step: number): TrainingState => ({ step, skipped, evaluations });
   const unfinished = (step: number): TrainingSummary => ({ steps: step, totalSteps, skipped, finished: false });
-  for (const weight of model.parameters.values()) weight.requiresGrad = true;
+  for (const weight of trained.values()) weight.requiresGrad = true;
   try {
     /** Steps skipped in a row, and their rows. While there are any no checkpoint is written: the last good one stands. */
     let suspects: string[][] = [];
     let done = start.step;
     for (; ; done++) {
       if (isDue(done) && suspects.length === 0 && evaluations.at(-1)?.step !== done) {
-        const figures = await evaluate(model, task, forward, options);
+        const figures = await evaluate(model, task, options);
         if (figures === undefined) {
           keeper.save(stateAfter(done));
           return unfinished(done);
@@ -143,12 +138,14 @@ export async function train<Item>(
       const began = performance.now();
       const items = batches[done]!.map((index) => task.items[index]!);
       const batchOptions: BatchOptions = {
+        trained,
         microBatchTokens: recipe.micro_batch_tokens,
         maxGradNorm: recipe.max_grad_norm,
         progress: done / totalSteps,
         forward,
         signal: options.signal,
       };
+      if (drops(recipe)) manualSeed(seedOf(options.seed, done));
       const result = await batchGradient(model, task, items, batchOptions);
       if (result.kind === "aborted") {
         if (suspects.length === 0) keeper.save(stateAfter(done));
@@ -182,12 +179,13 @@ export async function train<Item>(
       if (spike !== undefined) notice(`${spike}; its rows: ${items.map(task.nameOf).join(", ")}`);
     }
     const best = keeper.restoreBest(stateAfter(done));
+    optimiser.takeAverages?.();
     if (done < totalSteps)
       notice(`stopped early after step ${done} of ${totalSteps}: ${metricOf(recipe)} was best after step ${best}`);
     return { steps: done, totalSteps, skipped, finished: true, ...(best === undefined ? {} : { best }) };
   } finally {
     optimiser.zeroGrad();
-    for (const weight of model.parameters.values()) weight.requiresGrad = false;
+    for (const weight of trained.values()) weight.requiresGrad = false;
     for (const held of optimiser.state().values()) held.dispose();
   }
 }
@@ -196,19 +194,34 @@ export async function train<Item>(
 async function evaluate<Item>(
   model: Decoder,
   task: TrainingTask<Item>,
-  forward: ForwardOptions,
-  { recipe, signal, sampled }: TrainingOptions,
+  { recipe, dtype, signal, sampled }: TrainingOptions,
 ): Promise<Record<string, number> | undefined> {
-  const figures = await evaluateHeldOut(model, task, recipe.micro_batch_tokens, forward, signal);
+  const figures = await evaluateHeldOut(model, task, recipe.micro_batch_tokens, { dtype }, signal);
   if (figures === undefined || sampled === undefined) return figures;
   const more = await sampled();
   if (signal?.aborted) return undefined;
   return { ...figures, ...Object.fromEntries(Object.entries(more).map(([name, value]) => [`eval/${name}`, value])) };
 }
 
-function refuseUnfit<Item>(model: Decoder, task: TrainingTask<Item>, { recipe, checkpoints }: TrainingOptions): void {
+/** What falls out in a step depends on nothing before it: a training that goes on from a checkpoint repeats it. */
+const seedOf = (seed: number, step: number) => Number.parseInt(contentKey({ seed, step }).slice(0, 8), 16);
+
+/** How layers are computed so that less is kept of them for the backward. */
+const wrapping: Readonly<Record<OptimisationRecipe["activation_checkpointing"], Pick<ForwardOptions, "wrapLayer">>> = {
+  none: {},
+  selective: {
+    wrapLayer: (body, x, weights, layer) => (layer % 2 === 0 ? checkpointed(body, x, weights) : scope(() => body(x))),
+  },
+  layer: { wrapLayer: checkpointed },
+};
+
+function refuseUnfit<Item>(
+  trained: Parameters,
+  task: TrainingTask<Item>,
+  { recipe, checkpoints }: TrainingOptions,
+): void {
   if (task.items.length === 0) throw new TrainingError("there is nothing to train on");
-  for (const [name, { dtype }] of model.parameters)
+  for (const [name, { dtype }] of trained)
     if (dtype !== "float32" && dtype !== "float64")
       throw new TrainingError(`the weight ${name} is ${dtype}; small updates would be lost in its rounding`, {
         hint: "Load the model in fp32; the compute type of the training may still be bf16.",

@@ -21,7 +21,7 @@ export interface Need {
 export const fits = ({ bytes }: Need, free: number): boolean => bytes <= 0.9 * free;
 
 const trainingCure =
-  "Lower micro_batch_tokens, or set activation_checkpointing: true; both bound the memory and never change the result.";
+  "Lower micro_batch_tokens, or set activation_checkpointing: layer; both bound the memory and never change the result. Or train adapters only, by lora: {}.";
 const samplingCure = "Take a smaller model, or set its precision to bf16.";
 
 /**
@@ -37,14 +37,8 @@ export function largestNeed(
   const config = target.device === "cpu" ? configOf(target) : undefined;
   for (const stage of ["sft", "wrpo"] as const) {
     if (config === undefined) break;
-    const { micro_batch_tokens, max_length, activation_checkpointing, precision } = trainings[stage];
-    const question = {
-      config,
-      compute: compute(precision, "cpu"),
-      activationCheckpointing: activation_checkpointing,
-    };
-    // What `auto` comes to is fitted to the memory, but a row is never split.
-    const bytes = trainingMemory(question, micro_batch_tokens === "auto" ? max_length : micro_batch_tokens);
+    const recipe = trainings[stage];
+    const bytes = trainingMemory({ config, recipe, compute: compute(recipe.precision, "cpu") });
     needs.push({ name: `training (${stage})`, bytes, cure: trainingCure });
   }
   for (const source of sources) {
