@@ -65,11 +65,19 @@ function named(recipe: object): Record<string, unknown> {
   return Object.fromEntries(Object.entries(recipe).map(([name, value]) => [camelCase(name), value]));
 }
 
-const single = (recipe: Pick<PartRecipe, "objective">): Objective =>
-  (objectives[recipe.objective] as (settings: Record<string, unknown>) => Objective)(named(recipe));
+const single = (recipe: Pick<PartRecipe, "objective">, sourceResponses: number): Objective =>
+  (objectives[recipe.objective] as (settings: Record<string, unknown>) => Objective)({
+    ...named(recipe),
+    sourceResponses,
+  });
 
-/** The objective that a recipe asks for; the recipe as resolved, with every setting of its objective. */
-export const objectiveOf = ({ objective, ...settings }: WrpoRecipe): Objective =>
+/**
+ * The objective that a recipe asks for; the recipe as resolved, with every setting of its objective. `sourceResponses` is
+ * how many responses of the sources a row has.
+ *
+ * @throws RecipeError for `source_weights` of another number.
+ */
+export const objectiveOf = ({ objective, ...settings }: WrpoRecipe, sourceResponses = 1): Objective =>
   objective === "mixture"
-    ? mixture(settings.parts!.map((part) => ({ objective: single(part), weight: part.weight })))
-    : single({ objective, ...settings });
+    ? mixture(settings.parts!.map((part) => ({ objective: single(part, sourceResponses), weight: part.weight })))
+    : single({ objective, ...settings }, sourceResponses);

@@ -12,7 +12,10 @@ export interface MixturePart {
 export function mixture(parts: readonly MixturePart[]): Objective {
   return {
     name: "mixture",
-    roles: quadrupleRoles.filter((role) => parts.some(({ objective }) => objective.roles.includes(role))),
+    roles: quadrupleRoles.flatMap((role) => {
+      const count = ({ objective }: MixturePart) => objective.roles.filter((own) => own === role).length;
+      return Array<typeof role>(Math.max(...parts.map(count))).fill(role);
+    }),
     needsReference: parts.some(({ objective }) => objective.needsReference),
     compute(logProbs, progress) {
       const outputs = parts.map(({ objective, weight }) => ({

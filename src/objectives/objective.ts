@@ -1,16 +1,16 @@
 import { ops, type Tensor } from "../torch/index.ts";
 
-/** The log-probs of one response of each of B rows. */
+/** The log-probs of the responses that B rows have in one role: n = B where each has one, B k where each has k, row after row. */
 export interface ResponseLogProbs {
-  /** log pi(y|x) under the policy, summed over the response's tokens, [B]. */
+  /** log pi(y|x) under the policy, summed over the response's tokens, [n]. */
   readonly policy: Tensor;
-  /** log pi_ref(y|x) under the reference, [B]; NaN where none was computed, as for objectives that need none. */
+  /** log pi_ref(y|x) under the reference, [n]; NaN where none was computed, as for objectives that need none. */
   readonly reference: Tensor;
-  /** Tokens of the response, [B]. */
+  /** Tokens of the response, [n]. */
   readonly lengths: Tensor;
 }
 
-/** The responses y_ws, y_wt, y_l of a quadruple, and y_ls for Eq. 9, in the order that batches carry them. */
+/** The responses y_ws (once or several times), y_wt, y_l of a quadruple, and y_ls for Eq. 9, in the order that batches carry them. */
 export const quadrupleRoles = ["source_chosen", "target_chosen", "rejected", "source_rejected"] as const;
 export type Role = (typeof quadrupleRoles)[number];
 
@@ -25,7 +25,7 @@ export interface ObjectiveOutput {
 /** A preference objective: log-probs of the responses that it uses -> loss and metrics. One file each in this room. */
 export interface Objective {
   readonly name: string;
-  /** The responses of a quadruple that it uses. */
+  /** The responses of a quadruple that it uses, in the order of `quadrupleRoles`; a role stands as often as a row has responses in it. */
   readonly roles: readonly Role[];
   /** Whether it looks at the reference's log-probs; they are a pass over all rows, and stay uncomputed where it does not. */
   readonly needsReference: boolean;

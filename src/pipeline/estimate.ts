@@ -56,7 +56,7 @@ export async function estimateSeconds(run: Run): Promise<number> {
     (learning * rows * (promptTokens + answers * answer) * (epochs + passes)) /
     (rate(precision, recipe.target.device) * trainingShare);
   seconds += training(tuned, 1, recipe.sft.epochs, recipe.sft.precision, 0);
-  const { roles, needsReference } = objectiveOf(recipe.wrpo);
+  const { roles, needsReference } = objectiveOf(recipe.wrpo, recipe.selection.source_responses);
   // The reference's log-probs are a forward pass: a third of a step.
   const reference = needsReference ? 1 / 3 : 0;
   seconds += training(preferred, roles.length, recipe.wrpo.epochs, recipe.wrpo.precision, reference);

@@ -9,7 +9,7 @@ import {
   saveModel,
 } from "../models/index.ts";
 import { resolvePrecision } from "../nn/index.ts";
-import { objectiveOf, quadrupleRoles } from "../objectives/index.ts";
+import { type Objective, objectiveOf, type Role } from "../objectives/index.ts";
 import { contentKey, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
 import type { StoredSelection } from "../store/index.ts";
 import {
@@ -193,24 +193,24 @@ export async function tuneSft(run: Run): Promise<Record<string, number> | undefi
 /** Files of a model folder that a stage has made. */
 export const tunedFiles = (folder: string, label: string): Promise<ModelFiles> => readModelFiles(folder, label);
 
+/** The responses of a selection that an objective uses, in its order; undefined for what the selection lacks. */
+function keysOf(selection: StoredSelection, { roles }: Objective): (string | undefined)[] {
+  const byRole: Record<Role, readonly (string | undefined)[]> = {
+    source_chosen: [selection.sourceChosen, ...(selection.furtherSources ?? [])],
+    target_chosen: [selection.targetChosen],
+    rejected: [selection.rejected],
+    source_rejected: [selection.sourceRejected],
+  };
+  return roles.map((role, index) => byRole[role][index - roles.indexOf(role)]);
+}
+
 /** WRPO on the quadruples, from the tuned target as policy and as reference (paper section 3.3). Undefined when it stands already. */
 export async function tuneWrpo(run: Run): Promise<Record<string, number> | undefined> {
   const recipe = run.recipe.wrpo;
   const paths = runPaths(run.folder);
   const files = await tunedFiles(paths.sftModel, "sft");
-  const objective = objectiveOf(recipe);
-  const named = {
-    source_chosen: "sourceChosen",
-    target_chosen: "targetChosen",
-    rejected: "rejected",
-    source_rejected: "sourceRejected",
-  } as const;
-  const roles = quadrupleRoles.filter((role) => objective.roles.includes(role));
-  const {
-    rows: texts,
-    lacking,
-    digest,
-  } = await rowsOf(run, "wrpo", (selection) => roles.map((role) => selection[named[role]]));
+  const objective = objectiveOf(recipe, run.recipe.selection.source_responses);
+  const { rows: texts, lacking, digest } = await rowsOf(run, "wrpo", (selection) => keysOf(selection, objective));
   const dtype = dtypeOfTraining(run, recipe);
   const inputs = contentKey({
     target: files.digest,

@@ -11,6 +11,8 @@ export const objectiveFields = {
   /** The fusion coefficient of Eq. 5: rises linearly from 0 to `alpha` over the optimiser steps, or stays there. */
   alpha: z.number().min(0).max(1),
   alpha_schedule: z.enum(["linear", "static"]),
+  /** How several source responses share alpha, best first: in equal parts, or in proportion to these numbers. */
+  source_weights: z.union([z.literal("equal"), z.array(positive).min(1)]),
   /** How often a preference is the wrong way round. */
   label_smoothing: z.number().min(0).lt(0.5),
   /** SimPO's target margin. */
@@ -37,9 +39,16 @@ export type ObjectiveFields = { [Field in keyof typeof objectiveFields]: z.infer
  * those of the WRPO paper where it has them (appendix A), else those of the objective's own paper.
  */
 export const objectiveDefaults = {
-  wrpo: { beta: 0.01, alpha: 0.1, alpha_schedule: "linear", label_smoothing: 0 },
-  wrpo_simpo: { beta: 10, gamma: 0, alpha: 0.5, alpha_schedule: "linear", label_smoothing: 0 },
-  wrpo_ipo: { tau: 0.01, alpha: 0.1, alpha_schedule: "linear" },
+  wrpo: { beta: 0.01, alpha: 0.1, alpha_schedule: "linear", source_weights: "equal", label_smoothing: 0 },
+  wrpo_simpo: {
+    beta: 10,
+    gamma: 0,
+    alpha: 0.5,
+    alpha_schedule: "linear",
+    source_weights: "equal",
+    label_smoothing: 0,
+  },
+  wrpo_ipo: { tau: 0.01, alpha: 0.1, alpha_schedule: "linear", source_weights: "equal" },
   wrpo_source_rejected: { beta: 0.01, alpha: 0.1, alpha_schedule: "linear", label_smoothing: 0 },
   dpo: { beta: 0.01, label_smoothing: 0, reference_free: false, divergence: "reverse_kl", divergence_alpha: 0.5 },
   robust: { beta: 0.1, label_smoothing: 0.1, reference_free: false },

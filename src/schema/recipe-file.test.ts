@@ -91,6 +91,7 @@ describe("a good recipe", () => {
       beta: 0.01,
       alpha: 0.1,
       alpha_schedule: "linear",
+      source_weights: "equal",
       label_smoothing: 0,
     });
     for (const [objective, defaults] of Object.entries(objectiveDefaults))
@@ -288,6 +289,20 @@ describe("a mistake is named by file, line and field", () => {
 
   test("no room for a response", () => {
     expect(mistake("name: first", "wrpo: {max_length: 512}")).toMatchObject({ line: 1, field: "wrpo.max_length" });
+  });
+
+  test("responses of the sources that the objective can't use, or weighs otherwise", () => {
+    const mistaken = (wrpo: string, count = 2) =>
+      mistake("name: first", `wrpo: ${wrpo}\nselection: {source_responses: ${count}}`);
+    expect(mistaken("{source_weights: [1, 2, 3]}")).toMatchObject({
+      line: 1,
+      field: "wrpo.source_weights",
+      message: "3 weights for 2 responses of the sources",
+    });
+    expect(mistaken("{objective: wrpo_source_rejected}")).toMatchObject({ field: "wrpo.objective" });
+    expect(mistaken("{objective: mixture, parts: [{objective: wrpo, source_weights: [1]}]}")).toMatchObject({
+      field: "wrpo.parts.0.source_weights",
+    });
   });
 
   test("a setting that the objective does not have, and one that it can't do without", () => {

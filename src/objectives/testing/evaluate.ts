@@ -3,7 +3,7 @@ import { recipeSchema } from "../../schema/index.ts";
 import { backward, tensor, toNumbers } from "../../torch/index.ts";
 import { type Objective, objectiveOf, type Role } from "../index.ts";
 
-/** A number for each row, of each response. */
+/** A number for each response, row after row, by role. */
 export type ByRole = Readonly<Partial<Record<Role, readonly number[]>>>;
 
 export interface LogProbs {
@@ -17,7 +17,7 @@ export const float64 = (values: readonly number[]) => tensor([...values], [value
 
 /** The objective on these log-probs: loss and metrics of each row, and the loss' gradients. */
 export function evaluate(objective: Objective, { policy, reference, lengths }: LogProbs, progress = 0) {
-  const leaves = objective.roles.map((role) => {
+  const leaves = [...new Set(objective.roles)].map((role) => {
     const x = float64(policy[role]!);
     x.requiresGrad = true;
     return [role, x] as const;
@@ -49,5 +49,6 @@ export function expectClose(got: readonly number[], want: readonly number[], tol
     );
 }
 
-/** The objective of the `wrpo` part of a recipe. */
-export const fromRecipe = (given: object): Objective => objectiveOf(recipeSchema.shape.wrpo.parse(given));
+/** The objective of the `wrpo` part of a recipe, for rows of so many source responses. */
+export const fromRecipe = (given: object, sourceResponses = 1): Objective =>
+  objectiveOf(recipeSchema.shape.wrpo.parse(given), sourceResponses);
