@@ -7,6 +7,8 @@ import { discopop, exoPair, hinge, robust } from "./margin-losses.ts";
 import { mixture } from "./mixture.ts";
 import type { Objective } from "./objective.ts";
 import { simpo } from "./simpo.ts";
+import { aot, aotUnpaired } from "./transport-losses.ts";
+import { bco, kto } from "./unpaired-losses.ts";
 import { wrpo, wrpoIpo, wrpoSimpo, wrpoSourceRejected } from "./wrpo.ts";
 
 export * from "./anchored-losses.ts";
@@ -25,6 +27,8 @@ export * from "./objective.ts";
 export { type PairLoss, pairwise, type ScoreLoss } from "./pairwise.ts";
 export * from "./score.ts";
 export { type SimpoSettings, simpo } from "./simpo.ts";
+export * from "./transport-losses.ts";
+export * from "./unpaired-losses.ts";
 export * from "./wrpo.ts";
 
 /** The objectives by the names that recipes use. A new one is a file of this room, its settings in `schema` and a line here. */
@@ -46,6 +50,10 @@ const objectives: { readonly [Name in ObjectiveName]: (settings: Named<SettingsO
   sppo_hard: sppoHard,
   apo_zero: apoZero,
   apo_down: apoDown,
+  aot,
+  aot_unpaired: aotUnpaired,
+  kto,
+  bco,
   simpo,
   cpo,
   orpo,

@@ -17,7 +17,10 @@ interface Case {
 const figures = JSON.parse(readFileSync(new URL("./fixtures/pairwise.json", import.meta.url), "utf8")) as Required<
   LogProbs & { cases: Case[] }
 >;
-const names = Object.keys(objectiveDefaults) as (keyof typeof objectiveDefaults)[];
+// Those that look at a whole batch stand in coupled.test.ts.
+const names = (Object.keys(objectiveDefaults) as (keyof typeof objectiveDefaults)[]).filter(
+  (objective) => !fromRecipe({ objective }).coupled,
+);
 const pairs = names.filter((name) => !name.startsWith("wrpo"));
 
 const at = (objective: string, settings: object = {}, given: LogProbs = figures, progress = 0) =>

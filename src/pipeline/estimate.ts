@@ -56,10 +56,13 @@ export async function estimateSeconds(run: Run): Promise<number> {
     (learning * rows * (promptTokens + answers * answer) * (epochs + passes)) /
     (rate(precision, recipe.target.device) * trainingShare);
   seconds += training(tuned, 1, recipe.sft.epochs, recipe.sft.precision, 0);
-  const { roles, needsReference } = objectiveOf(recipe.wrpo, recipe.selection.source_responses);
+  const { roles, needsReference, coupled, mismatched } = objectiveOf(recipe.wrpo, recipe.selection.source_responses);
   // The reference's log-probs are a forward pass: a third of a step.
   const reference = needsReference ? 1 / 3 : 0;
-  seconds += training(preferred, roles.length, recipe.wrpo.epochs, recipe.wrpo.precision, reference);
+  // So is the first of a coupled objective's two passes.
+  const first = coupled ? recipe.wrpo.epochs / 3 : 0;
+  const responses = roles.length * (mismatched ? 2 : 1);
+  seconds += training(preferred, responses, recipe.wrpo.epochs, recipe.wrpo.precision, reference + first);
   return seconds;
 }
 

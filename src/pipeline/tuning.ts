@@ -23,6 +23,7 @@ import {
   type TrainingTask,
   tokeniseRows,
   train,
+  withMismatched,
   withReference,
 } from "../training/index.ts";
 import { modelCard } from "./card.ts";
@@ -229,7 +230,8 @@ export async function tuneWrpo(run: Run): Promise<Record<string, number> | undef
       run.listener.notice(
         `WRPO: ${lacking} prompts were left out: the source of their best response gave no worse one`,
       );
-    const { rows, dropped } = fittingRows(run, "WRPO", texts, files, recipe);
+    const { rows: fitting, dropped } = fittingRows(run, "WRPO", texts, files, recipe);
+    const rows = withMismatched(fitting, objective, recipe);
     const model = loadFiles(files, { precision: "fp32", device: run.recipe.target.device });
     try {
       const referenced = objective.needsReference

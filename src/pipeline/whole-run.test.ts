@@ -213,6 +213,15 @@ describe("a second run", () => {
     expect(await workedAgain([])).toContain("wrpo");
   });
 
+  test("with KTO computes the reference of mismatched responses, too, and tells the KL", async () => {
+    const heard = hearing();
+    const overrides = ["wrpo.objective=kto"];
+    await withRun({ folder, recipeFile: world.recipeFile, overrides, heard }, (run) => runStages(run, ["wrpo"]));
+    expect(heard.finished).toEqual([["wrpo", false]]);
+    for (const step of jsonLines(paths.metrics("wrpo"))) expect(step.kl).toBeGreaterThanOrEqual(0);
+    expect(await workedAgain([])).toContain("wrpo");
+  });
+
   test("with two responses of the sources selects, writes and learns from both", async () => {
     const heard = hearing();
     const overrides = ["selection.source_responses=2", "wrpo.source_weights=[2, 1]"];

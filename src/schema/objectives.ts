@@ -21,6 +21,9 @@ export const objectiveFields = {
   delta: z.number().min(0),
   /** Weight of the second of two terms: of the likelihood of y_w, or of ORPO's odds ratio. */
   lambda: z.number().min(0),
+  /** KTO's weights of desirable responses and of undesirable ones. */
+  desirable_weight: positive,
+  undesirable_weight: positive,
   /** R-DPO's price of a token, its paper's alpha. */
   length_alpha: z.number(),
   /** Log-ratios for each token of a response, not for the whole. */
@@ -63,6 +66,10 @@ export const objectiveDefaults = {
   sppo_hard: { beta: 0.001, reference_free: false },
   apo_zero: { beta: 0.1, reference_free: false },
   apo_down: { beta: 0.1, reference_free: false },
+  aot: { beta: 0.1, label_smoothing: 0, reference_free: false },
+  aot_unpaired: { beta: 0.1, label_smoothing: 0, reference_free: false },
+  kto: { beta: 0.1, desirable_weight: 1, undesirable_weight: 1 },
+  bco: { beta: 0.1, reference_free: false },
   simpo: { beta: 10, gamma: 1, label_smoothing: 0 },
   cpo: { beta: 0.1, lambda: 1, label_smoothing: 0 },
   orpo: { lambda: 0.1 },

@@ -1,7 +1,8 @@
 export type { StepMetrics } from "./metrics.ts";
-export { type PreferenceRow, preferenceTask, type ReferencedRow } from "./preference.ts";
+export { preferenceTask } from "./preference.ts";
 export * from "./reference.ts";
+export type { PreferenceRow, ReferencedRow } from "./response-table.ts";
 export * from "./rows.ts";
 export { type PackedSequence, packSequences, sftTask } from "./sft.ts";
-export type { MicroBatchResult, TrainingTask } from "./task.ts";
+export type { MicroBatchResult, TrainingTask, WholeBatch } from "./task.ts";
 export { type TrainingOptions, type TrainingSummary, train } from "./train.ts";

@@ -2,7 +2,7 @@ import type { LoadedModel } from "../models/index.ts";
 import { contentKey } from "../schema/index.ts";
 import { batchLogProbs, bundleTokens, microBatches, packBundles } from "../scoring/index.ts";
 import { type DType, noGrad, scope, toNumbers } from "../torch/index.ts";
-import type { ReferencedRow } from "./preference.ts";
+import type { ReferencedRow } from "./response-table.ts";
 import type { TrainingRow } from "./rows.ts";
 
 /** Whose log-probability it is: another model, template, prompt or response has another key. */

@@ -6,7 +6,7 @@ import { backward, type DType, scope } from "../torch/index.ts";
 import { loadCheckpoint, saveCheckpoint } from "./checkpoints.ts";
 import { openMetrics, type StepMetrics } from "./metrics.ts";
 import { batchesOf, shuffled } from "./order.ts";
-import type { TrainingTask } from "./task.ts";
+import { keepingTask, type TrainingTask } from "./task.ts";
 
 export interface TrainingOptions {
   readonly recipe: OptimisationRecipe;
@@ -70,6 +70,7 @@ export async function train<Item>(
     epsilon: recipe.adam_epsilon,
     weightDecay: recipe.weight_decay,
   });
+  const kept = keepingTask(optimiser, task);
   const { checkpoint_every_steps: every, micro_batch_tokens: _, ...decisive } = recipe;
   const inputs = contentKey({
     inputs: options.inputs,
@@ -79,12 +80,12 @@ export async function train<Item>(
     dtype: options.dtype,
   });
   const start =
-    options.checkpoints === undefined ? 0 : loadCheckpoint(options.checkpoints, inputs, model.parameters, optimiser);
+    options.checkpoints === undefined ? 0 : loadCheckpoint(options.checkpoints, inputs, model.parameters, kept);
   const metricsFile = options.metrics === undefined ? undefined : openMetrics(options.metrics, start);
   let saved = start;
   const save = (step: number) => {
     if (options.checkpoints === undefined || step === saved) return;
-    saveCheckpoint(options.checkpoints, step, inputs, model.parameters, optimiser);
+    saveCheckpoint(options.checkpoints, step, inputs, model.parameters, kept);
     saved = step;
   };
   for (const weight of model.parameters.values()) weight.requiresGrad = true;
@@ -108,6 +109,7 @@ export async function train<Item>(
       const factor = factorAt(step);
       optimiser.step(recipe.learning_rate * factor);
       optimiser.zeroGrad();
+      task.stepped?.(step + 1);
       const seconds = (performance.now() - began) / 1000;
       const tokens = items.reduce((sum, item) => sum + task.tokensOf(item), 0);
       const metrics: StepMetrics = {
@@ -147,8 +149,12 @@ async function accumulate<Item>(
     dtype: options.dtype,
     ...(options.recipe.activation_checkpointing ? { wrapLayer: checkpointed } : {}),
   };
-  for (const micro of microBatches(items, task.tokensOf, options.recipe.micro_batch_tokens)) {
-    if (options.signal?.aborted) return undefined;
+  const micros = microBatches(items, task.tokensOf, options.recipe.micro_batch_tokens);
+  const { signal } = options;
+  const whole = { model, microBatches: micros, progress, options: forward, signal };
+  if (task.prepare !== undefined && !(await task.prepare(whole))) return undefined;
+  for (const micro of micros) {
+    if (signal?.aborted) return undefined;
     const figures = scope(() => {
       const { loss, metrics } = task.compute(model, micro, progress, forward);
       const mean = loss.div(total);

@@ -1,10 +1,10 @@
 import { expect } from "vitest";
 import { recipeSchema } from "../../schema/index.ts";
 import { backward, tensor, toNumbers } from "../../torch/index.ts";
-import { type Objective, objectiveOf, type Role } from "../index.ts";
+import { type Objective, type ObjectiveState, objectiveOf, type RowRole } from "../index.ts";
 
 /** A number for each response, row after row, by role. */
-export type ByRole = Readonly<Partial<Record<Role, readonly number[]>>>;
+export type ByRole = Readonly<Partial<Record<RowRole, readonly number[]>>>;
 
 export interface LogProbs {
   readonly policy: ByRole;
@@ -15,29 +15,33 @@ export interface LogProbs {
 
 export const float64 = (values: readonly number[]) => tensor([...values], [values.length], "float64");
 
-/** The objective on these log-probs: loss and metrics of each row, and the loss' gradients. */
-export function evaluate(objective: Objective, { policy, reference, lengths }: LogProbs, progress = 0) {
-  const leaves = [...new Set(objective.roles)].map((role) => {
+/** Leaves of the policy's log-probs for all that the objective looks at, with what belongs to them. */
+function leavesOf(objective: Objective, { policy, reference, lengths }: LogProbs) {
+  const roles = new Set<RowRole>([...objective.roles, ...(objective.mismatched ? (["mismatched"] as const) : [])]);
+  const given = [...roles].map((role) => {
     const x = float64(policy[role]!);
     x.requiresGrad = true;
-    return [role, x] as const;
+    const rest = {
+      reference: float64(reference[role]!),
+      lengths: float64(lengths?.[role] ?? policy[role]!.map(() => 10)),
+    };
+    return [role, { policy: x, ...rest }] as const;
   });
-  const logProbs = Object.fromEntries(
-    leaves.map(([role, x]) => [
-      role,
-      {
-        policy: x,
-        reference: float64(reference[role]!),
-        lengths: float64(lengths?.[role] ?? policy[role]!.map(() => 10)),
-      },
-    ]),
-  ) as Parameters<Objective["compute"]>[0];
-  const { loss, metrics } = objective.compute(logProbs, progress);
-  backward(loss.sum());
+  return Object.fromEntries(given) as Parameters<Objective["compute"]>[0];
+}
+
+/** The objective on these log-probs: loss and metrics of each row, and the loss' gradients; of a coupled one those of the batch. */
+export function evaluate(objective: Objective, given: LogProbs, progress = 0, state?: ObjectiveState) {
+  const leaves = leavesOf(objective, given);
+  const { loss, metrics, state: after } = objective.compute(leaves, progress, state);
+  backward(objective.coupled ? loss.mean() : loss.sum());
   return {
     loss: toNumbers(loss),
     metrics: Object.fromEntries(Object.entries(metrics).map(([name, values]) => [name, toNumbers(values)])),
-    gradients: Object.fromEntries(leaves.map(([role, x]) => [role, x.grad && toNumbers(x.grad)])),
+    gradients: Object.fromEntries(
+      Object.entries(leaves).map(([role, { policy }]) => [role, policy.grad && toNumbers(policy.grad)]),
+    ),
+    state: after,
   };
 }
 

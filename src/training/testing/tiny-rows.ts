@@ -1,6 +1,6 @@
 import { tinyFigures } from "../../models/testing/tiny-model.ts";
 import { type OptimisationRecipe, recipeSchema } from "../../schema/index.ts";
-import type { ReferencedRow } from "../preference.ts";
+import type { ReferencedRow } from "../response-table.ts";
 
 /** Quadruples for the tiny models: the fixtures' bundles with three responses, and others made of them. */
 export function tinyRows(count: number): ReferencedRow[] {

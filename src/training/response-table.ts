@@ -1,0 +1,58 @@
+import type { Decoder, ForwardOptions } from "../models/index.ts";
+import type { Objective, ResponseLogProbs, Role, RowRole } from "../objectives/index.ts";
+import { batchLogProbs, packBundles } from "../scoring/index.ts";
+import { type Tensor, tensor } from "../torch/index.ts";
+import type { TrainingRow } from "./rows.ts";
+
+/** A row with log pi_ref(y|x) of each of its responses. */
+export interface ReferencedRow extends TrainingRow {
+  readonly reference: readonly number[];
+}
+
+/** A row with or without a reference. */
+export type PreferenceRow = TrainingRow & Partial<ReferencedRow>;
+
+/** What an objective looks at of the responses of some rows, all [responses], row after row. */
+export interface ResponseTable extends ResponseLogProbs {
+  readonly roles: readonly RowRole[];
+}
+
+/** What the responses of a row are to an objective. */
+export const rolesOf = (row: TrainingRow, objective: Objective): readonly RowRole[] => row.roles ?? objective.roles;
+
+/** The device of a model's weights. */
+export const deviceOf = (model: Decoder): string => model.parameters.get("model.embed_tokens.weight")!.device;
+
+/** The log-probs of the rows' responses, those under the policy by a forward pass that gradients flow back through. */
+export function responseTable(
+  model: Decoder,
+  rows: readonly PreferenceRow[],
+  objective: Objective,
+  options: ForwardOptions,
+): ResponseTable {
+  const device = deviceOf(model);
+  const policy = batchLogProbs(model, packBundles(rows, device), options);
+  const column = (values: readonly number[]) => tensor(values, [values.length], "float64").to(device, policy.dtype);
+  return {
+    roles: rows.flatMap((row) => rolesOf(row, objective)),
+    policy,
+    reference: column(rows.flatMap(({ reference, responses }) => reference ?? responses.map(() => Number.NaN))),
+    lengths: column(rows.flatMap(({ responses }) => responses.map((response) => response.length))),
+  };
+}
+
+/** A table's responses by their roles. */
+export function byRole(
+  { roles, ...columns }: ResponseTable,
+  objective: Objective,
+): Record<Role | "mismatched", ResponseLogProbs> {
+  const wanted = new Set<RowRole>([...objective.roles, ...(objective.mismatched ? (["mismatched"] as const) : [])]);
+  const pick = (role: RowRole): ResponseLogProbs => {
+    const places = [...roles.keys()].filter((k) => roles[k] === role);
+    const index = tensor(places, [places.length], "int64").to(columns.policy.device, "int64");
+    return Object.fromEntries(
+      Object.entries(columns).map(([name, values]: [string, Tensor]) => [name, values.index_select(0, index)]),
+    ) as unknown as ResponseLogProbs;
+  };
+  return Object.fromEntries([...wanted].map((role) => [role, pick(role)])) as Record<RowRole, ResponseLogProbs>;
+}
