@@ -21,6 +21,8 @@ export function mixture(parts: readonly MixturePart[]): Objective {
       return Array<typeof role>(Math.max(...objectives.map(count))).fill(role);
     }),
     needsReference: objectives.some(({ needsReference }) => needsReference),
+    needsHeads: objectives.some(({ needsHeads }) => needsHeads),
+    needsAlignments: objectives.some(({ needsAlignments }) => needsAlignments),
     coupled,
     unpaired: objectives.every(({ unpaired }) => unpaired),
     mismatched: objectives.some(({ mismatched }) => mismatched),

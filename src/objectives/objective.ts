@@ -8,6 +8,11 @@ export interface ResponseLogProbs {
   readonly reference: Tensor;
   /** Tokens of the response, [n]. */
   readonly lengths: Tensor;
+  /** log pi and log pi_ref of a response's head, [n]: its first tokens, as many as the shortest response of its row has. For `needsHeads`. */
+  readonly head?: Tensor;
+  readonly headReference?: Tensor;
+  /** Mean over the response's tokens of log pi(y_t) - log sum_v pi(v)^2, [n], without a gradient. For `needsAlignments`. */
+  readonly alignment?: Tensor;
 }
 
 /** The responses y_ws (once or several times), y_wt, y_l of a quadruple, and y_ls for Eq. 9, in the order that batches carry them. */
@@ -39,6 +44,8 @@ export interface Objective {
   readonly roles: readonly Role[];
   /** Whether it looks at the reference's log-probs; they are a pass over all rows, and stay uncomputed where it does not. */
   readonly needsReference: boolean;
+  readonly needsHeads?: boolean;
+  readonly needsAlignments?: boolean;
   /**
    * Whether its loss is not a sum over rows: it is then computed for the batch of an optimiser step as a whole, whatever the
    * micro-batches are.

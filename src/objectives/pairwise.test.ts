@@ -13,10 +13,11 @@ interface Case {
   readonly loss: number[];
   readonly gradients: Readonly<Partial<Record<Role, number[]>>>;
 }
+type Figures = Required<Pick<LogProbs, "policy" | "reference" | "lengths">>;
 // Made by bench/fixtures/pairwise_truth.py.
-const figures = JSON.parse(readFileSync(new URL("./fixtures/pairwise.json", import.meta.url), "utf8")) as Required<
-  LogProbs & { cases: Case[] }
->;
+const figures = JSON.parse(readFileSync(new URL("./fixtures/pairwise.json", import.meta.url), "utf8")) as Figures & {
+  cases: Case[];
+};
 // Those that look at a whole batch stand in coupled.test.ts.
 const names = (Object.keys(objectiveDefaults) as (keyof typeof objectiveDefaults)[]).filter(
   (objective) => !fromRecipe({ objective }).coupled,
@@ -32,7 +33,7 @@ const mapped = (values: ByRole, change: (value: number, row: number, role: Role)
   );
 
 /** The figures with the responses of some roles in the places of others. */
-const placed = (places: Partial<Record<Role, Role>>, { policy, reference, lengths } = figures): Required<LogProbs> => {
+const placed = (places: Partial<Record<Role, Role>>, { policy, reference, lengths } = figures): Figures => {
   const move = (values: ByRole): ByRole => ({
     ...values,
     ...Object.fromEntries(Object.entries(places).map(([to, from]) => [to, values[from]!])),

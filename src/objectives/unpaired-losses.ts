@@ -1,6 +1,6 @@
 import { ops, type Tensor } from "../torch/index.ts";
 import { logisticLoss, type Objective, type ResponseLogProbs } from "./objective.ts";
-import { logRatio, logRatioUnless } from "./score.ts";
+import { logRatio, ratioOf } from "./score.ts";
 
 /**
  * Losses in which each response counts by itself, as desirable (y_wt) or undesirable (y_l): a row may have one of the two
@@ -63,8 +63,9 @@ export interface BcoSettings {
  * -log sigmoid(delta - r(y)) for an undesirable response, delta the mean of all rewards of the training so far, this batch
  * included. Without the weights for prompts that only the undesirable have.
  */
-export const bco = ({ beta, referenceFree = false }: BcoSettings): Objective => {
-  const score = logRatioUnless(referenceFree);
+export const bco = (settings: BcoSettings): Objective => {
+  const { beta } = settings;
+  const score = ratioOf(settings);
   const initialState = { count: 0, mean: 0 };
   return {
     name: "bco",

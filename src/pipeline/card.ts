@@ -1,6 +1,6 @@
 import { stringify } from "yaml";
 import { objectiveOf } from "../objectives/index.ts";
-import { type ObjectiveFields, objectiveFields, type WrpoRecipe } from "../schema/index.ts";
+import { type ObjectiveFields, objectiveFields, pairModifiers, type WrpoRecipe } from "../schema/index.ts";
 import type { Run } from "./run.ts";
 
 const sourceLine = (source: Run["recipe"]["sources"][number]) =>
@@ -10,13 +10,10 @@ const sourceLine = (source: Run["recipe"]["sources"][number]) =>
 function objectiveWords(recipe: Pick<WrpoRecipe, "objective" | keyof ObjectiveFields>): string {
   const settings = Object.keys(objectiveFields).flatMap((field) => {
     const value = recipe[field as keyof ObjectiveFields];
-    if (
-      value === undefined ||
-      field === "alpha_schedule" ||
-      value === "equal" ||
-      (field === "label_smoothing" && value === 0)
-    )
-      return [];
+    const plain = { ...pairModifiers, label_smoothing: 0, source_weights: "equal" };
+    const unused = field === "divergence_alpha" && recipe.divergence !== "alpha";
+    if (value === undefined || field === "alpha_schedule" || unused) return [];
+    if (value === plain[field as keyof typeof plain]) return [];
     const linear = field === "alpha" && recipe.alpha_schedule === "linear";
     return [`${field} ${linear ? `0 to ${value}` : value}`];
   });

@@ -5,7 +5,7 @@ import ts from "typescript";
 import { describe, expect, test } from "vitest";
 import { objectiveOf } from "../objectives/index.ts";
 import { instructions } from "../rewards/index.ts";
-import { objectiveDefaults, recipeSchema } from "../schema/index.ts";
+import { objectiveDefaults, pairModifiers, recipeSchema } from "../schema/index.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const read = (file: string) => readFileSync(join(root, file), "utf8");
@@ -102,7 +102,12 @@ describe("docs/guide.md", () => {
   test("has every objective with its defaults", () => {
     const rows = rowsBelow("### Objectives").map(([, name, , defaults]) => [
       name!.replace(/[`* ]/g, ""),
-      Object.fromEntries([...defaults!.matchAll(/`(\w+): (\S+)`/g)].map(([, field, value]) => [field, value])),
+      Object.fromEntries([
+        ...[...defaults!.matchAll(/`(\w+): (\S+)`/g)].map(([, field, value]) => [field, value]),
+        ...(/, modifiers/.test(defaults!)
+          ? Object.entries(pairModifiers).map(([field, value]) => [field, `${value}`])
+          : []),
+      ]),
     ]);
     const written = Object.entries(objectiveDefaults).map(([name, defaults]) => [
       name,

@@ -238,6 +238,7 @@ export async function tuneWrpo(run: Run): Promise<Record<string, number> | undef
         ? await withReference(model, rows, run.ledger.referenceLogps, {
             microBatchTokens: recipe.micro_batch_tokens,
             dtype,
+            heads: objective.needsHeads ?? false,
             signal: run.signal,
             progress: (done, total) =>
               run.listener.progress({ stage: "wrpo", label: "reference log-probs", done, total, unit: "rows" }),

@@ -12,6 +12,7 @@ export {
   objectiveDefaults,
   objectiveFields,
   type PartRecipe,
+  pairModifiers,
   type SettingsOf,
 } from "./objectives.ts";
 export * from "./philox.ts";

@@ -33,9 +33,22 @@ export const objectiveFields = {
   /** What the policy is held to the reference by. */
   divergence: z.enum(["reverse_kl", "forward_kl", "js", "alpha"]),
   divergence_alpha: z.number(),
+  /** LD-DPO's weight of the tokens beyond the length of the row's shortest response. */
+  ld_alpha: z.number().min(0).max(1),
+  /** WPO: the loss of a pair counts as the policy itself would give its responses. */
+  wpo_weighting: z.boolean(),
 } as const;
 
 export type ObjectiveFields = { [Field in keyof typeof objectiveFields]: z.infer<(typeof objectiveFields)[Field]> };
+
+/** What may be changed in the losses of a pair, at the values that change nothing. */
+export const pairModifiers = {
+  reference_free: false,
+  divergence: "reverse_kl",
+  divergence_alpha: 0.5,
+  ld_alpha: 1,
+  wpo_weighting: false,
+} as const satisfies Partial<ObjectiveFields>;
 
 /**
  * The objectives that a recipe can name, each with the settings that it has and their values where the recipe is silent:
@@ -53,21 +66,21 @@ export const objectiveDefaults = {
   },
   wrpo_ipo: { tau: 0.01, alpha: 0.1, alpha_schedule: "linear", source_weights: "equal" },
   wrpo_source_rejected: { beta: 0.01, alpha: 0.1, alpha_schedule: "linear", label_smoothing: 0 },
-  dpo: { beta: 0.01, label_smoothing: 0, reference_free: false, divergence: "reverse_kl", divergence_alpha: 0.5 },
-  robust: { beta: 0.1, label_smoothing: 0.1, reference_free: false },
-  hinge: { beta: 0.05, reference_free: false },
-  ipo: { tau: 0.01, length_normalised: false, reference_free: false },
-  exo_pair: { beta: 0.1, label_smoothing: 1e-3, reference_free: false },
-  discopop: { beta: 0.05, tau: 0.05, reference_free: false },
-  ln_dpo: { beta: 5, label_smoothing: 0, reference_free: false },
-  r_dpo: { beta: 0.1, length_alpha: 0.05, label_smoothing: 0, reference_free: false },
-  nca_pair: { beta: 0.01, reference_free: false },
-  bco_pair: { beta: 0.01, reference_free: false },
-  sppo_hard: { beta: 0.001, reference_free: false },
-  apo_zero: { beta: 0.1, reference_free: false },
-  apo_down: { beta: 0.1, reference_free: false },
-  aot: { beta: 0.1, label_smoothing: 0, reference_free: false },
-  aot_unpaired: { beta: 0.1, label_smoothing: 0, reference_free: false },
+  dpo: { beta: 0.01, label_smoothing: 0, ...pairModifiers },
+  robust: { beta: 0.1, label_smoothing: 0.1, ...pairModifiers },
+  hinge: { beta: 0.05, ...pairModifiers },
+  ipo: { tau: 0.01, length_normalised: false, ...pairModifiers },
+  exo_pair: { beta: 0.1, label_smoothing: 1e-3, ...pairModifiers },
+  discopop: { beta: 0.05, tau: 0.05, ...pairModifiers },
+  ln_dpo: { beta: 5, label_smoothing: 0, ...pairModifiers },
+  r_dpo: { beta: 0.1, length_alpha: 0.05, label_smoothing: 0, ...pairModifiers },
+  nca_pair: { beta: 0.01, ...pairModifiers },
+  bco_pair: { beta: 0.01, ...pairModifiers },
+  sppo_hard: { beta: 0.001, ...pairModifiers },
+  apo_zero: { beta: 0.1, reference_free: false, ld_alpha: 1, wpo_weighting: false },
+  apo_down: { beta: 0.1, ...pairModifiers },
+  aot: { beta: 0.1, label_smoothing: 0, reference_free: false, ld_alpha: 1 },
+  aot_unpaired: { beta: 0.1, label_smoothing: 0, reference_free: false, ld_alpha: 1 },
   kto: { beta: 0.1, desirable_weight: 1, undesirable_weight: 1 },
   bco: { beta: 0.1, reference_free: false },
   simpo: { beta: 10, gamma: 1, label_smoothing: 0 },

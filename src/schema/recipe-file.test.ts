@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { describeError, RecipeError } from "./errors.ts";
-import { objectiveDefaults, objectiveFields } from "./objectives.ts";
+import { objectiveDefaults, objectiveFields, pairModifiers } from "./objectives.ts";
 import { recipeSchema } from "./recipe.ts";
 import { loadRecipe, recipeJsonSchema, resolvedRecipe, resolvedYaml } from "./recipe-file.ts";
 
@@ -100,7 +100,7 @@ describe("a good recipe", () => {
     expect(wrpo({ objective: "mixture", parts: [{ objective: "hinge" }, { objective: "sft", weight: 2 }] })).toEqual({
       objective: "mixture",
       parts: [
-        { objective: "hinge", weight: 1, beta: 0.05, reference_free: false },
+        { objective: "hinge", weight: 1, beta: 0.05, ...pairModifiers },
         { objective: "sft", weight: 2 },
       ],
     });
@@ -309,7 +309,8 @@ describe("a mistake is named by file, line and field", () => {
     expect(mistake("name: first", "wrpo: {objective: dpo, alpha: 0.5}")).toMatchObject({
       line: 1,
       field: "wrpo.alpha",
-      message: "dpo has no such setting; it has beta, label_smoothing, reference_free, divergence, divergence_alpha",
+      message:
+        "dpo has no such setting; it has beta, label_smoothing, reference_free, divergence, divergence_alpha, ld_alpha, wpo_weighting",
     });
     expect(mistake("name: first", "wrpo: {objective: mixture}")).toMatchObject({
       field: "wrpo.parts",

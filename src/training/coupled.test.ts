@@ -16,10 +16,17 @@ import { type TrainingOptions, train } from "./train.ts";
 
 const objectives: [name: string, objective: Objective][] = [
   ["aot", fromRecipe({ objective: "aot" })],
+  ["aot with LD", fromRecipe({ objective: "aot", ld_alpha: 0.3 })],
   ["aot_unpaired", fromRecipe({ objective: "aot_unpaired" })],
   ["kto", fromRecipe({ objective: "kto" })],
   ["bco", fromRecipe({ objective: "bco" })],
-  ["a mixture", fromRecipe({ objective: "mixture", parts: [{ objective: "bco" }, { objective: "simpo" }] })],
+  [
+    "a mixture",
+    fromRecipe({
+      objective: "mixture",
+      parts: [{ objective: "bco" }, { objective: "dpo", wpo_weighting: true, ld_alpha: 0.5 }],
+    }),
+  ],
 ];
 
 /** Rows of pairs, or of the one and the other response alone where the objective takes these. */
@@ -36,6 +43,7 @@ function rowsFor(objective: Objective): PreferenceRow[] {
   return withMismatched(some, objective, { max_length: 2048 }).map((row, k) => ({
     ...row,
     reference: row.responses.map((response, r) => some[k]!.reference[r] ?? -2 * response.length),
+    headReference: row.responses.map((_, r) => -3 - r),
   }));
 }
 

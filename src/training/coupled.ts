@@ -1,15 +1,25 @@
 import type { ForwardOptions } from "../models/index.ts";
 import type { Objective, ObjectiveState } from "../objectives/index.ts";
 import { TrainingError } from "../schema/index.ts";
-import { batchLogProbs, packBundles } from "../scoring/index.ts";
 import { backward, noGrad, scope, type Tensor, tensor, toNumbers } from "../torch/index.ts";
-import { byRole, deviceOf, type PreferenceRow, type ResponseTable, responseTable, rolesOf } from "./response-table.ts";
+import {
+  byRole,
+  type PreferenceRow,
+  policyColumns,
+  type ResponseTable,
+  responseTable,
+  rolesOf,
+} from "./response-table.ts";
 import type { MicroBatchResult, TrainingTask, WholeBatch } from "./task.ts";
+
+/** The columns of a table that gradients flow back from; heads are there for the objectives that look at them. */
+const differentiable = ["policy", "head"] as const;
+type Differentiable = (typeof differentiable)[number];
 
 /** What the second pass needs to know of a micro-batch. */
 interface Plan {
-  /** d loss / d log pi(y|x) of each response that has a gradient, row after row. */
-  readonly gradients: readonly number[];
+  /** d loss / d log pi of each response that has a gradient, row after row; and of their heads. */
+  readonly gradients: Readonly<Record<Differentiable, readonly number[]>>;
   /** Loss and metrics of the batch, the same for all of its micro-batches. */
   readonly loss: number;
   readonly metrics: Readonly<Record<string, number>>;
@@ -46,16 +56,19 @@ export function coupledTask(
       passes.push(noGrad(() => scope(() => numbersOf(responseTable(model, rows, objective, options)))));
       await nextTurn();
     }
-    const { policy, ...whole } = scope(() => {
+    const { gradients, ...whole } = scope(() => {
       const table = joined(passes);
-      table.policy.requiresGrad = true;
+      for (const name of differentiable) if (table[name] !== undefined) table[name].requiresGrad = true;
       const output = objective.compute(byRole(table, objective), progress, current());
       const loss = output.loss.mean();
       requireFinite(loss.item() as number, microBatches.flat());
       backward(loss);
       next = output.state ?? {};
       return {
-        policy: toNumbers(table.policy.grad!),
+        gradients: differentiable.map((name) => {
+          const grad = table[name]?.grad;
+          return [name, grad == null ? table.roles.map(() => 0) : toNumbers(grad)] as const;
+        }),
         loss: loss.item() as number,
         metrics: Object.fromEntries(
           means(output.metrics).map(([name, mean]) => [name, mean.item() as number] as const),
@@ -66,9 +79,12 @@ export function coupledTask(
     let taken = 0;
     for (const [k, rows] of microBatches.entries()) {
       const roles = passes[k]!.roles;
-      const own = policy.slice(taken, taken + roles.length);
+      const own = gradients.map(([name, values]) => {
+        const some = values.slice(taken, taken + roles.length).filter((_, r) => roles[r] !== "mismatched");
+        return [name, some] as const;
+      });
       taken += roles.length;
-      plans.set(rows, { ...whole, gradients: own.filter((_, r) => roles[r] !== "mismatched") });
+      plans.set(rows, { ...whole, gradients: Object.fromEntries(own) as unknown as Plan["gradients"] });
     }
     return true;
   }
@@ -88,18 +104,13 @@ export function coupledTask(
       const metrics = means(output.metrics).map(([name, mean]) => [name, share(mean)] as const);
       return { loss: share(output.loss.mean()), metrics: Object.fromEntries(metrics) };
     }
-    const device = deviceOf(model);
-    const policy = batchLogProbs(
-      model,
-      packBundles(
-        rows.map((row) => withoutMismatched(row, objective)),
-        device,
-      ),
-      options,
-    );
-    const scalar = (value: number) => tensor([value], [1], "float64").to(device, policy.dtype).sum();
-    const gradients = tensor(plan.gradients, [plan.gradients.length], "float64").to(device, policy.dtype);
-    const path = policy.mul(gradients).sum().mul(plan.rows);
+    const own = rows.map((row) => withoutMismatched(row, objective));
+    const columns = policyColumns(model, own, { ...objective, needsAlignments: false }, options);
+    const { device, dtype } = columns.policy;
+    const column = (values: readonly number[]) => tensor(values, [values.length], "float64").to(device, dtype);
+    const scalar = (value: number) => column([value]).sum();
+    const paths = differentiable.flatMap((name) => columns[name]?.mul(column(plan.gradients[name])).sum() ?? []);
+    const path = paths.reduce((sum, term) => sum.add(term)).mul(plan.rows);
     return {
       // The value is the loss', the gradient the path's.
       loss: path.sub(path.detach()).add(share(scalar(plan.loss))),
@@ -125,31 +136,23 @@ export function coupledTask(
 }
 
 /** A table as numbers. */
-interface Numbers extends Omit<ResponseTable, "policy" | "reference" | "lengths"> {
-  readonly policy: readonly number[];
-  readonly reference: readonly number[];
-  readonly lengths: readonly number[];
+interface Numbers {
+  readonly roles: ResponseTable["roles"];
+  readonly columns: readonly (readonly [name: string, values: readonly number[]])[];
 }
 
-const numbersOf = ({ roles, policy, reference, lengths }: ResponseTable): Numbers => ({
+const numbersOf = ({ roles, ...columns }: ResponseTable): Numbers => ({
   roles,
-  policy: toNumbers(policy),
-  reference: toNumbers(reference),
-  lengths: toNumbers(lengths),
+  columns: Object.entries(columns).map(([name, values]: [string, Tensor]) => [name, toNumbers(values)] as const),
 });
 
 /** One table of several, float64 on the processor: it is small, and sums over a batch lose nothing. */
 function joined(parts: readonly Numbers[]): ResponseTable {
-  const column = (of: (part: Numbers) => readonly number[]) => {
-    const values = parts.flatMap(of);
-    return tensor(values, [values.length], "float64");
-  };
-  return {
-    roles: parts.flatMap(({ roles }) => roles),
-    policy: column(({ policy }) => policy),
-    reference: column(({ reference }) => reference),
-    lengths: column(({ lengths }) => lengths),
-  };
+  const columns = parts[0]!.columns.map(([name], k) => {
+    const values = parts.flatMap((part) => part.columns[k]![1]);
+    return [name, tensor(values, [values.length], "float64")] as const;
+  });
+  return { roles: parts.flatMap(({ roles }) => roles), ...Object.fromEntries(columns) } as unknown as ResponseTable;
 }
 
 /** The means of metrics that have values: of a batch without any undesirable response, as an example, theirs have none. */

@@ -33,7 +33,7 @@ const computeRows =
   };
 
 function requireWhole(row: PreferenceRow, objective: Objective): void {
-  const { name, roles: wanted, needsReference, unpaired, mismatched } = objective;
+  const { name, roles: wanted, needsReference, needsHeads, unpaired, mismatched } = objective;
   const refuse = (what: string, hint: string): never => {
     throw new TrainingError(`${name} ${what}`, { hint });
   };
@@ -45,6 +45,8 @@ function requireWhole(row: PreferenceRow, objective: Objective): void {
     );
   if (needsReference && row.reference === undefined)
     refuse(`compares with a reference, and the row ${row.id} has none`, "Give the rows to withReference first.");
+  if (needsReference && needsHeads && row.headReference === undefined)
+    refuse(`compares heads, and the row ${row.id} has no reference of them`, "Give withReference `heads: true`.");
   if (mismatched && !roles.includes("mismatched"))
     refuse(`needs another row's responses, and the row ${row.id} has none`, "Give the rows to withMismatched first.");
   const own = roles.filter((role) => role !== "mismatched");

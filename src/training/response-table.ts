@@ -1,12 +1,14 @@
 import type { Decoder, ForwardOptions } from "../models/index.ts";
 import type { Objective, ResponseLogProbs, Role, RowRole } from "../objectives/index.ts";
-import { batchLogProbs, packBundles } from "../scoring/index.ts";
+import { batchFigures, packBundles } from "../scoring/index.ts";
 import { type Tensor, tensor } from "../torch/index.ts";
-import type { TrainingRow } from "./rows.ts";
+import { headLengths, type TrainingRow } from "./rows.ts";
 
 /** A row with log pi_ref(y|x) of each of its responses. */
 export interface ReferencedRow extends TrainingRow {
   readonly reference: readonly number[];
+  /** The same of their heads, for objectives that look at them. */
+  readonly headReference?: readonly number[];
 }
 
 /** A row with or without a reference. */
@@ -23,21 +25,44 @@ export const rolesOf = (row: TrainingRow, objective: Objective): readonly RowRol
 /** The device of a model's weights. */
 export const deviceOf = (model: Decoder): string => model.parameters.get("model.embed_tokens.weight")!.device;
 
-/** The log-probs of the rows' responses, those under the policy by a forward pass that gradients flow back through. */
+/** The figures of the rows' responses, those under the policy by a forward pass that gradients flow back through. */
 export function responseTable(
   model: Decoder,
   rows: readonly PreferenceRow[],
   objective: Objective,
   options: ForwardOptions,
 ): ResponseTable {
-  const device = deviceOf(model);
-  const policy = batchLogProbs(model, packBundles(rows, device), options);
-  const column = (values: readonly number[]) => tensor(values, [values.length], "float64").to(device, policy.dtype);
+  const { head, alignment, policy } = policyColumns(model, rows, objective, options);
+  const column = (values: readonly number[]) =>
+    tensor(values, [values.length], "float64").to(policy.device, policy.dtype);
+  const given = (of: (row: PreferenceRow) => readonly number[] | undefined) =>
+    column(rows.flatMap((row) => of(row) ?? row.responses.map(() => Number.NaN)));
   return {
     roles: rows.flatMap((row) => rolesOf(row, objective)),
     policy,
-    reference: column(rows.flatMap(({ reference, responses }) => reference ?? responses.map(() => Number.NaN))),
+    reference: given(({ reference }) => reference),
     lengths: column(rows.flatMap(({ responses }) => responses.map((response) => response.length))),
+    ...(head === undefined ? {} : { head, headReference: given(({ headReference }) => headReference) }),
+    ...(alignment === undefined ? {} : { alignment }),
+  };
+}
+
+/** The columns of a table that a forward pass of the policy gives. */
+export function policyColumns(
+  model: Decoder,
+  rows: readonly PreferenceRow[],
+  { needsHeads, needsAlignments }: Objective,
+  options: ForwardOptions,
+): Pick<ResponseTable, "policy" | "head" | "alignment"> {
+  const figures = batchFigures(model, packBundles(rows, deviceOf(model)), {
+    ...options,
+    heads: needsHeads ? rows.flatMap(headLengths) : undefined,
+    alignments: needsAlignments,
+  });
+  return {
+    policy: figures.logProbs,
+    ...(figures.heads === undefined ? {} : { head: figures.heads }),
+    ...(figures.alignments === undefined ? {} : { alignment: figures.alignments }),
   };
 }
 

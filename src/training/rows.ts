@@ -18,6 +18,13 @@ export interface TrainingRow extends Bundle {
   readonly roles?: readonly RowRole[];
 }
 
+/** Tokens of a response's head: as many as the shortest of the row's own responses has. */
+export function headLengths({ responses, roles }: TrainingRow): number[] {
+  const own = responses.filter((_, k) => roles?.[k] !== "mismatched");
+  const shortest = Math.min(...own.map((response) => response.length));
+  return responses.map((response) => Math.min(shortest, response.length));
+}
+
 export interface TokenisedRows {
   readonly rows: readonly TrainingRow[];
   /** Rows that did not fit and were left out, by id. */

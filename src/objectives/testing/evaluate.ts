@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import { recipeSchema } from "../../schema/index.ts";
-import { backward, tensor, toNumbers } from "../../torch/index.ts";
-import { type Objective, type ObjectiveState, objectiveOf, type RowRole } from "../index.ts";
+import { backward, type Tensor, tensor, toNumbers } from "../../torch/index.ts";
+import { type Objective, type ObjectiveState, objectiveOf, type ResponseLogProbs, type RowRole } from "../index.ts";
 
 /** A number for each response, row after row, by role. */
 export type ByRole = Readonly<Partial<Record<RowRole, readonly number[]>>>;
@@ -11,21 +11,30 @@ export interface LogProbs {
   readonly reference: ByRole;
   /** Ten tokens each where there are none. */
   readonly lengths?: ByRole;
+  readonly head?: ByRole;
+  readonly headReference?: ByRole;
+  readonly alignment?: ByRole;
 }
 
 export const float64 = (values: readonly number[]) => tensor([...values], [values.length], "float64");
 
 /** Leaves of the policy's log-probs for all that the objective looks at, with what belongs to them. */
-function leavesOf(objective: Objective, { policy, reference, lengths }: LogProbs) {
+function leavesOf(objective: Objective, { policy, reference, lengths, head, headReference, alignment }: LogProbs) {
   const roles = new Set<RowRole>([...objective.roles, ...(objective.mismatched ? (["mismatched"] as const) : [])]);
   const given = [...roles].map((role) => {
-    const x = float64(policy[role]!);
-    x.requiresGrad = true;
+    const leaf = (values: readonly number[]) => {
+      const x = float64(values);
+      x.requiresGrad = true;
+      return x;
+    };
     const rest = {
+      ...(head === undefined ? {} : { head: leaf(head[role]!) }),
+      ...(headReference === undefined ? {} : { headReference: float64(headReference[role]!) }),
+      ...(alignment === undefined ? {} : { alignment: float64(alignment[role]!) }),
       reference: float64(reference[role]!),
       lengths: float64(lengths?.[role] ?? policy[role]!.map(() => 10)),
     };
-    return [role, { policy: x, ...rest }] as const;
+    return [role, { policy: leaf(policy[role]!), ...rest }] as const;
   });
   return Object.fromEntries(given) as Parameters<Objective["compute"]>[0];
 }
@@ -35,12 +44,18 @@ export function evaluate(objective: Objective, given: LogProbs, progress = 0, st
   const leaves = leavesOf(objective, given);
   const { loss, metrics, state: after } = objective.compute(leaves, progress, state);
   backward(objective.coupled ? loss.mean() : loss.sum());
+  const grads = (of: (y: ResponseLogProbs) => Tensor | undefined) =>
+    Object.fromEntries(
+      Object.entries(leaves).map(([role, y]) => {
+        const grad = of(y)?.grad;
+        return [role, grad == null ? null : toNumbers(grad)];
+      }),
+    );
   return {
     loss: toNumbers(loss),
     metrics: Object.fromEntries(Object.entries(metrics).map(([name, values]) => [name, toNumbers(values)])),
-    gradients: Object.fromEntries(
-      Object.entries(leaves).map(([role, { policy }]) => [role, policy.grad && toNumbers(policy.grad)]),
-    ),
+    gradients: grads(({ policy }) => policy),
+    headGradients: grads(({ head }) => head),
     state: after,
   };
 }
