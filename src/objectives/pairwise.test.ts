@@ -89,6 +89,12 @@ describe.each(names)("%s", (name) => {
     if (!objective.needsReference) expect(Object.values(metrics).flat().every(Number.isFinite)).toBe(true);
   });
 
+  test("may have a reference that moves exactly where it looks at one", () => {
+    const moving = () => fromRecipe({ objective: name, reference_sync_steps: 512 });
+    if (objective.needsReference) expect(moving().needsReference).toBe(true);
+    else expect(moving).toThrow(/looks at no reference/);
+  });
+
   test("sees no change where policy and reference change alike", () => {
     if (!objective.needsReference) return;
     const shift = (values: ByRole) => mapped(values, (value, k, role) => value - k - role.length);

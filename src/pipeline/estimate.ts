@@ -58,7 +58,8 @@ export async function estimateSeconds(run: Run): Promise<number> {
   seconds += training(tuned, 1, recipe.sft.epochs, recipe.sft.precision, 0);
   const { roles, needsReference, coupled, mismatched } = objectiveOf(recipe.wrpo, recipe.selection.source_responses);
   // The reference's log-probs are a forward pass: a third of a step.
-  const reference = needsReference ? 1 / 3 : 0;
+  const moves = recipe.wrpo.reference_sync_steps === undefined ? 1 : recipe.wrpo.epochs;
+  const reference = needsReference ? moves / 3 : 0;
   // So is the first of a coupled objective's two passes.
   const first = coupled ? recipe.wrpo.epochs / 3 : 0;
   const responses = roles.length * (mismatched ? 2 : 1);

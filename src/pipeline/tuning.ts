@@ -14,6 +14,7 @@ import { contentKey, type OptimisationRecipe, TrainingError } from "../schema/in
 import type { StoredSelection } from "../store/index.ts";
 import {
   type LengthLimits,
+  movingReference,
   packSequences,
   preferenceTask,
   type StepMetrics,
@@ -233,8 +234,11 @@ export async function tuneWrpo(run: Run): Promise<Record<string, number> | undef
     const { rows: fitting, dropped } = fittingRows(run, "WRPO", texts, files, recipe);
     const rows = withMismatched(fitting, objective, recipe);
     const model = loadFiles(files, { precision: "fp32", device: run.recipe.target.device });
+    const { reference_sync_steps: everySteps, reference_sync_alpha: alpha } = recipe;
+    const moving = everySteps === undefined ? undefined : movingReference(model.decoder, { everySteps, alpha });
     try {
-      const referenced = objective.needsReference
+      const fixed = objective.needsReference && moving === undefined;
+      const referenced = fixed
         ? await withReference(model, rows, run.ledger.referenceLogps, {
             microBatchTokens: recipe.micro_batch_tokens,
             dtype,
@@ -245,10 +249,11 @@ export async function tuneWrpo(run: Run): Promise<Record<string, number> | undef
           })
         : rows;
       if (referenced === undefined) checkInterrupted(run);
-      const task = preferenceTask(referenced!, objective);
+      const task = preferenceTask(referenced!, objective, { reference: moving });
       const counts = await tune(run, { stage: "wrpo", recipe, model, task, inputs, target: paths.fusedModel });
       return { ...counts, dropped: dropped.length };
     } finally {
+      moving?.dispose();
       disposeModel(model);
     }
   });

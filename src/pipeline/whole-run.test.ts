@@ -222,6 +222,15 @@ describe("a second run", () => {
     expect(await workedAgain([])).toContain("wrpo");
   });
 
+  test("with a reference that follows the policy computes none beforehand", async () => {
+    const heard = hearing();
+    const overrides = ["wrpo.reference_sync_steps=1", "wrpo.epochs=2"];
+    await withRun({ folder, recipeFile: world.recipeFile, overrides, heard }, (run) => runStages(run, ["wrpo"]));
+    expect(heard.finished).toEqual([["wrpo", false]]);
+    expect(heard.progress.map(({ label }) => label)).not.toContain("reference log-probs");
+    expect(await workedAgain([])).toContain("wrpo");
+  });
+
   test("with two responses of the sources selects, writes and learns from both", async () => {
     const heard = hearing();
     const overrides = ["selection.source_responses=2", "wrpo.source_weights=[2, 1]"];

@@ -91,6 +91,17 @@ export const objectiveDefaults = {
   sft: {},
 } as const satisfies Readonly<Record<string, Partial<ObjectiveFields>>>;
 
+/** Those that look at no reference, whatever their settings. */
+const withoutReference: readonly string[] = [
+  "wrpo_simpo",
+  "simpo",
+  "cpo",
+  "orpo",
+  "slic_hf",
+  "rrhf",
+  "sft",
+] satisfies ObjectiveName[];
+
 export type ObjectiveName = keyof typeof objectiveDefaults;
 
 /** The settings of an objective. */
@@ -102,10 +113,20 @@ export type SettingsOf<Name extends ObjectiveName> = Pick<
 const names = Object.keys(objectiveDefaults) as [ObjectiveName, ...ObjectiveName[]];
 const optionalFields = z.object(objectiveFields).partial().shape;
 
+/** Whether an objective with these settings looks at a reference. */
+export function needsReference(given: Named): boolean {
+  if (given.objective === "mixture") return asParts(given.parts).some(needsReference);
+  return !withoutReference.includes(given.objective) && given.reference_free !== true;
+}
+
+const asParts = (parts: unknown): readonly Named[] => (Array.isArray(parts) ? (parts as Named[]) : []);
+
 interface Named {
   readonly objective: ObjectiveName | "mixture";
   readonly parts?: unknown;
   readonly label_smoothing?: number | undefined;
+  readonly reference_free?: boolean | undefined;
+  readonly reference_sync_steps?: number | undefined;
 }
 
 /** Refuses settings that the objective named does not have: they would change nothing, and nobody would know. */
@@ -120,6 +141,12 @@ export function refuseForeign(given: Named, context: z.core.$RefinementCtx): voi
   }
   if (objective === "mixture" && given.parts === undefined)
     context.addIssue({ code: "custom", path: ["parts"], message: "a mixture needs the objectives that it is made of" });
+  if (given.reference_sync_steps !== undefined && !needsReference(given))
+    context.addIssue({
+      code: "custom",
+      path: ["reference_sync_steps"],
+      message: `${objective} with these settings looks at no reference that could follow the policy`,
+    });
   if (objective === "exo_pair" && given.label_smoothing === 0)
     context.addIssue({
       code: "custom",

@@ -320,6 +320,11 @@ describe("a mistake is named by file, line and field", () => {
       field: "wrpo.parts.0.beta",
       message: "sft has no such setting; it has no settings",
     });
+    for (const wrpo of ["objective: simpo", "objective: dpo, reference_free: true"])
+      expect(mistake("name: first", `wrpo: {${wrpo}, reference_sync_steps: 4}`)).toMatchObject({
+        field: "wrpo.reference_sync_steps",
+        message: expect.stringContaining("looks at no reference"),
+      });
     expect(mistake("name: first", "wrpo: {objective: exo_pair, label_smoothing: 0}")).toMatchObject({
       field: "wrpo.label_smoothing",
       message: "exo_pair needs a label_smoothing above 0: its loss is infinite without",

@@ -92,7 +92,14 @@ const sftSchema = z.strictObject({ ...optimisation(7e-6) });
 export type SftRecipe = z.infer<typeof sftSchema>;
 
 const wrpoSchema = z
-  .strictObject({ ...optimisation(3e-7), ...objectiveChoice })
+  .strictObject({
+    ...optimisation(3e-7),
+    ...objectiveChoice,
+    /** Optimiser steps after which the reference takes a share of the policy, each time; never unless given. */
+    reference_sync_steps: z.int().min(1).optional(),
+    /** The share. */
+    reference_sync_alpha: z.number().gt(0).max(1).default(0.6),
+  })
   .superRefine(refuseForeign)
   .overwrite(withDefaults);
 export type WrpoRecipe = z.infer<typeof wrpoSchema>;

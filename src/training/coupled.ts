@@ -4,6 +4,7 @@ import { TrainingError } from "../schema/index.ts";
 import { backward, noGrad, scope, type Tensor, tensor, toNumbers } from "../torch/index.ts";
 import {
   byRole,
+  type Comparison,
   type PreferenceRow,
   policyColumns,
   type ResponseTable,
@@ -36,8 +37,9 @@ const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
  * micro-batches are. A batch of one micro-batch needs one pass.
  */
 export function coupledTask(
-  objective: Objective,
+  comparison: Comparison,
 ): Required<Pick<TrainingTask<PreferenceRow>, "prepare" | "compute" | "stepped" | "state">> {
+  const { objective } = comparison;
   const scalars = Object.entries(objective.initialState ?? {}).map(
     ([name, value]) => [name, tensor([value], [1], "float64")] as const,
   );
@@ -53,7 +55,7 @@ export function coupledTask(
     const passes: Numbers[] = [];
     for (const rows of microBatches) {
       if (signal?.aborted) return false;
-      passes.push(noGrad(() => scope(() => numbersOf(responseTable(model, rows, objective, options)))));
+      passes.push(noGrad(() => scope(() => numbersOf(responseTable(model, rows, comparison, options)))));
       await nextTurn();
     }
     const { gradients, ...whole } = scope(() => {
@@ -98,7 +100,7 @@ export function coupledTask(
     const share = (values: Tensor) => values.mul(rows.length);
     const plan = plans.get(rows);
     if (plan === undefined) {
-      const table = responseTable(model, rows, objective, options);
+      const table = responseTable(model, rows, comparison, options);
       const output = objective.compute(byRole(table, objective), progress, current());
       next = output.state ?? {};
       const metrics = means(output.metrics).map(([name, mean]) => [name, share(mean)] as const);

@@ -1,4 +1,5 @@
 export type { StepMetrics } from "./metrics.ts";
+export { type MovingReference, movingReference, type ReferenceSync } from "./moving-reference.ts";
 export { preferenceTask } from "./preference.ts";
 export * from "./reference.ts";
 export type { PreferenceRow, ReferencedRow } from "./response-table.ts";

@@ -2,42 +2,60 @@ import type { Objective } from "../objectives/index.ts";
 import { TrainingError } from "../schema/index.ts";
 import { bundleTokens } from "../scoring/index.ts";
 import { coupledTask } from "./coupled.ts";
-import { byRole, type PreferenceRow, responseTable, rolesOf } from "./response-table.ts";
+import { byRole, type Comparison, type PreferenceRow, responseTable, rolesOf } from "./response-table.ts";
 import type { TrainingTask } from "./task.ts";
 
 /**
  * Preference training by an objective on rows whose responses stand in the order of the objective's roles, or name their
- * own.
+ * own. The reference is that of the rows, or a moving one.
  *
  * @throws TrainingError where a row lacks what the objective compares: a response, a reference, a mismatched response.
  */
-export function preferenceTask(rows: readonly PreferenceRow[], objective: Objective): TrainingTask<PreferenceRow> {
-  for (const row of rows) requireWhole(row, objective);
+export function preferenceTask(
+  rows: readonly PreferenceRow[],
+  objective: Objective,
+  { reference }: Omit<Comparison, "objective"> = {},
+): TrainingTask<PreferenceRow> {
+  for (const row of rows) requireWhole(row, objective, reference !== undefined);
+  const comparison = { objective, reference };
+  const loss = objective.coupled ? coupledTask(comparison) : computeRows(comparison);
   return {
     items: rows,
     tokensOf: bundleTokens,
     weightOf: () => 1,
     nameOf: (row) => row.id,
-    ...(objective.coupled ? coupledTask(objective) : { compute: computeRows(objective) }),
+    ...loss,
+    stepped(step) {
+      loss.stepped?.(step);
+      reference?.stepped(step);
+    },
+    state: new Map([
+      ...(loss.state ?? []),
+      ...[...(reference?.state ?? [])].map(([name, weight]) => [`reference.${name}`, weight] as const),
+    ]),
   };
 }
 
+type Loss = Pick<TrainingTask<PreferenceRow>, "prepare" | "compute" | "stepped" | "state">;
+
 /** The loss of objectives that are a sum over rows. */
-const computeRows =
-  (objective: Objective): TrainingTask<PreferenceRow>["compute"] =>
-  (model, items, progress, options) => {
-    const table = responseTable(model, items, objective, options);
+const computeRows = (comparison: Comparison): Loss => ({
+  compute(model, items, progress, options) {
+    const { objective } = comparison;
+    const table = responseTable(model, items, comparison, options);
     const { loss, metrics } = objective.compute(byRole(table, objective), progress);
     const sums = Object.entries(metrics).map(([name, values]) => [name, values.detach().to("float64").sum()] as const);
     return { loss: loss.sum(), metrics: Object.fromEntries(sums) };
-  };
+  },
+});
 
-function requireWhole(row: PreferenceRow, objective: Objective): void {
-  const { name, roles: wanted, needsReference, needsHeads, unpaired, mismatched } = objective;
+function requireWhole(row: PreferenceRow, objective: Objective, moving: boolean): void {
+  const { name, roles: wanted, needsHeads, unpaired, mismatched } = objective;
   const refuse = (what: string, hint: string): never => {
     throw new TrainingError(`${name} ${what}`, { hint });
   };
   const roles = rolesOf(row, objective);
+  const needsReference = objective.needsReference && !moving;
   if (row.responses.length !== roles.length)
     refuse(
       `has ${roles.length} responses a row, and the row ${row.id} has ${row.responses.length}`,

@@ -1,7 +1,8 @@
 import type { Decoder, ForwardOptions } from "../models/index.ts";
 import type { Objective, ResponseLogProbs, Role, RowRole } from "../objectives/index.ts";
 import { batchFigures, packBundles } from "../scoring/index.ts";
-import { type Tensor, tensor } from "../torch/index.ts";
+import { noGrad, scope, type Tensor, tensor } from "../torch/index.ts";
+import type { MovingReference } from "./moving-reference.ts";
 import { headLengths, type TrainingRow } from "./rows.ts";
 
 /** A row with log pi_ref(y|x) of each of its responses. */
@@ -25,26 +26,60 @@ export const rolesOf = (row: TrainingRow, objective: Objective): readonly RowRol
 /** The device of a model's weights. */
 export const deviceOf = (model: Decoder): string => model.parameters.get("model.embed_tokens.weight")!.device;
 
+/** What a preference training compares, and with which reference: that of the rows, or a moving one. */
+export interface Comparison {
+  readonly objective: Objective;
+  readonly reference?: MovingReference | undefined;
+}
+
 /** The figures of the rows' responses, those under the policy by a forward pass that gradients flow back through. */
 export function responseTable(
   model: Decoder,
   rows: readonly PreferenceRow[],
-  objective: Objective,
+  { objective, reference: moving }: Comparison,
   options: ForwardOptions,
 ): ResponseTable {
-  const { head, alignment, policy } = policyColumns(model, rows, objective, options);
-  const column = (values: readonly number[]) =>
-    tensor(values, [values.length], "float64").to(policy.device, policy.dtype);
+  const columns = policyColumns(model, rows, objective, options);
+  const { device, dtype } = columns.policy;
+  const column = (values: readonly number[]) => tensor(values, [values.length], "float64").to(device, dtype);
+  return {
+    roles: rows.flatMap((row) => rolesOf(row, objective)),
+    ...columns,
+    ...(moving === undefined || !objective.needsReference
+      ? givenReference(rows, objective, column)
+      : movingColumns(moving, rows, objective, options)),
+    lengths: column(rows.flatMap(({ responses }) => responses.map((response) => response.length))),
+  };
+}
+
+type ReferenceColumns = Pick<ResponseTable, "reference" | "headReference">;
+
+function givenReference(
+  rows: readonly PreferenceRow[],
+  { needsHeads }: Objective,
+  column: (values: readonly number[]) => Tensor,
+): ReferenceColumns {
   const given = (of: (row: PreferenceRow) => readonly number[] | undefined) =>
     column(rows.flatMap((row) => of(row) ?? row.responses.map(() => Number.NaN)));
   return {
-    roles: rows.flatMap((row) => rolesOf(row, objective)),
-    policy,
     reference: given(({ reference }) => reference),
-    lengths: column(rows.flatMap(({ responses }) => responses.map((response) => response.length))),
-    ...(head === undefined ? {} : { head, headReference: given(({ headReference }) => headReference) }),
-    ...(alignment === undefined ? {} : { alignment }),
+    ...(needsHeads ? { headReference: given(({ headReference }) => headReference) } : {}),
   };
+}
+
+function movingColumns(
+  { decoder }: MovingReference,
+  rows: readonly PreferenceRow[],
+  objective: Objective,
+  { dtype }: ForwardOptions,
+): ReferenceColumns {
+  const plain = dtype === undefined ? {} : { dtype };
+  return noGrad(() =>
+    scope(() => {
+      const { policy, head } = policyColumns(decoder, rows, { ...objective, needsAlignments: false }, plain);
+      return { reference: policy, ...(head === undefined ? {} : { headReference: head }) };
+    }),
+  );
 }
 
 /** The columns of a table that a forward pass of the policy gives. */

@@ -19,14 +19,17 @@ export function parameterCount(config: DecoderConfig): number {
 /**
  * Estimated peak memory of training in bytes: fp32 weights, gradients and the two moments of AdamW (16 bytes a weight;
  * 2 more for a bf16 copy), and the activations kept for the backward pass of one micro-batch: per layer and token about
- * ten vectors of the hidden size and four of the MLP's, or one where activations are computed anew.
+ * ten vectors of the hidden size and four of the MLP's, or one where activations are computed anew. A reference that follows
+ * the policy has weights of its own.
  */
 export function trainingMemory(
   config: DecoderConfig,
-  { micro_batch_tokens, activation_checkpointing }: OptimisationRecipe,
+  recipe: OptimisationRecipe & Pick<Partial<Recipe["wrpo"]>, "reference_sync_steps">,
   compute: Compute,
 ): number {
-  const weights = parameterCount(config) * (compute === "bf16" ? 18 : 16);
+  const { micro_batch_tokens, activation_checkpointing, reference_sync_steps } = recipe;
+  const reference = reference_sync_steps === undefined ? 0 : 4;
+  const weights = parameterCount(config) * ((compute === "bf16" ? 18 : 16) + reference);
   const layer = (10 * config.hiddenSize + 4 * config.intermediateSize) * bytesOf[compute];
   const layers = config.layers.length;
   const kept = activation_checkpointing ? layers * config.hiddenSize * bytesOf[compute] + layer : layers * layer;
@@ -80,7 +83,12 @@ export function largestNeed(
 const responseBytes = 3000;
 
 /** Estimated bytes that a run folder comes to: ledger, two checkpoints at the moment one replaces the other, two models. */
-export function runFolderBytes(config: DecoderConfig | undefined, responses: number): number {
+export function runFolderBytes(
+  config: DecoderConfig | undefined,
+  responses: number,
+  { reference_sync_steps }: Pick<Recipe["wrpo"], "reference_sync_steps">,
+): number {
   const parameters = config === undefined ? 0 : parameterCount(config);
-  return responses * responseBytes + parameters * (2 * 12 + 2 * 4);
+  const checkpoint = reference_sync_steps === undefined ? 12 : 16;
+  return responses * responseBytes + parameters * (2 * checkpoint + 2 * 4);
 }
