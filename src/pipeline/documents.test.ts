@@ -5,7 +5,7 @@ import ts from "typescript";
 import { describe, expect, test } from "vitest";
 import { objectiveOf } from "../objectives/index.ts";
 import { instructions } from "../rewards/index.ts";
-import { loraSchema, objectiveDefaults, optimiserDefaults, recipeSchema } from "../schema/index.ts";
+import { loraSchema, objectiveDefaults, optimiserDefaults, pairModifiers, recipeSchema } from "../schema/index.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const read = (file: string) => readFileSync(join(root, file), "utf8");
@@ -104,7 +104,12 @@ describe("docs/guide.md", () => {
   const settingsBelow = (heading: string) =>
     rowsBelow(heading).map(([, name, , defaults]) => [
       name!.replace(/[`* ]/g, ""),
-      Object.fromEntries([...defaults!.matchAll(/`(\w+): (\S+)`/g)].map(([, field, value]) => [field, value])),
+      Object.fromEntries([
+        ...[...defaults!.matchAll(/`(\w+): (\S+)`/g)].map(([, field, value]) => [field, value]),
+        ...(/, modifiers/.test(defaults!)
+          ? Object.entries(pairModifiers).map(([field, value]) => [field, `${value}`])
+          : []),
+      ]),
     ]);
   const asWritten = (all: Readonly<Record<string, object>>) =>
     Object.entries(all).map(([name, defaults]) => [

@@ -59,10 +59,14 @@ export async function estimateSeconds(run: Run): Promise<number> {
     (learning(part) * rows * (promptTokens + answers * answer) * (part.epochs + passes)) /
     (rate(part.precision, recipe.target.device) * trainingShare);
   seconds += training(tuned, 1, recipe.sft, 0);
-  const { roles, needsReference } = objectiveOf(recipe.wrpo);
+  const { roles, needsReference, coupled, mismatched } = objectiveOf(recipe.wrpo, recipe.selection.source_responses);
   // The reference's log-probs are a forward pass: a third of a step.
-  const reference = needsReference ? 1 / 3 : 0;
-  seconds += training(preferred, roles.length, recipe.wrpo, reference);
+  const moves = recipe.wrpo.reference_sync_steps === undefined ? 1 : recipe.wrpo.epochs;
+  const reference = needsReference ? moves / 3 : 0;
+  // So is the first of a coupled objective's two passes.
+  const first = coupled ? recipe.wrpo.epochs / 3 : 0;
+  const responses = roles.length * (mismatched ? 2 : 1);
+  seconds += training(preferred, responses, recipe.wrpo, reference + first);
   return seconds;
 }
 

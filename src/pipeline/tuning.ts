@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { disposeAdapters, disposeModel, type LoadedModel, type ModelFiles, readModelFiles } from "../models/index.ts";
 import { resolvePrecision } from "../nn/index.ts";
-import { objectiveOf, quadrupleRoles } from "../objectives/index.ts";
+import { type Objective, objectiveOf, type Role } from "../objectives/index.ts";
 import { contentKey, expandHome, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
 import { type Bundle, bundleTokens } from "../scoring/index.ts";
 import type { StoredSelection } from "../store/index.ts";
@@ -10,6 +10,7 @@ import {
   decisiveFields,
   holdOut,
   type LengthLimits,
+  movingReference,
   type PreferenceRow,
   packSequences,
   preferenceTask,
@@ -21,6 +22,7 @@ import {
   type TrainingTask,
   tokeniseRows,
   train,
+  withMismatched,
   withReference,
 } from "../training/index.ts";
 import { modelCard } from "./card.ts";
@@ -244,24 +246,24 @@ export async function tuneSft(run: Run): Promise<Record<string, number> | undefi
 /** Files of a model folder that a stage has made. */
 export const tunedFiles = (folder: string, label: string): Promise<ModelFiles> => readModelFiles(folder, label);
 
+/** The responses of a selection that an objective uses, in its order; undefined for what the selection lacks. */
+function keysOf(selection: StoredSelection, { roles }: Objective): (string | undefined)[] {
+  const byRole: Record<Role, readonly (string | undefined)[]> = {
+    source_chosen: [selection.sourceChosen, ...(selection.furtherSources ?? [])],
+    target_chosen: [selection.targetChosen],
+    rejected: [selection.rejected],
+    source_rejected: [selection.sourceRejected],
+  };
+  return roles.map((role, index) => byRole[role][index - roles.indexOf(role)]);
+}
+
 /** WRPO on the quadruples, from the tuned target as policy and as reference (paper section 3.3). Undefined when it stands already. */
 export async function tuneWrpo(run: Run): Promise<Record<string, number> | undefined> {
   const asked = run.recipe.wrpo;
   const paths = runPaths(run.folder);
   const files = await tunedFiles(paths.sftModel, "sft");
-  const objective = objectiveOf(asked);
-  const named = {
-    source_chosen: "sourceChosen",
-    target_chosen: "targetChosen",
-    rejected: "rejected",
-    source_rejected: "sourceRejected",
-  } as const;
-  const roles = quadrupleRoles.filter((role) => objective.roles.includes(role));
-  const {
-    rows: texts,
-    lacking,
-    digest,
-  } = await rowsOf(run, "wrpo", (selection) => roles.map((role) => selection[named[role]]));
+  const objective = objectiveOf(asked, run.recipe.selection.source_responses);
+  const { rows: texts, lacking, digest } = await rowsOf(run, "wrpo", (selection) => keysOf(selection, objective));
   const dtype = dtypeOfTraining(run, asked);
   const inputs = contentKey({
     target: files.digest,
@@ -281,17 +283,22 @@ export async function tuneWrpo(run: Run): Promise<Record<string, number> | undef
       run.listener.notice(
         `WRPO: ${lacking} prompts were left out: the source of their best response gave no worse one`,
       );
-    const { rows, dropped } = fittingRows(run, "WRPO", texts, files, asked);
+    const { rows: fitting, dropped } = fittingRows(run, "WRPO", texts, files, asked);
+    const rows = withMismatched(fitting, objective, asked);
     const model = loadForTraining(files, asked, run.recipe.target.device);
+    const { reference_sync_steps: everySteps, reference_sync_alpha: alpha } = asked;
+    const moving = everySteps === undefined ? undefined : movingReference(model.decoder, { everySteps, alpha });
     try {
       const longest = longestOf(rows.map((row) => [row]));
       const compute = computeOf(run, asked);
       const question = { stage: "wrpo", recipe: asked, model, compute, longest, inputs } as const;
       const recipe = await withMicroBatchTokens(run, question);
-      const referenced = objective.needsReference
+      const fixed = objective.needsReference && moving === undefined;
+      const referenced = fixed
         ? await withReference(model, rows, run.ledger.referenceLogps, {
             microBatchTokens: recipe.micro_batch_tokens,
             dtype,
+            heads: objective.needsHeads ?? false,
             signal: run.signal,
             progress: (done, total) =>
               run.listener.progress({ stage: "wrpo", label: "reference log-probs", done, total, unit: "rows" }),
@@ -299,7 +306,7 @@ export async function tuneWrpo(run: Run): Promise<Record<string, number> | undef
         : rows;
       if (referenced === undefined) checkInterrupted(run);
       const { training, heldOut } = holdOut<PreferenceRow>(referenced!, asked.held_out_share, run.recipe.seed);
-      const task = { ...preferenceTask(training, objective), heldOut };
+      const task = { ...preferenceTask(training, objective, { reference: moving }), heldOut };
       const counts = await tune(run, {
         ...{ stage: "wrpo", recipe, task, inputs, target: paths.fusedModel },
         ...{ model, files, base: paths.sftModel },
@@ -307,6 +314,7 @@ export async function tuneWrpo(run: Run): Promise<Record<string, number> | undef
       });
       return { ...counts, dropped: dropped.length };
     } finally {
+      moving?.dispose();
       disposeModel(model);
     }
   });

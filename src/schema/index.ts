@@ -12,6 +12,7 @@ export {
   objectiveDefaults,
   objectiveFields,
   type PartRecipe,
+  pairModifiers,
   type SettingsOf,
 } from "./objectives.ts";
 export { type LoraRecipe, loraSchema, type OptimiserName, optimiserDefaults } from "./optimisation.ts";

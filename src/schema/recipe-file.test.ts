@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { describeError, RecipeError } from "./errors.ts";
-import { objectiveDefaults, objectiveFields } from "./objectives.ts";
+import { objectiveDefaults, objectiveFields, pairModifiers } from "./objectives.ts";
 import { recipeSchema } from "./recipe.ts";
 import { loadRecipe, recipeJsonSchema, resolvedRecipe, resolvedYaml } from "./recipe-file.ts";
 
@@ -91,6 +91,7 @@ describe("a good recipe", () => {
       beta: 0.01,
       alpha: 0.1,
       alpha_schedule: "linear",
+      source_weights: "equal",
       label_smoothing: 0,
     });
     for (const [objective, defaults] of Object.entries(objectiveDefaults))
@@ -99,7 +100,7 @@ describe("a good recipe", () => {
     expect(wrpo({ objective: "mixture", parts: [{ objective: "hinge" }, { objective: "sft", weight: 2 }] })).toEqual({
       objective: "mixture",
       parts: [
-        { objective: "hinge", weight: 1, beta: 0.05, reference_free: false },
+        { objective: "hinge", weight: 1, beta: 0.05, ...pairModifiers },
         { objective: "sft", weight: 2 },
       ],
     });
@@ -318,11 +319,26 @@ describe("a mistake is named by file, line and field", () => {
     expect(mistake("name: first", "wrpo: {max_length: 512}")).toMatchObject({ line: 1, field: "wrpo.max_length" });
   });
 
+  test("responses of the sources that the objective can't use, or weighs otherwise", () => {
+    const mistaken = (wrpo: string, count = 2) =>
+      mistake("name: first", `wrpo: ${wrpo}\nselection: {source_responses: ${count}}`);
+    expect(mistaken("{source_weights: [1, 2, 3]}")).toMatchObject({
+      line: 1,
+      field: "wrpo.source_weights",
+      message: "3 weights for 2 responses of the sources",
+    });
+    expect(mistaken("{objective: wrpo_source_rejected}")).toMatchObject({ field: "wrpo.objective" });
+    expect(mistaken("{objective: mixture, parts: [{objective: wrpo, source_weights: [1]}]}")).toMatchObject({
+      field: "wrpo.parts.0.source_weights",
+    });
+  });
+
   test("a setting that the objective does not have, and one that it can't do without", () => {
     expect(mistake("name: first", "wrpo: {objective: dpo, alpha: 0.5}")).toMatchObject({
       line: 1,
       field: "wrpo.alpha",
-      message: "dpo has no such setting; it has beta, label_smoothing, reference_free, divergence, divergence_alpha",
+      message:
+        "dpo has no such setting; it has beta, label_smoothing, reference_free, divergence, divergence_alpha, ld_alpha, wpo_weighting",
     });
     expect(mistake("name: first", "wrpo: {objective: mixture}")).toMatchObject({
       field: "wrpo.parts",
@@ -332,6 +348,11 @@ describe("a mistake is named by file, line and field", () => {
       field: "wrpo.parts.0.beta",
       message: "sft has no such setting; it has no settings",
     });
+    for (const wrpo of ["objective: simpo", "objective: dpo, reference_free: true"])
+      expect(mistake("name: first", `wrpo: {${wrpo}, reference_sync_steps: 4}`)).toMatchObject({
+        field: "wrpo.reference_sync_steps",
+        message: expect.stringContaining("looks at no reference"),
+      });
     expect(mistake("name: first", "wrpo: {objective: exo_pair, label_smoothing: 0}")).toMatchObject({
       field: "wrpo.label_smoothing",
       message: "exo_pair needs a label_smoothing above 0: its loss is infinite without",

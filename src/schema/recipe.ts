@@ -110,7 +110,14 @@ const sftSchema = z
 export type SftRecipe = z.infer<typeof sftSchema>;
 
 const wrpoSchema = z
-  .strictObject({ ...optimisation(3e-7), ...objectiveChoice })
+  .strictObject({
+    ...optimisation(3e-7),
+    ...objectiveChoice,
+    /** Optimiser steps after which the reference takes a share of the policy, each time; never unless given. */
+    reference_sync_steps: z.int().min(1).optional(),
+    /** The share. */
+    reference_sync_alpha: z.number().gt(0).max(1).default(0.6),
+  })
   .superRefine(refuseForeign)
   .superRefine(refuseForeignOptimiser)
   .superRefine(refuseForeignSchedule)
@@ -153,6 +160,10 @@ export const recipeSchema = z.strictObject({
       sft_share: share.default(1 / 3),
       /** Least reward gap between y_wt and y_l; equal rewards are always left out. */
       min_gap: z.number().min(0).default(0),
+      /** How many responses of the sources stand for y_ws; the paper has one. */
+      source_responses: z.int().min(1).max(16).default(1),
+      /** Whose: the best of each of the best sources, or the best of all responses. */
+      source_responses_of: z.enum(["different_sources", "any_source"]).default("different_sources"),
       /** What becomes of responses that the token limit cut off; the paper keeps them. */
       unfinished: z.enum(["keep", "drop"]).default("keep"),
     })

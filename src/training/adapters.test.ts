@@ -8,13 +8,9 @@ import { adapterTensors, openSafetensors } from "../nn/index.ts";
 import { loraSchema, type OptimisationRecipe } from "../schema/index.ts";
 import { toNumbers } from "../torch/index.ts";
 import type { StepMetrics } from "./metrics.ts";
+import { figures } from "./testing/figures.ts";
 import { tinyRecipe } from "./testing/tiny-rows.ts";
 import { tinyOptions, tinyTraining, weightsOf } from "./testing/tiny-training.ts";
-
-/** What a step's figures are, apart from time and memory. */
-const costs = /^(seconds|seconds_left|tokens_per_second|gemm_share|memory_bytes|peak_memory_bytes)$/;
-const figures = (metrics: StepMetrics) =>
-  Object.fromEntries(Object.entries(metrics).filter(([name]) => !costs.test(name)));
 
 const temporary = () => mkdtempSync(join(tmpdir(), "amalgam-train-"));
 

@@ -35,7 +35,10 @@ export async function batchGradient<Item>(
 ): Promise<BatchResult> {
   const total = items.reduce((sum, item) => sum + task.weightOf(item), 0);
   const sums: Record<string, number> = { loss: 0 };
-  for (const micro of microBatches(items, task.tokensOf, microBatchTokens)) {
+  const micros = microBatches(items, task.tokensOf, microBatchTokens);
+  const whole = { model, microBatches: micros, progress, options: forward, signal };
+  if (task.prepare !== undefined && !(await task.prepare(whole))) return { kind: "aborted" };
+  for (const micro of micros) {
     if (signal?.aborted) return { kind: "aborted" };
     const figures = scope(() => {
       const { loss, metrics } = task.compute(model, micro, progress, forward);

@@ -1,6 +1,6 @@
 import { adaptableShapes, adaptedNames, type DecoderConfig, parameterShapes } from "../models/index.ts";
 import { nameMatcher } from "../nn/index.ts";
-import { type OptimisationRecipe, TrainingError } from "../schema/index.ts";
+import { type OptimisationRecipe, TrainingError, type WrpoRecipe } from "../schema/index.ts";
 import { availableMemory } from "./available-memory.ts";
 
 export type Compute = "fp32" | "bf16";
@@ -45,7 +45,7 @@ const stateBytes = ({ optimiser, adafactor_beta1, momentum }: OptimisationRecipe
 export interface MemoryQuestion {
   readonly config: DecoderConfig;
   readonly compute: Compute;
-  readonly recipe: OptimisationRecipe;
+  readonly recipe: OptimisationRecipe & Pick<Partial<WrpoRecipe>, "reference_sync_steps">;
 }
 
 /**
@@ -70,16 +70,22 @@ export function bytesPerToken({ config, compute, recipe }: MemoryQuestion): numb
 const weightBytes = ({ config, compute, recipe }: MemoryQuestion): number =>
   parameterCount(config) * (recipe.lora === undefined ? 4 : bytesOf[compute]);
 
+/** Bytes of the weights of a reference that follows the policy. */
+const referenceBytes = ({ config, recipe }: MemoryQuestion): number =>
+  recipe.reference_sync_steps === undefined ? 0 : 4 * parameterCount(config);
+
 /**
  * Bytes that training takes whatever the micro-batch, beside the weights: of what is trained a gradient, the optimiser's state
  * and an average; in bf16 the copies that are computed with; three matrices of the size of the output's, and the logits.
  */
-function fixedBytes({ config, compute, recipe }: MemoryQuestion): number {
+function fixedBytes(question: MemoryQuestion): number {
+  const { config, compute, recipe } = question;
   const { lora, ema_decay } = recipe;
   const perTrained = 4 + stateBytes(recipe) + (ema_decay === undefined ? 0 : 4) + (lora === undefined ? 0 : 4);
   const copies = lora === undefined && compute === "bf16" ? 2 * parameterCount(config) : 0;
   const head = config.vocabularySize * config.hiddenSize;
-  return trainedCount(config, recipe) * perTrained + copies + 3 * head * 4 + logitsAtATime * 10 + keptLogitBytes;
+  const trained = trainedCount(config, recipe) * perTrained;
+  return referenceBytes(question) + trained + copies + 3 * head * 4 + logitsAtATime * 10 + keptLogitBytes;
 }
 
 /** Estimated peak memory of training in bytes. Under `auto` a micro-batch counts as one row of the greatest length. */

@@ -7,7 +7,8 @@ import { wrpo } from "../objectives/index.ts";
 import { TrainingError } from "../schema/index.ts";
 import { toNumbers } from "../torch/index.ts";
 import type { StepMetrics } from "./metrics.ts";
-import { preferenceTask, type ReferencedRow } from "./preference.ts";
+import { preferenceTask } from "./preference.ts";
+import type { ReferencedRow } from "./response-table.ts";
 import { tinyRecipe, tinyRows } from "./testing/tiny-rows.ts";
 import { type ResolvedOptimisation, train } from "./train.ts";
 

@@ -5,11 +5,14 @@ import { describe, expect, test } from "vitest";
 import type { LoadedModel } from "../models/index.ts";
 import { decoderIn, tinyModel } from "../models/testing/tiny-model.ts";
 import { dpo, simpo, wrpo } from "../objectives/index.ts";
+import { fromRecipe } from "../objectives/testing/evaluate.ts";
 import { LedgerError } from "../schema/index.ts";
 import { liveTensors, ops, toNumbers } from "../torch/index.ts";
 import type { StepMetrics } from "./metrics.ts";
-import { preferenceTask, type ReferencedRow } from "./preference.ts";
+import { preferenceTask } from "./preference.ts";
+import type { ReferencedRow } from "./response-table.ts";
 import { packSequences, sftTask } from "./sft.ts";
+import { figures } from "./testing/figures.ts";
 import { tinyRecipe, tinyRows } from "./testing/tiny-rows.ts";
 import { type ResolvedOptimisation, type TrainingOptions, train } from "./train.ts";
 
@@ -47,10 +50,6 @@ async function run(
   return { weights: new Map([...decoder.parameters].map(([k, weight]) => [k, toNumbers(weight)])), steps, finished };
 }
 
-/** What a step's figures are, apart from time and memory. */
-const costs = /^(seconds|seconds_left|tokens_per_second|gemm_share|memory_bytes|peak_memory_bytes)$/;
-const figures = (metrics: StepMetrics) =>
-  Object.fromEntries(Object.entries(metrics).filter(([name]) => !costs.test(name)));
 const lines = (file: string) =>
   readFileSync(file, "utf8")
     .trimEnd()
@@ -234,6 +233,36 @@ test("supervised tuning lowers the loss, weighs every token alike, and packs wit
   for (const [name, weight] of packed.decoder.parameters)
     expect(weight.sub(apart.decoder.parameters.get(name)!).abs().max().item(), name).toBeLessThan(1e-5);
   expect(packed.steps.at(-1)!.loss!).toBeLessThan(packed.steps[0]!.loss! - 0.5);
+});
+
+test("modified losses of a pair, WPO's weights and LD-DPO's heads, don't depend on the micro-batches either", async () => {
+  const objective = fromRecipe({ objective: "dpo", beta: 0.1, wpo_weighting: true, ld_alpha: 0.4 });
+  const items = rows.map(({ responses, reference, ...row }) => ({
+    ...row,
+    responses: responses.slice(1),
+    reference: reference.slice(1),
+    headReference: [-5, -6],
+  }));
+  const of = async (micro_batch_tokens: number) => {
+    const { decoder } = await tinyModel("llama");
+    const steps: StepMetrics[] = [];
+    const given = { ...options({ micro_batch_tokens, adam_epsilon: 1e-4 }), onStep: (s: StepMetrics) => steps.push(s) };
+    await train(decoder, preferenceTask(items, objective), given);
+    return { decoder, steps };
+  };
+  const [whole, split] = [await of(4096), await of(16)];
+  for (const [name, weight] of whole.decoder.parameters)
+    expect(weight.sub(split.decoder.parameters.get(name)!).abs().max().item(), name).toBeLessThan(1e-5);
+  for (const [k, step] of split.steps.entries()) {
+    expect(step["wpo/weights"]).toBeGreaterThan(0);
+    expect(step["wpo/weights"]).toBeCloseTo(whole.steps[k]!["wpo/weights"]!, 5);
+  }
+  expect(() =>
+    preferenceTask(
+      items.map(({ headReference: _, ...row }) => row),
+      objective,
+    ),
+  ).toThrow(/compares heads/);
 });
 
 test("rows without a reference are trained on by an objective that needs none, and refused by one that does", async () => {

@@ -12,7 +12,7 @@ import { lossWatch } from "./loss-watch.ts";
 import { openMetrics, type StepMetrics, stepMeter } from "./metrics.ts";
 import { optimiserOf, scheduleOf } from "./optimiser.ts";
 import { batchesOf, shuffled } from "./order.ts";
-import type { TrainingTask } from "./task.ts";
+import { keepingTask, type TrainingTask } from "./task.ts";
 import { drops, trainedWeights } from "./trainable.ts";
 
 /** A recipe in which the tokens of a micro-batch are a number: see `microBatchTokens`. */
@@ -86,6 +86,7 @@ export async function train<Item>(
   const totalSteps = batches.length;
   const factorAt = scheduleOf(recipe, totalSteps);
   const optimiser = optimiserOf(recipe, trained, model.config.layers.length);
+  const kept = keepingTask(optimiser, task);
   const inputs = contentKey({
     inputs: options.inputs,
     decisive: decisiveFields(recipe),
@@ -93,7 +94,7 @@ export async function train<Item>(
     order: options.order,
     dtype: options.dtype,
   });
-  const keeper = checkpointKeeper(options.checkpoints, { inputs, weights: trained, optimiser }, recipe);
+  const keeper = checkpointKeeper(options.checkpoints, { inputs, weights: trained, optimiser: kept }, recipe);
   const start = keeper.load();
   const evaluations = [...start.evaluations];
   const metricsFile = options.metrics === undefined ? undefined : openMetrics(options.metrics, start.step);
@@ -155,6 +156,7 @@ export async function train<Item>(
       const learningRate = recipe.learning_rate * factorAt(done);
       if (result.kind === "done") {
         optimiser.step(learningRate);
+        task.stepped?.(step);
         suspects = [];
       } else {
         const names = (await culprits(model, task, items, batchOptions)).map(task.nameOf);

@@ -53,8 +53,17 @@ export function largestNeed(
 /** Bytes on the disk of one stored response with its scores: text of some hundred tokens, keys, indices. */
 const responseBytes = 3000;
 
-/** Estimated bytes that a run folder comes to: ledger, two checkpoints at the moment one replaces the other, two models. */
-export function runFolderBytes(config: DecoderConfig | undefined, responses: number): number {
+/** Estimated bytes that a run folder comes to: ledger, the checkpoints that are kept with the one being written, two models. */
+export function runFolderBytes(
+  config: DecoderConfig | undefined,
+  responses: number,
+  {
+    reference_sync_steps,
+    keep_last,
+    keep_best,
+  }: Pick<Recipe["wrpo"], "reference_sync_steps" | "keep_last" | "keep_best">,
+): number {
   const parameters = config === undefined ? 0 : parameterCount(config);
-  return responses * responseBytes + parameters * (2 * 12 + 2 * 4);
+  const checkpoint = reference_sync_steps === undefined ? 12 : 16;
+  return responses * responseBytes + parameters * ((keep_last + keep_best + 1) * checkpoint + 2 * 4);
 }

@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import type { ReferencedRow } from "../preference.ts";
+import type { ReferencedRow } from "../response-table.ts";
 import type { ResolvedOptimisation } from "../train.ts";
 
 const built = (room: string) => fileURLToPath(new URL(`../../../dist/${room}/index.js`, import.meta.url));

@@ -1,6 +1,6 @@
 import { tinyFigures } from "../../models/testing/tiny-model.ts";
 import { recipeSchema } from "../../schema/index.ts";
-import type { ReferencedRow } from "../preference.ts";
+import type { ReferencedRow } from "../response-table.ts";
 import type { ResolvedOptimisation } from "../train.ts";
 
 /** Quadruples for the tiny models: the fixtures' bundles with three responses, and others made of them. */
