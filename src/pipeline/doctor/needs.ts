@@ -59,8 +59,12 @@ export function largestNeed(
 /** Bytes on the disk of one stored response with its scores: text of some hundred tokens, keys, indices. */
 const responseBytes = 3000;
 
-/** Estimated bytes that a run folder comes to: ledger, two checkpoints at the moment one replaces the other, two models. */
-export function runFolderBytes(config: DecoderConfig | undefined, responses: number): number {
+/** Estimated bytes that a run folder comes to: ledger, the checkpoints that are kept with the one being written, two models. */
+export function runFolderBytes(
+  config: DecoderConfig | undefined,
+  responses: number,
+  { keep_last, keep_best }: Pick<Recipe["wrpo"], "keep_last" | "keep_best">,
+): number {
   const parameters = config === undefined ? 0 : parameterCount(config);
-  return responses * responseBytes + parameters * (2 * 12 + 2 * 4);
+  return responses * responseBytes + parameters * ((keep_last + keep_best + 1) * 12 + 2 * 4);
 }

@@ -220,12 +220,12 @@ function* microBatchFindings(
 }
 
 async function diskFinding(
-  { folder }: RecipeQuestion,
+  { folder, loaded }: RecipeQuestion,
   target: ModelFiles | undefined,
   responses: number,
   toFetch: number,
 ): Promise<Finding> {
-  const needed = runFolderBytes(target?.decoderConfig, responses);
+  const needed = runFolderBytes(target?.decoderConfig, responses, loaded.recipe.wrpo);
   const free = await freeSpace(folder);
   const fetched = toFetch > 0 ? `, and ${formatBytes(toFetch)} of models to fetch` : "";
   const most = target === undefined ? " without the target's models, whose size is not known yet" : "";
