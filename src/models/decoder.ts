@@ -1,4 +1,4 @@
-import { embedding, type LinearLayer, linear, linears } from "../nn/index.ts";
+import { type Adapters, adapted, adapterTensors, embedding, linear, linears } from "../nn/index.ts";
 import { ModelError } from "../schema/index.ts";
 import type { DType, Tensor } from "../torch/index.ts";
 import { ops, scope } from "../torch/index.ts";
@@ -12,6 +12,8 @@ import { softcap } from "./softcap.ts";
 export interface Decoder {
   readonly config: DecoderConfig;
   readonly parameters: ReadonlyMap<string, Tensor>;
+  /** Adapters that stand in for weights of projections; without them the model is the base of these. */
+  readonly adapters?: Adapters;
 }
 
 /**
@@ -22,12 +24,14 @@ export interface Decoder {
 export type Attend = (layer: number, q: Tensor, k: Tensor, v: Tensor) => Tensor;
 
 /** Wraps the computation of one layer, e.g. in activation checkpointing. `weights` are those that the layer uses. */
-export type WrapLayer = (body: (x: Tensor) => Tensor, x: Tensor, weights: readonly Tensor[]) => Tensor;
+export type WrapLayer = (body: (x: Tensor) => Tensor, x: Tensor, weights: readonly Tensor[], layer: number) => Tensor;
 
 export interface ForwardOptions {
   /** Compute type; weights of another type are cast where they are used. */
   readonly dtype?: DType;
   readonly wrapLayer?: WrapLayer;
+  /** Adapters drop some of their inputs. */
+  readonly training?: boolean;
 }
 
 /** The norms around attention and around the MLP, by where a model has them. */
@@ -144,17 +148,22 @@ export function hiddenStates(
   const turns = rotations(config, positions, dtype);
   for (const [index, { rope }] of config.layers.entries()) {
     const turn = rope === null ? null : turns(rope);
-    const body = (input: Tensor) => decoderLayer(model, index, input, turn, attend, dtype);
+    const body = (input: Tensor) => decoderLayer(model, index, input, turn, attend, dtype, options.training === true);
     const own = options.wrapLayer;
-    x = own
-      ? own(
-          body,
-          x,
-          layerNames(config, index).map((name) => model.parameters.get(name)!),
-        )
-      : scope(() => body(x));
+    x = own ? own(body, x, layerWeights(model, index), index) : scope(() => body(x));
   }
   return norm(model, x, "model.norm.weight", dtype);
+}
+
+/** The tensors of a layer that may be trained. */
+function layerWeights({ config, parameters, adapters }: Decoder, index: number): Tensor[] {
+  return layerNames(config, index).flatMap((name) => {
+    const adapter = adapters?.get(name);
+    return [
+      parameters.get(name)!,
+      ...(adapter === undefined ? [] : adapterTensors(new Map([[name, adapter]])).values()),
+    ];
+  });
 }
 
 function decoderLayer(
@@ -164,16 +173,24 @@ function decoderLayer(
   turn: Turn | null,
   attend: Attend,
   dtype: DType,
+  training: boolean,
 ): Tensor {
   const { config } = model;
   const { heads, keyValueHeads, headDim, intermediateSize, fusedProjections: fused } = config;
   const name = (part: string) => `model.layers.${index}.${part}`;
   const normed = (input: Tensor, part: string) => norm(model, input, name(`${part}.weight`), dtype);
-  const projection = (part: string, bias = false): LinearLayer => ({
-    weight: weight(model, name(`${part}.weight`), dtype),
-    bias: bias ? weight(model, name(`${part}.bias`), dtype) : null,
-  });
-  const project = (input: Tensor, part: string) => linear(input, projection(part).weight);
+  /** The projections of one input by some parts of the layer, with their adapters. */
+  const projections = (input: Tensor, parts: readonly string[], biased = false): Tensor[] => {
+    const layers = parts.map((part) => ({
+      weight: weight(model, name(`${part}.weight`), dtype),
+      bias: biased ? weight(model, name(`${part}.bias`), dtype) : null,
+    }));
+    return linears(input, layers).map((output, k) => {
+      const adapter = model.adapters?.get(name(`${parts[k]!}.weight`));
+      return adapter === undefined ? output : adapted(adapter, { input, output, ...layers[k]! }, training);
+    });
+  };
+  const project = (input: Tensor, part: string) => projections(input, [part])[0]!;
   const withResidual = (input: Tensor, { before, after }: BlockNorms, block: (input: Tensor) => Tensor) => {
     const added = block(before === undefined ? input : normed(input, before));
     return input.add(after === undefined ? added : normed(added, after));
@@ -186,9 +203,10 @@ function decoderLayer(
     const sizes = [heads, keyValueHeads, keyValueHeads].map((count) => count * headDim);
     const [q, k, v] = fused
       ? project(input, "self_attn.qkv_proj").split_with_sizes(sizes, -1)
-      : linears(
+      : projections(
           input,
-          ["q", "k", "v"].map((n) => projection(`self_attn.${n}_proj`, config.queryKeyValueBias)),
+          ["q", "k", "v"].map((n) => `self_attn.${n}_proj`),
+          config.queryKeyValueBias,
         );
     const perHead = (all: Tensor, count: number) => all.view([-1, count, headDim]);
     const turned = (all: Tensor, count: number, normName: string) => {
@@ -211,15 +229,12 @@ function decoderLayer(
     if (experts !== null)
       return mixture(input, project(input, router), experts.perToken, (expert, some) => {
         const [gate, up, down] = expertNames(expert) as [string, string, string];
-        const [gated, raised] = linears(some, [projection(gate), projection(up)]);
+        const [gated, raised] = projections(some, [gate, up]);
         return project(gatedActivation(gated!, raised!, config.activation), down);
       });
     const [gate, up] = fused
       ? project(input, "mlp.gate_up_proj").split_with_sizes([intermediateSize, intermediateSize], -1)
-      : linears(
-          input,
-          ["gate", "up"].map((n) => projection(`mlp.${n}_proj`)),
-        );
+      : projections(input, ["mlp.gate_proj", "mlp.up_proj"]);
     return project(gatedActivation(gate!, up!, config.activation), "mlp.down_proj");
   }
 }

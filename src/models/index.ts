@@ -1,3 +1,5 @@
+export { adaptedFiles, baseAndAdapter, mergedWeights } from "./adapted-files.ts";
+export { adaptableShapes, adaptedNames, createAdapters, disposeAdapters } from "./adapters.ts";
 export type { BundleSpan } from "./bundle-attention.ts";
 export { bundleAttention, plainAttention } from "./bundle-attention.ts";
 export type { DecoderConfig, LayerKind, Rope } from "./config.ts";
@@ -5,5 +7,6 @@ export * from "./decoder.ts";
 export { families } from "./families/index.ts";
 export * from "./load.ts";
 export * from "./locate/index.ts";
+export { writeAdapters } from "./peft.ts";
 export { saveModel } from "./save.ts";
 export { softcap } from "./softcap.ts";

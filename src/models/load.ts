@@ -7,6 +7,7 @@ import { contentKey, issueWords, ModelError } from "../schema/index.ts";
 import { type Tokenizer, tokenizerFromFolder, tokenizerFromGguf } from "../tokenizers/index.ts";
 import type { DType, Tensor } from "../torch/index.ts";
 import { noGrad, scope, trimMemory } from "../torch/index.ts";
+import { adaptedFiles, baseAndAdapter } from "./adapted-files.ts";
 import type { DecoderConfig } from "./config.ts";
 import { type Decoder, parameterShapes } from "./decoder.ts";
 import { digestFiles } from "./digest.ts";
@@ -233,8 +234,10 @@ export function loadFiles(files: ModelFiles, recipe: ComputeRecipe): LoadedModel
 
 /** Finds (and fetches, where it must) the model that a recipe names; its weights are read later. */
 export async function findModel(recipe: ModelRecipe, options: LocateOptions): Promise<ModelFiles> {
-  const located = await locateModel(recipe.model, options);
-  return readModelFiles(located.path, located.label, recipe.chat_template);
+  const { base, baseFolder, adapter } = baseAndAdapter(recipe, options.baseFolder);
+  const located = await locateModel(base, { ...options, baseFolder });
+  const files = await readModelFiles(located.path, located.label, recipe.chat_template);
+  return adapter === undefined ? files : adaptedFiles(files, adapter, recipe.chat_template);
 }
 
 /** Finds the model that a recipe names, and reads it. */

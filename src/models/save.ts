@@ -13,9 +13,15 @@ const floats = /("(?:(?:attn|final)_logit_softcapping|router_jitter_noise|router
  * Writes a model as a Hugging Face folder that `transformers` opens: config, weights as safetensors, tokenizer, chat
  * template and model card. The folder appears whole or not at all; one that is there already is replaced.
  *
+ * @param more writes further files into the folder that it is given, before it takes its place.
  * @throws EnvironmentError when the disk is full.
  */
-export function saveModel(folder: string, model: LoadedModel, card: string): void {
+export function saveModel(
+  folder: string,
+  model: LoadedModel,
+  card: string,
+  more: (folder: string) => void = () => {},
+): void {
   const partial = `${folder}.partial`;
   rmSync(partial, { recursive: true, force: true });
   mkdirSync(partial, { recursive: true });
@@ -38,6 +44,7 @@ export function saveModel(folder: string, model: LoadedModel, card: string): voi
   };
   for (const [name, content] of Object.entries(files)) writeFileSync(join(partial, name), content);
   writeSafetensors(partial, model.decoder.parameters);
+  more(partial);
   const old = `${folder}.old`;
   rmSync(old, { recursive: true, force: true });
   try {

@@ -1,5 +1,5 @@
 import type { Tensor } from "../torch/index.ts";
-import { noGrad, ops, scope } from "../torch/index.ts";
+import { noGrad, scope } from "../torch/index.ts";
 import { loadStateDict } from "./state-dict.ts";
 
 /** Named parameters; names are those of the model's state dict. */
@@ -25,22 +25,10 @@ export interface ParameterRule {
   readonly weightDecay?: number;
 }
 
-interface CommonSettings {
+export interface CommonSettings {
   /** Of every parameter for which `rule` gives no other. */
   readonly weightDecay: number;
   readonly rule?: (name: string, parameter: Tensor) => ParameterRule;
-}
-
-export interface AdamWSettings extends CommonSettings {
-  readonly beta1: number;
-  readonly beta2: number;
-  readonly epsilon: number;
-}
-
-export interface SgdSettings extends CommonSettings {
-  readonly momentum: number;
-  /** Nesterov's look-ahead; needs a momentum. */
-  readonly nesterov?: boolean;
 }
 
 interface Group {
@@ -72,7 +60,8 @@ function groupsOf(parameters: Parameters, { weightDecay, rule }: CommonSettings)
   return [...groups.values()];
 }
 
-function optimiser(
+/** An optimiser whose `stepGroup` changes parameters of one learning rate and decay, and whose state are these tensors by kind and name. */
+export function namedOptimiser(
   parameters: Parameters,
   settings: CommonSettings,
   state: State,
@@ -107,37 +96,9 @@ function optimiser(
   };
 }
 
-const like = (parameters: Parameters, make: (parameter: Tensor) => Tensor): Map<string, Tensor> =>
+/** A tensor for each parameter, by its name. */
+export const like = (parameters: Parameters, make: (parameter: Tensor) => Tensor): Map<string, Tensor> =>
   noGrad(() => new Map([...parameters].map(([name, parameter]) => [name, make(parameter)])));
 
-const pick = (from: ReadonlyMap<string, Tensor>, names: readonly string[]): Tensor[] =>
+export const pick = (from: ReadonlyMap<string, Tensor>, names: readonly string[]): Tensor[] =>
   names.map((name) => from.get(name)!);
-
-/**
- * AdamW (Loshchilov and Hutter 2019, algorithm 2) by libtorch's fused operator; moments in the parameters' type. Equal
- * to `torch.optim.AdamW(fused=True)`.
- */
-export function adamW(parameters: Parameters, settings: AdamWSettings): Optimiser {
-  const { beta1, beta2, epsilon: eps } = settings;
-  const first = like(parameters, (parameter) => ops.zeros_like(parameter));
-  const second = like(parameters, (parameter) => ops.zeros_like(parameter));
-  const counts = like(parameters, ({ device }) => ops.zeros([], { dtype: "float32", device }));
-  const state = { exp_avg: first, exp_avg_sq: second, step: counts };
-  return optimiser(parameters, settings, state, ({ names, parameters: weights, gradients, lr, weight_decay }) => {
-    const steps = pick(counts, names);
-    ops._foreach_add_(steps, 1);
-    const scalars = { lr, beta1, beta2, weight_decay, eps, amsgrad: false, maximize: false };
-    ops._fused_adamw_(weights, gradients, pick(first, names), pick(second, names), [], steps, scalars);
-  });
-}
-
-/** Stochastic gradient descent with momentum (dampening 0), as in torch.optim.SGD; its decay is an L2 penalty. */
-export function sgd(parameters: Parameters, settings: SgdSettings): Optimiser {
-  const { momentum, nesterov = false } = settings;
-  const velocity = momentum === 0 ? new Map<string, Tensor>() : like(parameters, (p) => ops.zeros_like(p));
-  return optimiser(parameters, settings, { momentum: velocity }, (step) => {
-    const { names, parameters: weights, gradients, lr, weight_decay } = step;
-    const scalars = { weight_decay, momentum, lr, dampening: 0, nesterov, maximize: false, is_first_step: false };
-    ops._fused_sgd_(weights, gradients, momentum === 0 ? [] : pick(velocity, names), scalars);
-  });
-}

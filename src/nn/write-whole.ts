@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, statfsSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statfsSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { EnvironmentError } from "../schema/index.ts";
 
@@ -7,16 +7,34 @@ const freeBytes = (folder: string): number => {
   return bavail * bsize;
 };
 
-function diskFull(file: string, bytes: number, cause?: unknown): EnvironmentError {
-  return new EnvironmentError(`the disk is full: ${bytes} bytes are needed, ${freeBytes(dirname(file))} are free`, {
+/** Why there is no room, and what helps, by the system's name for it. */
+const refusals = {
+  ENOSPC: ["the disk is full", "Free some space"],
+  EDQUOT: ["your share of the disk is used up", "Free some of your space, or have the quota raised"],
+  EFBIG: ["files may not become so large here", "Lift the limit (`ulimit -f unlimited`)"],
+} as const;
+
+const isRefusal = (code: string | undefined): code is keyof typeof refusals =>
+  code !== undefined && Object.hasOwn(refusals, code);
+
+function noRoom(code: keyof typeof refusals, file: string, folder: string, bytes: number, cause?: unknown): Error {
+  const [reason, cure] = refusals[code];
+  return new EnvironmentError(`${reason}: ${bytes} bytes are needed, ${freeBytes(folder)} are free`, {
     file,
-    hint: "Free some space and start again; what was there before is still there.",
+    hint: `${cure} and start again; what was there before is still there.`,
     cause,
   });
 }
 
+/** @throws EnvironmentError where the disk on which `folder` lies or will lie has no room for so many bytes more. */
+export function requireRoom(folder: string, bytes: number): void {
+  let at = folder;
+  while (!existsSync(at) && dirname(at) !== at) at = dirname(at);
+  if (freeBytes(at) < bytes) throw noRoom("ENOSPC", folder, at, bytes);
+}
+
 /** Makes a rename in `folder` last over a power failure. */
-function syncFolder(folder: string): void {
+export function syncFolder(folder: string): void {
   const descriptor = openSync(folder, "r");
   try {
     fsyncSync(descriptor);
@@ -25,13 +43,11 @@ function syncFolder(folder: string): void {
   }
 }
 
-const outOfSpace = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
-
 /** Writes `bytes` bytes to a file beside `file`, down to the disk; the returned function puts it in place. */
 export function writeBeside(file: string, bytes: number, parts: () => Iterable<Uint8Array>): () => void {
   const partial = `${file}.${process.pid}.partial`;
   try {
-    if (freeBytes(dirname(file)) < bytes) throw diskFull(file, bytes);
+    if (freeBytes(dirname(file)) < bytes) throw noRoom("ENOSPC", file, dirname(file), bytes);
     const descriptor = openSync(partial, "w");
     try {
       for (const part of parts())
@@ -43,7 +59,7 @@ export function writeBeside(file: string, bytes: number, parts: () => Iterable<U
   } catch (error) {
     rmSync(partial, { force: true });
     const { code, message } = error as NodeJS.ErrnoException;
-    if (outOfSpace.has(code ?? "")) throw diskFull(file, bytes, error);
+    if (isRefusal(code)) throw noRoom(code, file, dirname(file), bytes, error);
     if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
     throw new EnvironmentError(`can't be written: ${message}`, { file, cause: error });
   }

@@ -7,6 +7,8 @@ import { discopop, exoPair, hinge, robust } from "./margin-losses.ts";
 import { mixture } from "./mixture.ts";
 import type { Objective } from "./objective.ts";
 import { simpo } from "./simpo.ts";
+import { aot, aotUnpaired } from "./transport-losses.ts";
+import { bco, kto } from "./unpaired-losses.ts";
 import { wrpo, wrpoIpo, wrpoSimpo, wrpoSourceRejected } from "./wrpo.ts";
 
 export * from "./anchored-losses.ts";
@@ -25,6 +27,8 @@ export * from "./objective.ts";
 export { type PairLoss, pairwise, type ScoreLoss } from "./pairwise.ts";
 export * from "./score.ts";
 export { type SimpoSettings, simpo } from "./simpo.ts";
+export * from "./transport-losses.ts";
+export * from "./unpaired-losses.ts";
 export * from "./wrpo.ts";
 
 /** The objectives by the names that recipes use. A new one is a file of this room, its settings in `schema` and a line here. */
@@ -46,6 +50,10 @@ const objectives: { readonly [Name in ObjectiveName]: (settings: Named<SettingsO
   sppo_hard: sppoHard,
   apo_zero: apoZero,
   apo_down: apoDown,
+  aot,
+  aot_unpaired: aotUnpaired,
+  kto,
+  bco,
   simpo,
   cpo,
   orpo,
@@ -65,11 +73,19 @@ function named(recipe: object): Record<string, unknown> {
   return Object.fromEntries(Object.entries(recipe).map(([name, value]) => [camelCase(name), value]));
 }
 
-const single = (recipe: Pick<PartRecipe, "objective">): Objective =>
-  (objectives[recipe.objective] as (settings: Record<string, unknown>) => Objective)(named(recipe));
+const single = (recipe: Pick<PartRecipe, "objective">, sourceResponses: number): Objective =>
+  (objectives[recipe.objective] as (settings: Record<string, unknown>) => Objective)({
+    ...named(recipe),
+    sourceResponses,
+  });
 
-/** The objective that a recipe asks for; the recipe as resolved, with every setting of its objective. */
-export const objectiveOf = ({ objective, ...settings }: WrpoRecipe): Objective =>
+/**
+ * The objective that a recipe asks for; the recipe as resolved, with every setting of its objective. `sourceResponses` is
+ * how many responses of the sources a row has.
+ *
+ * @throws RecipeError for `source_weights` of another number.
+ */
+export const objectiveOf = ({ objective, ...settings }: WrpoRecipe, sourceResponses = 1): Objective =>
   objective === "mixture"
-    ? mixture(settings.parts!.map((part) => ({ objective: single(part), weight: part.weight })))
-    : single({ objective, ...settings });
+    ? mixture(settings.parts!.map((part) => ({ objective: single(part, sourceResponses), weight: part.weight })))
+    : single({ objective, ...settings }, sourceResponses);

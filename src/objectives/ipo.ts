@@ -1,12 +1,11 @@
 import type { Objective } from "./objective.ts";
 import { pairwise, type ScoreLoss } from "./pairwise.ts";
-import { lengthNormalised, logRatioUnless } from "./score.ts";
+import { lengthNormalised, type Modifiers, scoreOf } from "./score.ts";
 
-export interface IpoSettings {
+export interface IpoSettings extends Modifiers {
   readonly tau: number;
   /** Log-ratios for each token, as TRL computes them; their sum otherwise. */
   readonly lengthNormalised: boolean;
-  readonly referenceFree?: boolean;
 }
 
 /** (s_w - s_l - 1 / (2 tau))^2. */
@@ -19,7 +18,8 @@ export const squaredLoss =
       .square();
 
 /** Identity Preference Optimization (Azar et al. 2023, Eq. 17): L = (h - 1 / (2 tau))^2, h = log(pi / pi_ref)(y_w) - log(pi / pi_ref)(y_l). */
-export function ipo({ tau, lengthNormalised: averaged, referenceFree = false }: IpoSettings): Objective {
-  const ratio = logRatioUnless(referenceFree);
-  return pairwise("ipo", averaged ? lengthNormalised(ratio) : ratio, tau, squaredLoss(tau));
+export function ipo(settings: IpoSettings): Objective {
+  const { tau, lengthNormalised: averaged } = settings;
+  const score = scoreOf(settings);
+  return pairwise("ipo", averaged ? lengthNormalised(score) : score, tau, squaredLoss(tau), settings);
 }

@@ -1,12 +1,11 @@
 import { ops } from "../torch/index.ts";
 import { logisticLoss, type Objective } from "./objective.ts";
 import { pairwise, type ScoreLoss } from "./pairwise.ts";
-import { logRatioUnless } from "./score.ts";
+import { type Modifiers, scoreOf } from "./score.ts";
 
 /** DPO's margin h = r(y_w) - r(y_l) under other losses than the logistic one: each differs from it in one expression. */
-export interface MarginSettings {
+export interface MarginSettings extends Modifiers {
   readonly beta: number;
-  readonly referenceFree?: boolean;
 }
 
 export interface NoisyMarginSettings extends MarginSettings {
@@ -14,8 +13,8 @@ export interface NoisyMarginSettings extends MarginSettings {
   readonly labelSmoothing: number;
 }
 
-const onMargin = (name: string, { beta, referenceFree = false }: MarginSettings, loss: ScoreLoss): Objective =>
-  pairwise(name, logRatioUnless(referenceFree), beta, loss);
+const onMargin = (name: string, settings: MarginSettings, loss: ScoreLoss): Objective =>
+  pairwise(name, scoreOf(settings), settings.beta, loss, settings);
 
 /** Hinge loss on the margin (RSO, Liu et al. 2023): L = max(0, 1 - h). */
 export const hinge = (settings: MarginSettings): Objective =>

@@ -19,6 +19,11 @@ const figures = JSON.parse(readFileSync(new URL("./fixtures/losses.json", import
   policy: ByRole;
   reference: ByRole;
   cases: Case[];
+  several: {
+    policy: number[];
+    reference: number[];
+    cases: (Pick<Case, "beta" | "alpha" | "loss" | "gradients"> & { weights: "equal" | number[] })[];
+  };
 };
 
 const roles = ["source_chosen", "target_chosen", "rejected"] as const;
@@ -149,6 +154,63 @@ describe("identities", () => {
       Object.fromEntries(roles.map((role) => [role, values[role].map((v) => -v)])) as ByRole;
     const half = fixed(0.1, 0.3, 0.5);
     expectClose(evaluate(half, negate(figures.policy), negate(figures.reference)).loss, own(half).loss);
+  });
+});
+
+describe("several source responses", () => {
+  const { several } = figures;
+  const policy = { ...figures.policy, source_chosen: several.policy };
+  const reference = { ...figures.reference, source_chosen: several.reference };
+  const of = (settings: object, count = 3) =>
+    fromRecipe({ beta: 0.1, alpha: 0.4, alpha_schedule: "static", ...settings }, count);
+  const rows = [...figures.policy.rejected.keys()];
+
+  test.each(several.cases.map((given) => [JSON.stringify([given.beta, given.alpha, given.weights]), given] as const))(
+    "are the authors' product of rewards and weights: %s",
+    (_, { beta, alpha, weights, loss, gradients }) => {
+      const got = evaluate(of({ beta, alpha, label_smoothing: 0.1, source_weights: weights }), policy, reference);
+      expectClose(got.loss, loss);
+      for (const [role, values] of Object.entries(gradients)) expectClose(got.gradients[role]!, values);
+    },
+  );
+
+  test.each(["wrpo", "wrpo_simpo", "wrpo_ipo"])("of %s that are all one response are as that one", (objective) => {
+    const settings = objective === "wrpo_ipo" ? { objective, beta: undefined, tau: 0.1 } : { objective };
+    const thrice = (values: ByRole) => ({
+      ...values,
+      source_chosen: rows.flatMap((k) => Array<number>(3).fill(values.source_chosen[k]!)),
+    });
+    for (const source_weights of ["equal", [5, 0.5, 2]]) {
+      const got = evaluate(of({ ...settings, source_weights }), thrice(figures.policy), thrice(figures.reference));
+      const one = evaluate(of(settings, 1), figures.policy, figures.reference);
+      expectClose(got.loss, one.loss);
+      for (const [name, values] of Object.entries(one.metrics))
+        if (name !== "logps/chosen") expectClose(got.metrics[name]!, values);
+    }
+  });
+
+  test("are told as their mean", () => {
+    const { metrics } = evaluate(of({}), policy, reference);
+    for (const k of rows) {
+      const own = [0, 1, 2].map((i) => 3 * k + i);
+      const mean = (values: readonly number[]) => own.reduce((sum, i) => sum + values[i]! / 3, 0);
+      expect(metrics["logps/source_chosen"]![k]).toBeCloseTo(mean(several.policy), 9);
+      expect(metrics["rewards/source_chosen"]![k]).toBeCloseTo(
+        0.1 * (mean(several.policy) - mean(several.reference)),
+        9,
+      );
+      const all = (3 * mean(several.policy) + figures.policy.target_chosen[k]!) / 4;
+      expect(metrics["logps/chosen"]![k]).toBeCloseTo(all, 9);
+    }
+  });
+
+  test("stand in the roles as often, also in mixtures, and their weights must be as many", () => {
+    const roles = ["source_chosen", "source_chosen", "target_chosen", "rejected"];
+    expect(fromRecipe({}, 2).roles).toEqual(roles);
+    expect(fromRecipe({ objective: "mixture", parts: [{ objective: "dpo" }, { objective: "wrpo" }] }, 2).roles).toEqual(
+      roles,
+    );
+    expect(() => fromRecipe({ source_weights: [1, 2] }, 3)).toThrow(/2 source_weights for 3 responses/);
   });
 });
 

@@ -13,11 +13,15 @@ interface Case {
   readonly loss: number[];
   readonly gradients: Readonly<Partial<Record<Role, number[]>>>;
 }
+type Figures = Required<Pick<LogProbs, "policy" | "reference" | "lengths">>;
 // Made by bench/fixtures/pairwise_truth.py.
-const figures = JSON.parse(readFileSync(new URL("./fixtures/pairwise.json", import.meta.url), "utf8")) as Required<
-  LogProbs & { cases: Case[] }
->;
-const names = Object.keys(objectiveDefaults) as (keyof typeof objectiveDefaults)[];
+const figures = JSON.parse(readFileSync(new URL("./fixtures/pairwise.json", import.meta.url), "utf8")) as Figures & {
+  cases: Case[];
+};
+// Those that look at a whole batch stand in coupled.test.ts.
+const names = (Object.keys(objectiveDefaults) as (keyof typeof objectiveDefaults)[]).filter(
+  (objective) => !fromRecipe({ objective }).coupled,
+);
 const pairs = names.filter((name) => !name.startsWith("wrpo"));
 
 const at = (objective: string, settings: object = {}, given: LogProbs = figures, progress = 0) =>
@@ -29,7 +33,7 @@ const mapped = (values: ByRole, change: (value: number, row: number, role: Role)
   );
 
 /** The figures with the responses of some roles in the places of others. */
-const placed = (places: Partial<Record<Role, Role>>, { policy, reference, lengths } = figures): Required<LogProbs> => {
+const placed = (places: Partial<Record<Role, Role>>, { policy, reference, lengths } = figures): Figures => {
   const move = (values: ByRole): ByRole => ({
     ...values,
     ...Object.fromEntries(Object.entries(places).map(([to, from]) => [to, values[from]!])),
@@ -83,6 +87,12 @@ describe.each(names)("%s", (name) => {
     expect(loss.every(Number.isNaN)).toBe(objective.needsReference);
     expect(loss.some(Number.isNaN)).toBe(objective.needsReference);
     if (!objective.needsReference) expect(Object.values(metrics).flat().every(Number.isFinite)).toBe(true);
+  });
+
+  test("may have a reference that moves exactly where it looks at one", () => {
+    const moving = () => fromRecipe({ objective: name, reference_sync_steps: 512 });
+    if (objective.needsReference) expect(moving().needsReference).toBe(true);
+    else expect(moving).toThrow(/looks at no reference/);
   });
 
   test("sees no change where policy and reference change alike", () => {

@@ -1,3 +1,4 @@
+import { RecipeError } from "../schema/index.ts";
 import type { Tensor } from "../torch/index.ts";
 import { sigmoidLoss } from "./dpo.ts";
 import { squaredLoss } from "./ipo.ts";
@@ -10,6 +11,10 @@ export interface Fusion {
   /** End value of the fusion coefficient alpha, or its value throughout. */
   readonly alpha: number;
   readonly alphaSchedule: "linear" | "static";
+  /** k, how many source responses y_ws1..y_wsk a row has; 1 unless given. */
+  readonly sourceResponses?: number;
+  /** How they share alpha: in equal parts unless given, or in proportion to these k numbers. */
+  readonly sourceWeights?: "equal" | readonly number[];
 }
 
 export interface WrpoSettings extends Fusion {
@@ -21,10 +26,23 @@ export interface WrpoSettings extends Fusion {
 export const fusionCoefficient = ({ alpha, alphaSchedule }: Fusion, progress: number): number =>
   alphaSchedule === "linear" ? alpha * progress : alpha;
 
+/** The shares w_1..w_k of the source responses in alpha, which sum to 1. */
+function sourceShares({ sourceResponses: count = 1, sourceWeights = "equal" }: Fusion): number[] {
+  const weights = sourceWeights === "equal" ? Array<number>(count).fill(1) : sourceWeights;
+  if (weights.length !== count)
+    throw new RecipeError(`${weights.length} source_weights for ${count} responses of the sources`, {
+      field: "wrpo.source_weights",
+      hint: "Give one weight for each of selection.source_responses, or leave them out: equal ones.",
+    });
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  return weights.map((weight) => weight / total);
+}
+
 /**
  * Weighted-Reward Preference Optimization, paper Eq. 7:
  * L = -log sigmoid(alpha r(y_ws) + (1 - alpha) r(y_wt) - r(y_l)), with the compound reward of Eq. 5 for the preferred pair.
- * alpha = 0 is DPO on (y_wt, y_l), alpha = 1 is DPO on (y_ws, y_l).
+ * alpha = 0 is DPO on (y_wt, y_l), alpha = 1 is DPO on (y_ws, y_l). With several source responses, r(y_ws) is
+ * the sum of w_i r(y_wsi), whose shares w_i sum to 1: as one response where all are the same.
  */
 export const wrpo = (settings: WrpoSettings): Objective =>
   weighted("wrpo", settings, logRatio, settings.beta, sigmoidLoss(settings.beta, settings.labelSmoothing));
@@ -73,7 +91,15 @@ function weighted(
   loss: ScoreLoss,
   more: readonly "source_rejected"[] = [],
 ): Objective {
-  const roles: readonly Role[] = ["source_chosen", "target_chosen", "rejected", ...more];
+  const shares = sourceShares(fusion);
+  const sources = shares.map(() => "source_chosen" as const);
+  const roles: readonly Role[] = [...sources, "target_chosen", "rejected", ...more];
+  /** [B k], row after row -> [B]. */
+  const shared = (values: Tensor): Tensor => {
+    if (shares.length === 1) return values;
+    const matrix = values.view([-1, shares.length]);
+    return shares.map((share, k) => matrix.select(1, k).mul(share)).reduce((sum, term) => sum.add(term));
+  };
   return {
     name,
     roles,
@@ -83,7 +109,7 @@ function weighted(
       const alpha = fusionCoefficient(fusion, progress);
       const mix = (source: Tensor, target: Tensor) => source.mul(alpha).add(target.mul(1 - alpha));
       const reward = (s: Tensor) => s.mul(scale);
-      const sWs = score.of(yws);
+      const sWs = shared(score.of(yws));
       const sWt = score.of(ywt);
       const sLt = score.of(yl);
       const sLs = roles.includes("source_rejected") ? score.of(yls) : sLt;
@@ -91,6 +117,7 @@ function weighted(
       const sL = sLs === sLt ? sLt : mix(sLs, sLt);
       const besides =
         sLs === sLt ? {} : { "rewards/source_rejected": reward(sLs), "rewards/target_rejected": reward(sLt) };
+      const logpWs = shared(yws.policy);
       return {
         loss: loss(sW, sL),
         metrics: {
@@ -103,8 +130,11 @@ function weighted(
           "rewards/source_accuracies": sWs.gt(sLs),
           "rewards/pivot_accuracies": sWt.gt(sLt),
           "rewards/margins": reward(sW.sub(sL)),
-          "logps/chosen": yws.policy.add(ywt.policy).div(2),
-          "logps/source_chosen": yws.policy,
+          "logps/chosen": logpWs
+            .mul(shares.length)
+            .add(ywt.policy)
+            .div(shares.length + 1),
+          "logps/source_chosen": logpWs,
           "logps/target_chosen": ywt.policy,
           "logps/rejected": yl.policy,
           cur_alpha: yl.policy.detach().mul(0).add(alpha),

@@ -225,6 +225,13 @@ describe("models", () => {
     writeFileSync(settings, JSON.stringify(others));
     world.write({ target: { model: base } });
     expectComplaint(await run(folder), "has no chat template", "write a `chat_template`", "in target.model.");
+    world.write({ sft: { ...world.recipe.sft, frozen: ["embed_token"] } });
+    expectComplaint(
+      await run(folder),
+      "frozen.0: embed_token matches no weight",
+      "The weights are model.embed_tokens.weight, model.layers.*.",
+      "the recipe's sft.",
+    );
     expect(await drawn(folder)).toEqual([]);
     world.write({});
     await withRun({ folder, recipeFile: world.recipeFile }, (made) => runStages(made, ["sample", "score"]));

@@ -1,6 +1,6 @@
 import { stringify } from "yaml";
 import { objectiveOf } from "../objectives/index.ts";
-import { type ObjectiveFields, objectiveFields, type WrpoRecipe } from "../schema/index.ts";
+import { type ObjectiveFields, objectiveFields, pairModifiers, type WrpoRecipe } from "../schema/index.ts";
 import type { Run } from "./run.ts";
 
 const sourceLine = (source: Run["recipe"]["sources"][number]) =>
@@ -10,7 +10,10 @@ const sourceLine = (source: Run["recipe"]["sources"][number]) =>
 function objectiveWords(recipe: Pick<WrpoRecipe, "objective" | keyof ObjectiveFields>): string {
   const settings = Object.keys(objectiveFields).flatMap((field) => {
     const value = recipe[field as keyof ObjectiveFields];
-    if (value === undefined || field === "alpha_schedule" || (field === "label_smoothing" && value === 0)) return [];
+    const plain = { ...pairModifiers, label_smoothing: 0, source_weights: "equal" };
+    const unused = field === "divergence_alpha" && recipe.divergence !== "alpha";
+    if (value === undefined || field === "alpha_schedule" || unused) return [];
+    if (value === plain[field as keyof typeof plain]) return [];
     const linear = field === "alpha" && recipe.alpha_schedule === "linear";
     return [`${field} ${linear ? `0 to ${value}` : value}`];
   });
@@ -24,6 +27,11 @@ const roleWords = {
   source_rejected: "the worst of the source that gave the best",
 } as const;
 
+const severalWords = ({ source_responses: count, source_responses_of: of }: Run["recipe"]["selection"]) =>
+  of === "any_source"
+    ? `the ${count} best responses of all sources`
+    : `the best response of each of the ${count} best sources`;
+
 /** The model card of a folder that a run has made: from what and how. */
 export async function modelCard(run: Run, stage: "sft" | "wrpo"): Promise<string> {
   const { recipe, ledger } = run;
@@ -31,8 +39,10 @@ export async function modelCard(run: Run, stage: "sft" | "wrpo"): Promise<string
     (await ledger.selections.list(split)).filter((row) => row.leftOut === undefined).length;
   const files = await run.model(recipe.target);
   const { objective, parts } = recipe.wrpo;
-  const responses = objectiveOf(recipe.wrpo)
-    .roles.map((role) => roleWords[role])
+  const count = recipe.selection.source_responses;
+  const { roles } = objectiveOf(recipe.wrpo, count);
+  const responses = [...new Set(roles)]
+    .map((role) => (role === "source_chosen" && count > 1 ? severalWords(recipe.selection) : roleWords[role]))
     .join(", ");
   const objectives = parts?.map((part) => `${part.weight} x ${objectiveWords(part)}`) ?? [objectiveWords(recipe.wrpo)];
   const lines = [
@@ -55,6 +65,9 @@ export async function modelCard(run: Run, stage: "sft" | "wrpo"): Promise<string
     `Rewards: ${recipe.rewards.map((reward) => ("name" in reward ? `${reward.kind} ${reward.name}` : reward.kind)).join(", ")}.`,
     `Supervised tuning: ${await selected("sft")} prompts.`,
     ...(stage === "wrpo" ? [`Preference training: ${await selected("wrpo")} prompts, ${objectives.join("; ")}.`] : []),
+    ...(recipe[stage].lora === undefined
+      ? []
+      : ["Trained by adapters, which are merged into the weights; `adapter/` has them apart, as PEFT writes them."]),
     "",
     "The licences of the target and of the sources hold for this model and for what was learnt from their responses.",
     "",

@@ -5,7 +5,7 @@ import ts from "typescript";
 import { describe, expect, test } from "vitest";
 import { objectiveOf } from "../objectives/index.ts";
 import { instructions } from "../rewards/index.ts";
-import { objectiveDefaults, recipeSchema } from "../schema/index.ts";
+import { loraSchema, objectiveDefaults, optimiserDefaults, pairModifiers, recipeSchema } from "../schema/index.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const read = (file: string) => readFileSync(join(root, file), "utf8");
@@ -69,6 +69,7 @@ describe("docs/guide.md", () => {
     ["### `sampling`", shape.sampling.unwrap().shape],
     ["### `selection`", shape.selection.unwrap().shape],
     ["### `sft` and `wrpo`: training", training],
+    ["### `lora`", loraSchema.shape],
     ["### `wrpo` only", Object.fromEntries(wrpoOnly)],
   ];
 
@@ -86,11 +87,11 @@ describe("docs/guide.md", () => {
   });
 
   test.each([
-    ["### `sources`: a list", union(shape.sources.element), ["precision", "device", "chat_template"]],
+    ["### `sources`: a list", union(shape.sources.element), ["precision", "device", "chat_template", "adapter"]],
     [
       "### `rewards`: a list, weighed against each other",
       union(shape.rewards.element),
-      ["precision", "device", "chat_template"],
+      ["precision", "device", "chat_template", "adapter"],
     ],
   ])("%s: every field", (heading, schemas, elsewhere) => {
     const rows = rowsBelow(heading)
@@ -99,16 +100,29 @@ describe("docs/guide.md", () => {
     for (const field of Object.keys(schemas)) if (!elsewhere.includes(field)) expect(rows).toContain(`\`${field}\``);
   });
 
-  test("has every objective with its defaults", () => {
-    const rows = rowsBelow("### Objectives").map(([, name, , defaults]) => [
+  /** What a table says of names and the defaults of their settings, and what the program says. */
+  const settingsBelow = (heading: string) =>
+    rowsBelow(heading).map(([, name, , defaults]) => [
       name!.replace(/[`* ]/g, ""),
-      Object.fromEntries([...defaults!.matchAll(/`(\w+): (\S+)`/g)].map(([, field, value]) => [field, value])),
+      Object.fromEntries([
+        ...[...defaults!.matchAll(/`(\w+): (\S+)`/g)].map(([, field, value]) => [field, value]),
+        ...(/, modifiers/.test(defaults!)
+          ? Object.entries(pairModifiers).map(([field, value]) => [field, `${value}`])
+          : []),
+      ]),
     ]);
-    const written = Object.entries(objectiveDefaults).map(([name, defaults]) => [
+  const asWritten = (all: Readonly<Record<string, object>>) =>
+    Object.entries(all).map(([name, defaults]) => [
       name,
       Object.fromEntries(Object.entries(defaults).map(([field, value]) => [field, String(value)])),
     ]);
-    expect(rows).toEqual([...written, ["mixture", {}]]);
+
+  test("has every optimiser with its defaults", () => {
+    expect(settingsBelow("### Optimisers")).toEqual(asWritten(optimiserDefaults));
+  });
+
+  test("has every objective with its defaults", () => {
+    expect(settingsBelow("### Objectives")).toEqual([...asWritten(objectiveDefaults), ["mixture", {}]]);
     for (const [, name] of rowsBelow("### Objectives")) {
       const bare = name!.replace(/[`* ]/g, "");
       if (bare === "mixture") continue;

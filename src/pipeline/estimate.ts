@@ -1,10 +1,11 @@
 import { type DecoderConfig, formatBytes } from "../models/index.ts";
 import { fp32Rate, machineRates, resolvePrecision } from "../nn/index.ts";
 import { objectiveOf } from "../objectives/index.ts";
-import type { ModelRecipe, Precision } from "../schema/index.ts";
-import { availableMemory } from "./doctor/machine.ts";
-import { fits, largestNeed, parameterCount } from "./doctor/needs.ts";
+import type { ModelRecipe, OptimisationRecipe, Precision } from "../schema/index.ts";
+import { availableMemory, parameterCount } from "../training/index.ts";
+import { fits, largestNeed } from "./doctor/needs.ts";
 import type { Run } from "./run.ts";
+import { checkTrainings } from "./trainings.ts";
 
 /** Shares of the machine's matrix rate that sampling and training reach, and tokens of a prompt: rules of thumb. */
 const samplingShare = 0.3;
@@ -51,15 +52,21 @@ export async function estimateSeconds(run: Run): Promise<number> {
       recipe.evaluation.k,
       (recipe.evaluation.sampling.max_tokens ?? recipe.sampling.max_tokens) * usedTokens,
     ));
-  const learning = 6 * (await sizeOf(recipe.target));
-  const training = (rows: number, answers: number, epochs: number, precision: Precision, passes: number) =>
-    (learning * rows * (promptTokens + answers * answer) * (epochs + passes)) /
-    (rate(precision, recipe.target.device) * trainingShare);
-  seconds += training(tuned, 1, recipe.sft.epochs, recipe.sft.precision, 0);
-  const { roles, needsReference } = objectiveOf(recipe.wrpo);
+  const size = await sizeOf(recipe.target);
+  // A forward pass, and twice that for the gradients of activations and of weights; under adapters the latter are few.
+  const learning = ({ lora }: OptimisationRecipe) => (lora === undefined ? 6 : 4) * size;
+  const training = (rows: number, answers: number, part: OptimisationRecipe, passes: number) =>
+    (learning(part) * rows * (promptTokens + answers * answer) * (part.epochs + passes)) /
+    (rate(part.precision, recipe.target.device) * trainingShare);
+  seconds += training(tuned, 1, recipe.sft, 0);
+  const { roles, needsReference, coupled, mismatched } = objectiveOf(recipe.wrpo, recipe.selection.source_responses);
   // The reference's log-probs are a forward pass: a third of a step.
-  const reference = needsReference ? 1 / 3 : 0;
-  seconds += training(preferred, roles.length, recipe.wrpo.epochs, recipe.wrpo.precision, reference);
+  const moves = recipe.wrpo.reference_sync_steps === undefined ? 1 : recipe.wrpo.epochs;
+  const reference = needsReference ? moves / 3 : 0;
+  // So is the first of a coupled objective's two passes.
+  const first = coupled ? recipe.wrpo.epochs / 3 : 0;
+  const responses = roles.length * (mismatched ? 2 : 1);
+  seconds += training(preferred, responses, recipe.wrpo, reference + first);
   return seconds;
 }
 
@@ -68,6 +75,8 @@ export async function memoryWarning({ recipe, model }: Run, free = availableMemo
   const configs = new Map<ModelRecipe, DecoderConfig>();
   for (const named of [recipe.target, ...recipe.sources])
     if ("model" in named) configs.set(named, (await model(named)).decoderConfig);
+  const target = configs.get(recipe.target);
+  if (target !== undefined) checkTrainings(recipe, target);
   const need = largestNeed(recipe, (named) => configs.get(named), resolvePrecision);
   if (need === undefined || fits(need, free)) return undefined;
   return `${need.name} may take ${formatBytes(need.bytes)} of memory, and ${formatBytes(free)} are free: where it runs out, the system ends the run. ${need.cure} What is done until then is kept`;

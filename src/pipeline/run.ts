@@ -165,7 +165,7 @@ export async function openRun(options: RunOptions): Promise<Run> {
     listener: options.listener,
     signal: options.signal,
     model(recipe) {
-      const key = JSON.stringify([recipe.model, recipe.chat_template]);
+      const key = JSON.stringify([recipe.model, recipe.chat_template, recipe.adapter]);
       const known = found.get(key);
       if (known !== undefined) return known;
       const looked = amended({ hint: `The recipe names it in ${usesOf(loaded.recipe, recipe)}.` }, () =>

@@ -15,6 +15,7 @@ import { openEndpoint } from "../sources/index.ts";
 import type { Draw } from "../store/index.ts";
 import type { StageName } from "./events.ts";
 import { checkInterrupted, type Run } from "./run.ts";
+import { checkTrainings } from "./trainings.ts";
 
 /** A source whose weights are loaded only if something has to be drawn from it. */
 export interface LazySource {
@@ -199,6 +200,8 @@ export function samplingOf({ recipe }: Run, own: SamplingOverrides): Sampling {
 
 /** n responses of every source to every training prompt (paper section 4.1). */
 export async function sampleSources(run: Run): Promise<Record<string, number>> {
+  // Hours may lie between the first response and the training.
+  checkTrainings(run.recipe, (await run.model(run.recipe.target)).decoderConfig);
   const draws: PlannedDraw[] = [];
   for (const recipe of run.recipe.sources) {
     const source = await lazySource(run, recipe);

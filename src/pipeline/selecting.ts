@@ -23,6 +23,7 @@ import { openReward } from "./scoring.ts";
 const ruleOf = ({ recipe }: Run): SelectionRule => ({
   minGap: recipe.selection.min_gap,
   unfinished: recipe.selection.unfinished,
+  sources: { count: recipe.selection.source_responses, of: recipe.selection.source_responses_of },
 });
 
 /** Scored responses of a label, by prompt. */
@@ -116,12 +117,13 @@ export async function selectForWrpo(run: Run): Promise<Record<string, number> | 
   const rule = ruleOf(run);
   const selection = await selectQuadruples(candidates, rule);
   const rows: StoredSelection[] = [
-    ...selection.selected.map(({ promptId, sourceChosen, targetChosen, rejected, sourceRejected }) => ({
+    ...selection.selected.map(({ promptId, sourceChosen, furtherSources, targetChosen, rejected, sourceRejected }) => ({
       promptId,
       sourceChosen: sourceChosen.key,
       targetChosen: targetChosen.key,
       rejected: rejected.key,
       ...(sourceRejected === undefined ? {} : { sourceRejected: sourceRejected.key }),
+      ...(furtherSources === undefined ? {} : { furtherSources: furtherSources.map(({ key }) => key) }),
     })),
     ...selection.leftOut,
   ];

@@ -102,7 +102,10 @@ async function runStage(run: Run, name: StageName): Promise<boolean> {
 function memoryCure(recipe: Recipe, name: StageName): string {
   if (name !== "sft" && name !== "wrpo") return "Take smaller models, or set their precision to bf16";
   const { micro_batch_tokens, activation_checkpointing } = recipe[name];
-  const lower = `Lower ${name}.micro_batch_tokens (now ${micro_batch_tokens})`;
-  const checkpointing = activation_checkpointing ? "" : `, set ${name}.activation_checkpointing: true`;
-  return `${lower}${checkpointing}, take a smaller target`;
+  const lower =
+    micro_batch_tokens === "auto"
+      ? `Set ${name}.micro_batch_tokens to a number below what auto came to`
+      : `Lower ${name}.micro_batch_tokens (now ${micro_batch_tokens})`;
+  const checkpointing = activation_checkpointing === "layer" ? "" : `, set ${name}.activation_checkpointing: layer`;
+  return `${lower}${checkpointing}, train adapters only (${name}.lora), take a smaller target`;
 }

@@ -213,6 +213,44 @@ describe("a second run", () => {
     expect(await workedAgain([])).toContain("wrpo");
   });
 
+  test("with KTO computes the reference of mismatched responses, too, and tells the KL", async () => {
+    const heard = hearing();
+    const overrides = ["wrpo.objective=kto"];
+    await withRun({ folder, recipeFile: world.recipeFile, overrides, heard }, (run) => runStages(run, ["wrpo"]));
+    expect(heard.finished).toEqual([["wrpo", false]]);
+    for (const step of jsonLines(paths.metrics("wrpo"))) expect(step.kl).toBeGreaterThanOrEqual(0);
+    expect(await workedAgain([])).toContain("wrpo");
+  });
+
+  test("with a reference that follows the policy computes none beforehand", async () => {
+    const heard = hearing();
+    const overrides = ["wrpo.reference_sync_steps=1", "wrpo.epochs=2"];
+    await withRun({ folder, recipeFile: world.recipeFile, overrides, heard }, (run) => runStages(run, ["wrpo"]));
+    expect(heard.finished).toEqual([["wrpo", false]]);
+    expect(heard.progress.map(({ label }) => label)).not.toContain("reference log-probs");
+    expect(await workedAgain([])).toContain("wrpo");
+  });
+
+  test("with two responses of the sources selects, writes and learns from both", async () => {
+    const heard = hearing();
+    const overrides = ["selection.source_responses=2", "wrpo.source_weights=[2, 1]"];
+    await withRun({ folder, recipeFile: world.recipeFile, overrides, heard }, async (run) => {
+      await runStages(run, ["select_quadruples", "wrpo"]);
+      const stored = (await run.ledger.selections.list("wrpo")).filter(({ leftOut }) => leftOut === undefined);
+      const texts = await run.ledger.responses.texts(stored.flatMap(({ furtherSources }) => furtherSources!));
+      const rows = jsonLines(paths.quadruples) as unknown as { chosen: { content: string }[] }[];
+      expect(rows.map(({ chosen }) => chosen.length)).toEqual(stored.map(() => 3));
+      for (const [k, { furtherSources }] of stored.entries())
+        expect(rows[k]!.chosen[1]!.content).toBe(texts.get(furtherSources![0]!));
+    });
+    expect(heard.finished).toEqual([
+      ["select_quadruples", false],
+      ["wrpo", false],
+    ]);
+    expect(readFileSync(join(paths.fusedModel, "README.md"), "utf8")).toContain("each of the 2 best sources");
+    expect(await workedAgain([])).toEqual(expect.arrayContaining(["select_quadruples", "wrpo"]));
+  });
+
   test("with another evaluation redoes that alone", async () => {
     expect(await workedAgain(["evaluation.k=3"])).toEqual(["evaluate", "report"]);
     expect(await workedAgain([])).toEqual(["evaluate", "report"]);

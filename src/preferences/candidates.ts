@@ -36,9 +36,35 @@ function amongEquals(a: Candidate, b: Candidate): number {
 
 const order = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 
+const descending = (a: Candidate, b: Candidate) => b.value - a.value || amongEquals(a, b);
+
 /** The response with the highest reward; see `amongEquals` for ties. */
 export function best(candidates: readonly Candidate[]): Candidate | undefined {
-  return first(candidates, (a, b) => b.value - a.value || amongEquals(a, b));
+  return first(candidates, descending);
+}
+
+/** How several responses of the sources are chosen. */
+export interface SeveralBest {
+  readonly count: number;
+  /** The best of each of the best sources, or the best of all responses. */
+  readonly of: "different_sources" | "any_source";
+}
+
+/**
+ * The `count` responses with the highest rewards, best first, none with the text of a better one; fewer where there are no more.
+ * The first is that of `best`.
+ */
+export function severalBest(candidates: readonly Candidate[], { count, of }: SeveralBest): Candidate[] {
+  const chosen: Candidate[] = [];
+  for (const candidate of candidates) requireReward(candidate);
+  for (const candidate of [...candidates].sort(descending)) {
+    if (chosen.length === count) break;
+    const taken = chosen.some(
+      ({ text, source }) => text === candidate.text || (of === "different_sources" && source === candidate.source),
+    );
+    if (!taken) chosen.push(candidate);
+  }
+  return chosen;
 }
 
 /** The response with the lowest reward; see `amongEquals` for ties. */
@@ -46,10 +72,14 @@ export function worst(candidates: readonly Candidate[]): Candidate | undefined {
   return first(candidates, (a, b) => a.value - b.value || amongEquals(a, b));
 }
 
+function requireReward({ key, value }: Candidate): void {
+  if (!Number.isFinite(value)) throw new Error(`the reward of ${key} is ${value}`);
+}
+
 function first(candidates: readonly Candidate[], compare: (a: Candidate, b: Candidate) => number) {
   let found: Candidate | undefined;
   for (const candidate of candidates) {
-    if (!Number.isFinite(candidate.value)) throw new Error(`the reward of ${candidate.key} is ${candidate.value}`);
+    requireReward(candidate);
     if (found === undefined || compare(candidate, found) < 0) found = candidate;
   }
   return found;

@@ -59,6 +59,14 @@ test("a conversation stays a list, hostile texts survive", async () => {
   expect((await readQuadruples(file))[1]).toEqual(hostile);
 });
 
+test("of several chosen responses the last is the target's, the others are of sources", async () => {
+  const several: Quadruple = { ...quadruple, furtherSources: ["y_ws2", "y_ws3"] };
+  expect(toRow(several).chosen.map(({ content }) => content)).toEqual(["y_ws", "y_ws2", "y_ws3", "y_wt"]);
+  const file = join(folder, "several.jsonl");
+  await writeQuadruples(file, [several, quadruple]);
+  expect(await readQuadruples(file)).toEqual([several, quadruple]);
+});
+
 test("every mistake is told with line and field", async () => {
   const good = JSON.stringify(toRow(quadruple));
   const row = (over: object) => `${good}\n\n${JSON.stringify({ ...toRow(quadruple), ...over })}\n`;
@@ -69,7 +77,7 @@ test("every mistake is told with line and field", async () => {
     [row({ prompt_id: 7 }), 3, "prompt_id"],
     [row({ extra: 1 }), 3, undefined],
     [row({ chosen: [answer] }), 3, "chosen"],
-    [row({ chosen: [answer, answer, answer] }), 3, "chosen"],
+    [row({ chosen: [answer, { ...answer, role: "user" }, answer] }), 3, "chosen.1"],
     [row({ rejected: [answer, answer] }), 3, "rejected"],
     [row({ rejected: [{ role: "user", content: "y" }] }), 3, "rejected.0"],
     [row({ chosen: [answer, { ...answer, content: " " }] }), 3, "chosen.1"],

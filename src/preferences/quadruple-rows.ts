@@ -11,35 +11,37 @@ import {
   readJsonLines,
 } from "../schema/index.ts";
 
-/** A quadruple as a row of the interchange format: `chosen` is [y_ws, y_wt], `rejected` is [y_l]. */
+/** A quadruple as a row of the interchange format: `chosen` is [y_ws1, ..., y_wsk, y_wt], as a rule [y_ws, y_wt], `rejected` is [y_l]. */
 export function toRow(quadruple: Quadruple): QuadrupleRow {
   const [only, ...others] = quadruple.messages;
   const answer = (content: string): Message => ({ role: "assistant", content });
   return {
     prompt_id: quadruple.promptId,
     prompt: others.length === 0 && only !== undefined ? only : [...quadruple.messages],
-    chosen: [answer(quadruple.sourceChosen), answer(quadruple.targetChosen)],
+    chosen: [quadruple.sourceChosen, ...(quadruple.furtherSources ?? []), quadruple.targetChosen].map(answer),
     rejected: [answer(quadruple.rejected)],
   };
 }
 
 /**
- * The quadruple of a row; the prompt is one message or a conversation. Throws DataError for a row that can't be
- * trained on as it stands: further chosen or rejected responses (which the reference code passes over in silence),
- * an answer that is empty or not the assistant's, a conversation that doesn't wait for an answer.
+ * The quadruple of a row; the prompt is one message or a conversation. Of the chosen responses the last is the target's, all
+ * before it are of sources. Throws DataError for a row that can't be trained on as it stands: further rejected
+ * responses (which the reference code passes over in silence), an answer that is empty or not the assistant's, a conversation that doesn't wait for an answer.
  */
 export function fromRow(row: QuadrupleRow, place: Place = {}): Quadruple {
   const messages = Array.isArray(row.prompt) ? row.prompt : [row.prompt];
   if (messages.at(-1)?.role !== "user") {
     throw new DataError("the prompt does not end with a message of the user", { ...place, field: "prompt" });
   }
-  const [sourceChosen, targetChosen] = answers(row.chosen, 2, "chosen", place);
+  const chosen = answers(row.chosen, Math.max(2, row.chosen.length), "chosen", place);
+  const [sourceChosen, ...furtherSources] = chosen.slice(0, -1);
   const [rejected] = answers(row.rejected, 1, "rejected", place);
   return {
     promptId: row.prompt_id,
     messages,
     sourceChosen: sourceChosen!,
-    targetChosen: targetChosen!,
+    ...(furtherSources.length > 0 ? { furtherSources } : {}),
+    targetChosen: chosen.at(-1)!,
     rejected: rejected!,
   };
 }
@@ -92,7 +94,7 @@ export async function writeQuadruples(file: string, quadruples: Iterable<Quadrup
 }
 
 const rowFormat =
-  'A row is {"prompt_id": …, "prompt": {"role": "user", "content": …}, "chosen": [y_ws, y_wt], "rejected": [y_l]}, each y a {"role": "assistant", "content": …}.';
+  'A row is {"prompt_id": …, "prompt": {"role": "user", "content": …}, "chosen": [y_ws, ..., y_wt], "rejected": [y_l]}, each y a {"role": "assistant", "content": …}.';
 
 function answers(messages: readonly Message[], expected: number, field: string, place: Place): string[] {
   if (messages.length !== expected) {

@@ -93,6 +93,37 @@ describe("the rule of the paper", () => {
     expect(await lowest([candidate("a", 0.1), candidate("b", 0.9), candidate("b", 0.9)])).toBeUndefined();
   });
 
+  test("several responses of the sources: of the best sources, or the best of all, never one text twice", async () => {
+    const target = [candidate("t", 0.5), candidate("t", 0.1)];
+    const [best, twin, second, third, low] = [
+      candidate("b", 0.9, { text: "one" }),
+      candidate("a", 0.8, { text: "one" }),
+      candidate("b", 0.7),
+      candidate("a", 0.6),
+      candidate("c", 0.2),
+    ] as const;
+    const sources = [low, third, second, twin, best];
+    const choice = async (count: number, of: "different_sources" | "any_source") => {
+      const { selected, leftOut } = await selectQuadruples([prompt(sources, target)], {
+        ...paper,
+        sources: { count, of },
+      });
+      const [one] = selected;
+      return one === undefined ? leftOut[0]!.leftOut : [one.sourceChosen, ...(one.furtherSources ?? [])];
+    };
+    expect(await choice(1, "any_source")).toEqual([best]);
+    expect(await choice(3, "any_source")).toEqual([best, second, third]);
+    expect(await choice(4, "any_source")).toEqual([best, second, third, low]);
+    expect(await choice(5, "any_source")).toBe("too-few-source-responses");
+    expect(await choice(3, "different_sources")).toEqual([best, third, low]);
+    expect(await choice(4, "different_sources")).toBe("too-few-source-responses");
+    const rule: SelectionRule = { ...paper, sources: { count: 2, of: "different_sources" } };
+    const { selected } = await selectQuadruples([prompt(sources, target)], rule);
+    expect(toQuadruple(selected[0]!, [])).toMatchObject({ sourceChosen: "one", furtherSources: [third.text] });
+    const same = [candidate("t", 1), candidate("t", 0, { text: third.text })];
+    expect(await leftOut(prompt(sources, same), rule)).toBe("texts-identical");
+  });
+
   test("every reason for leaving a prompt out is told", async () => {
     const two = [candidate("t", 0), candidate("t", 1)];
     const one = [candidate("a", 1)];

@@ -5,6 +5,8 @@ import {
   isEmpty,
   isUsable,
   type PromptCandidates,
+  type SeveralBest,
+  severalBest,
   type Unfinished,
   worst,
 } from "./candidates.ts";
@@ -14,6 +16,8 @@ export interface SelectionRule {
   readonly minGap: number;
   /** What becomes of a response that the token limit cut off: it has no end of turn. The paper keeps them all. */
   readonly unfinished: Unfinished;
+  /** How many responses of the sources stand for y_ws, and whose: one unless given, as in the paper. */
+  readonly sources?: SeveralBest;
 }
 
 /** Why a prompt gave nothing to train on, in the order in which the reasons are tried. */
@@ -22,6 +26,7 @@ export const leftOutReasons = {
   "no-target-response": "no scored response of the target",
   empty: "every response of the sources, or of the target, is empty",
   unfinished: "every response of the sources, or of the target, was cut off by the token limit or is empty",
+  "too-few-source-responses": "the sources gave fewer different usable responses than source_responses asks for",
   "one-target-response": "the target has a single usable response",
   "rewards-equal": "all responses of the target have the same reward",
   "gap-below-minimum": "best and worst response of the target are closer than min_gap",
@@ -42,6 +47,8 @@ export interface SelectedBest {
 
 /** (y_ws, y_wt, y_l) for WRPO. */
 export interface SelectedQuadruple extends SelectedBest {
+  /** What stands beside y_ws where the rule asks for several, best first. */
+  readonly furtherSources?: readonly Candidate[];
   readonly targetChosen: Candidate;
   readonly rejected: Candidate;
   /** y_ls, the worst response of the source that gave y_ws (paper, appendix F), where it is worse than y_ws. */
@@ -64,8 +71,8 @@ export interface Selection<Selected extends SelectedBest> {
 export type Stream<T> = Iterable<T> | AsyncIterable<T>;
 
 /**
- * The paper's choice for WRPO (section 3.3): y_ws is the best response of all sources, y_wt and y_l are the best and
- * the worst of the target's own. Ties and left-out prompts are decided as `best`, `worst` and `leftOutReasons` say, so
+ * The paper's choice for WRPO (section 3.3): y_ws is the best response of all sources (several of the best where the
+ * rule asks for them), y_wt and y_l are the best and the worst of the target's own. Ties and left-out prompts are decided as `best`, `worst` and `leftOutReasons` say, so
  * the order of the responses never matters. Empty responses (white space only) never take part.
  */
 export function selectQuadruples(
@@ -75,7 +82,9 @@ export function selectQuadruples(
   return collect(prompts, rule, ({ promptId }, sources, target) => {
     const missing = sources.missing ?? target.missing;
     if (missing !== undefined) return missing;
-    const sourceChosen = best(sources.usable)!;
+    const several = rule.sources ?? { count: 1, of: "different_sources" };
+    const [sourceChosen, ...furtherSources] = severalBest(sources.usable, several) as [Candidate, ...Candidate[]];
+    if (furtherSources.length + 1 < several.count) return "too-few-source-responses";
     const targetChosen = best(target.usable)!;
     const rejected = worst(target.usable)!;
     const gap = targetChosen.value - rejected.value;
@@ -83,10 +92,18 @@ export function selectQuadruples(
     if (gap === 0) return "rewards-equal";
     // 0.3 - 0.2 is a little less than 0.1 in binary.
     if (gap < rule.minGap * (1 - 1e-9)) return "gap-below-minimum";
-    if (rejected.text === targetChosen.text || rejected.text === sourceChosen.text) return "texts-identical";
+    if ([targetChosen, sourceChosen, ...furtherSources].some(({ text }) => text === rejected.text))
+      return "texts-identical";
     const sourceRejected = worst(sources.usable.filter(({ source }) => source === sourceChosen.source))!;
     const isWorse = sourceRejected.value < sourceChosen.value;
-    return { promptId, sourceChosen, targetChosen, rejected, ...(isWorse ? { sourceRejected } : {}) };
+    return {
+      promptId,
+      sourceChosen,
+      ...(furtherSources.length > 0 ? { furtherSources } : {}),
+      targetChosen,
+      rejected,
+      ...(isWorse ? { sourceRejected } : {}),
+    };
   });
 }
 
@@ -103,6 +120,9 @@ export function toQuadruple(selected: SelectedQuadruple, messages: Quadruple["me
     promptId: selected.promptId,
     messages,
     sourceChosen: selected.sourceChosen.text,
+    ...(selected.furtherSources === undefined
+      ? {}
+      : { furtherSources: selected.furtherSources.map(({ text }) => text) }),
     targetChosen: selected.targetChosen.text,
     rejected: selected.rejected.text,
   };

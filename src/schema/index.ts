@@ -12,8 +12,10 @@ export {
   objectiveDefaults,
   objectiveFields,
   type PartRecipe,
+  pairModifiers,
   type SettingsOf,
 } from "./objectives.ts";
+export { type LoraRecipe, loraSchema, type OptimiserName, optimiserDefaults } from "./optimisation.ts";
 export * from "./philox.ts";
 export * from "./recipe.ts";
 export {

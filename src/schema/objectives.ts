@@ -11,6 +11,8 @@ export const objectiveFields = {
   /** The fusion coefficient of Eq. 5: rises linearly from 0 to `alpha` over the optimiser steps, or stays there. */
   alpha: z.number().min(0).max(1),
   alpha_schedule: z.enum(["linear", "static"]),
+  /** How several source responses share alpha, best first: in equal parts, or in proportion to these numbers. */
+  source_weights: z.union([z.literal("equal"), z.array(positive).min(1)]),
   /** How often a preference is the wrong way round. */
   label_smoothing: z.number().min(0).lt(0.5),
   /** SimPO's target margin. */
@@ -19,6 +21,9 @@ export const objectiveFields = {
   delta: z.number().min(0),
   /** Weight of the second of two terms: of the likelihood of y_w, or of ORPO's odds ratio. */
   lambda: z.number().min(0),
+  /** KTO's weights of desirable responses and of undesirable ones. */
+  desirable_weight: positive,
+  undesirable_weight: positive,
   /** R-DPO's price of a token, its paper's alpha. */
   length_alpha: z.number(),
   /** Log-ratios for each token of a response, not for the whole. */
@@ -28,32 +33,56 @@ export const objectiveFields = {
   /** What the policy is held to the reference by. */
   divergence: z.enum(["reverse_kl", "forward_kl", "js", "alpha"]),
   divergence_alpha: z.number(),
+  /** LD-DPO's weight of the tokens beyond the length of the row's shortest response. */
+  ld_alpha: z.number().min(0).max(1),
+  /** WPO: the loss of a pair counts as the policy itself would give its responses. */
+  wpo_weighting: z.boolean(),
 } as const;
 
 export type ObjectiveFields = { [Field in keyof typeof objectiveFields]: z.infer<(typeof objectiveFields)[Field]> };
+
+/** What may be changed in the losses of a pair, at the values that change nothing. */
+export const pairModifiers = {
+  reference_free: false,
+  divergence: "reverse_kl",
+  divergence_alpha: 0.5,
+  ld_alpha: 1,
+  wpo_weighting: false,
+} as const satisfies Partial<ObjectiveFields>;
 
 /**
  * The objectives that a recipe can name, each with the settings that it has and their values where the recipe is silent:
  * those of the WRPO paper where it has them (appendix A), else those of the objective's own paper.
  */
 export const objectiveDefaults = {
-  wrpo: { beta: 0.01, alpha: 0.1, alpha_schedule: "linear", label_smoothing: 0 },
-  wrpo_simpo: { beta: 10, gamma: 0, alpha: 0.5, alpha_schedule: "linear", label_smoothing: 0 },
-  wrpo_ipo: { tau: 0.01, alpha: 0.1, alpha_schedule: "linear" },
+  wrpo: { beta: 0.01, alpha: 0.1, alpha_schedule: "linear", source_weights: "equal", label_smoothing: 0 },
+  wrpo_simpo: {
+    beta: 10,
+    gamma: 0,
+    alpha: 0.5,
+    alpha_schedule: "linear",
+    source_weights: "equal",
+    label_smoothing: 0,
+  },
+  wrpo_ipo: { tau: 0.01, alpha: 0.1, alpha_schedule: "linear", source_weights: "equal" },
   wrpo_source_rejected: { beta: 0.01, alpha: 0.1, alpha_schedule: "linear", label_smoothing: 0 },
-  dpo: { beta: 0.01, label_smoothing: 0, reference_free: false, divergence: "reverse_kl", divergence_alpha: 0.5 },
-  robust: { beta: 0.1, label_smoothing: 0.1, reference_free: false },
-  hinge: { beta: 0.05, reference_free: false },
-  ipo: { tau: 0.01, length_normalised: false, reference_free: false },
-  exo_pair: { beta: 0.1, label_smoothing: 1e-3, reference_free: false },
-  discopop: { beta: 0.05, tau: 0.05, reference_free: false },
-  ln_dpo: { beta: 5, label_smoothing: 0, reference_free: false },
-  r_dpo: { beta: 0.1, length_alpha: 0.05, label_smoothing: 0, reference_free: false },
-  nca_pair: { beta: 0.01, reference_free: false },
-  bco_pair: { beta: 0.01, reference_free: false },
-  sppo_hard: { beta: 0.001, reference_free: false },
-  apo_zero: { beta: 0.1, reference_free: false },
-  apo_down: { beta: 0.1, reference_free: false },
+  dpo: { beta: 0.01, label_smoothing: 0, ...pairModifiers },
+  robust: { beta: 0.1, label_smoothing: 0.1, ...pairModifiers },
+  hinge: { beta: 0.05, ...pairModifiers },
+  ipo: { tau: 0.01, length_normalised: false, ...pairModifiers },
+  exo_pair: { beta: 0.1, label_smoothing: 1e-3, ...pairModifiers },
+  discopop: { beta: 0.05, tau: 0.05, ...pairModifiers },
+  ln_dpo: { beta: 5, label_smoothing: 0, ...pairModifiers },
+  r_dpo: { beta: 0.1, length_alpha: 0.05, label_smoothing: 0, ...pairModifiers },
+  nca_pair: { beta: 0.01, ...pairModifiers },
+  bco_pair: { beta: 0.01, ...pairModifiers },
+  sppo_hard: { beta: 0.001, ...pairModifiers },
+  apo_zero: { beta: 0.1, reference_free: false, ld_alpha: 1, wpo_weighting: false },
+  apo_down: { beta: 0.1, ...pairModifiers },
+  aot: { beta: 0.1, label_smoothing: 0, reference_free: false, ld_alpha: 1 },
+  aot_unpaired: { beta: 0.1, label_smoothing: 0, reference_free: false, ld_alpha: 1 },
+  kto: { beta: 0.1, desirable_weight: 1, undesirable_weight: 1 },
+  bco: { beta: 0.1, reference_free: false },
   simpo: { beta: 10, gamma: 1, label_smoothing: 0 },
   cpo: { beta: 0.1, lambda: 1, label_smoothing: 0 },
   orpo: { lambda: 0.1 },
@@ -61,6 +90,17 @@ export const objectiveDefaults = {
   rrhf: { lambda: 1 },
   sft: {},
 } as const satisfies Readonly<Record<string, Partial<ObjectiveFields>>>;
+
+/** Those that look at no reference, whatever their settings. */
+const withoutReference: readonly string[] = [
+  "wrpo_simpo",
+  "simpo",
+  "cpo",
+  "orpo",
+  "slic_hf",
+  "rrhf",
+  "sft",
+] satisfies ObjectiveName[];
 
 export type ObjectiveName = keyof typeof objectiveDefaults;
 
@@ -73,10 +113,20 @@ export type SettingsOf<Name extends ObjectiveName> = Pick<
 const names = Object.keys(objectiveDefaults) as [ObjectiveName, ...ObjectiveName[]];
 const optionalFields = z.object(objectiveFields).partial().shape;
 
+/** Whether an objective with these settings looks at a reference. */
+export function needsReference(given: Named): boolean {
+  if (given.objective === "mixture") return asParts(given.parts).some(needsReference);
+  return !withoutReference.includes(given.objective) && given.reference_free !== true;
+}
+
+const asParts = (parts: unknown): readonly Named[] => (Array.isArray(parts) ? (parts as Named[]) : []);
+
 interface Named {
   readonly objective: ObjectiveName | "mixture";
   readonly parts?: unknown;
   readonly label_smoothing?: number | undefined;
+  readonly reference_free?: boolean | undefined;
+  readonly reference_sync_steps?: number | undefined;
 }
 
 /** Refuses settings that the objective named does not have: they would change nothing, and nobody would know. */
@@ -91,6 +141,12 @@ export function refuseForeign(given: Named, context: z.core.$RefinementCtx): voi
   }
   if (objective === "mixture" && given.parts === undefined)
     context.addIssue({ code: "custom", path: ["parts"], message: "a mixture needs the objectives that it is made of" });
+  if (given.reference_sync_steps !== undefined && !needsReference(given))
+    context.addIssue({
+      code: "custom",
+      path: ["reference_sync_steps"],
+      message: `${objective} with these settings looks at no reference that could follow the policy`,
+    });
   if (objective === "exo_pair" && given.label_smoothing === 0)
     context.addIssue({
       code: "custom",

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { describeError, RecipeError } from "./errors.ts";
-import { objectiveDefaults, objectiveFields } from "./objectives.ts";
+import { objectiveDefaults, objectiveFields, pairModifiers } from "./objectives.ts";
 import { recipeSchema } from "./recipe.ts";
 import { loadRecipe, recipeJsonSchema, resolvedRecipe, resolvedYaml } from "./recipe-file.ts";
 
@@ -91,6 +91,7 @@ describe("a good recipe", () => {
       beta: 0.01,
       alpha: 0.1,
       alpha_schedule: "linear",
+      source_weights: "equal",
       label_smoothing: 0,
     });
     for (const [objective, defaults] of Object.entries(objectiveDefaults))
@@ -99,7 +100,7 @@ describe("a good recipe", () => {
     expect(wrpo({ objective: "mixture", parts: [{ objective: "hinge" }, { objective: "sft", weight: 2 }] })).toEqual({
       objective: "mixture",
       parts: [
-        { objective: "hinge", weight: 1, beta: 0.05, reference_free: false },
+        { objective: "hinge", weight: 1, beta: 0.05, ...pairModifiers },
         { objective: "sft", weight: 2 },
       ],
     });
@@ -112,13 +113,41 @@ describe("a good recipe", () => {
       "sources.0.sampling.temperature=0",
       "sources.1.endpoint.model=other=1",
       "sampling={n: 2}",
-      "wrpo.activation_checkpointing=true",
+      "wrpo.activation_checkpointing=layer",
       "wrpo.alpha=1",
     ]);
-    expect(recipe.wrpo).toMatchObject({ alpha: 1, activation_checkpointing: true });
+    expect(recipe.wrpo).toMatchObject({ alpha: 1, activation_checkpointing: "layer" });
     expect(recipe.sources[0]!.sampling).toEqual({ temperature: 0 });
     expect(recipe.sources[1]).toMatchObject({ endpoint: { model: "other=1", concurrency: 8 } });
     expect(recipe.sampling.n).toBe(2);
+  });
+
+  test("has micro-batches by the number or by what the memory holds, and early stopping with its defaults", () => {
+    const { recipe } = loadRecipe(write(good), [
+      "sft.micro_batch_tokens=auto",
+      "wrpo.held_out_share=0.1",
+      "wrpo.early_stopping={}",
+      "wrpo.keep_best=2",
+    ]);
+    expect([recipe.sft.micro_batch_tokens, recipe.wrpo.micro_batch_tokens]).toEqual(["auto", 4096]);
+    expect(recipe.wrpo.early_stopping).toEqual({ metric: "loss", patience: 3, min_delta: 0 });
+    const form = "must be a number of tokens of 16 or more, or `auto`";
+    for (const [wrong, message] of [
+      ["some", form],
+      ["8", "is 8, and must be at least 16"],
+      ["1000.5", form],
+    ])
+      expect(mistakes(good, [`sft.micro_batch_tokens=${wrong}`]).all).toEqual([
+        [undefined, "sft.micro_batch_tokens", message],
+      ]);
+    for (const [field, value] of [
+      ["early_stopping", "{patience: 2}"],
+      ["keep_best", "1"],
+    ] as const)
+      for (const stage of ["sft", "wrpo"])
+        expect(mistakes(good, [`${stage}.${field}=${value}`]).all).toEqual([
+          [undefined, `${stage}.${field}`, expect.stringMatching(/no rows are held out for one: set held_out_share/)],
+        ]);
   });
 
   test("shares fields by anchors and merge keys", () => {
@@ -203,7 +232,7 @@ describe("a mistake is named by file, line and field", () => {
       line: 1,
       field: "wrpo.schedule",
       message: '"cosin" is not known here',
-      hint: "Did you mean cosine? It is one of constant, linear, cosine.",
+      hint: "Did you mean cosine? It is one of constant, linear, cosine, wsd.",
     });
   });
 
@@ -290,11 +319,26 @@ describe("a mistake is named by file, line and field", () => {
     expect(mistake("name: first", "wrpo: {max_length: 512}")).toMatchObject({ line: 1, field: "wrpo.max_length" });
   });
 
+  test("responses of the sources that the objective can't use, or weighs otherwise", () => {
+    const mistaken = (wrpo: string, count = 2) =>
+      mistake("name: first", `wrpo: ${wrpo}\nselection: {source_responses: ${count}}`);
+    expect(mistaken("{source_weights: [1, 2, 3]}")).toMatchObject({
+      line: 1,
+      field: "wrpo.source_weights",
+      message: "3 weights for 2 responses of the sources",
+    });
+    expect(mistaken("{objective: wrpo_source_rejected}")).toMatchObject({ field: "wrpo.objective" });
+    expect(mistaken("{objective: mixture, parts: [{objective: wrpo, source_weights: [1]}]}")).toMatchObject({
+      field: "wrpo.parts.0.source_weights",
+    });
+  });
+
   test("a setting that the objective does not have, and one that it can't do without", () => {
     expect(mistake("name: first", "wrpo: {objective: dpo, alpha: 0.5}")).toMatchObject({
       line: 1,
       field: "wrpo.alpha",
-      message: "dpo has no such setting; it has beta, label_smoothing, reference_free, divergence, divergence_alpha",
+      message:
+        "dpo has no such setting; it has beta, label_smoothing, reference_free, divergence, divergence_alpha, ld_alpha, wpo_weighting",
     });
     expect(mistake("name: first", "wrpo: {objective: mixture}")).toMatchObject({
       field: "wrpo.parts",
@@ -304,6 +348,11 @@ describe("a mistake is named by file, line and field", () => {
       field: "wrpo.parts.0.beta",
       message: "sft has no such setting; it has no settings",
     });
+    for (const wrpo of ["objective: simpo", "objective: dpo, reference_free: true"])
+      expect(mistake("name: first", `wrpo: {${wrpo}, reference_sync_steps: 4}`)).toMatchObject({
+        field: "wrpo.reference_sync_steps",
+        message: expect.stringContaining("looks at no reference"),
+      });
     expect(mistake("name: first", "wrpo: {objective: exo_pair, label_smoothing: 0}")).toMatchObject({
       field: "wrpo.label_smoothing",
       message: "exo_pair needs a label_smoothing above 0: its loss is infinite without",

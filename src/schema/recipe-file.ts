@@ -106,7 +106,24 @@ function contradictions(root: unknown): Mistake[] {
     const hint = "A scale is [lowest, highest], like [1, 5].";
     return [{ path: ["rewards", index, "scale"], message: `the scale goes from ${low} to ${high}`, hint }];
   });
-  return [...lengths, ...scales];
+  return [...lengths, ...scales, ...sourceCounts(root)];
+}
+
+/** Objectives that can't use as many responses of the sources as the selection keeps. */
+function sourceCounts(root: unknown): Mistake[] {
+  const count = valueAt(root, ["selection", "source_responses"]) ?? 1;
+  const parts = asList(valueAt(root, ["wrpo", "parts"])).map((_, index) => ["wrpo", "parts", index]);
+  return [["wrpo"], ...parts].flatMap((path): Mistake[] => {
+    const weights = valueAt(root, [...path, "source_weights"]);
+    if (Array.isArray(weights) && weights.length !== count) {
+      const message = `${weights.length} weights for ${count} responses of the sources`;
+      const hint = "Give selection.source_responses as many, or leave the weights out: equal ones.";
+      return [{ path: [...path, "source_weights"], message, hint }];
+    }
+    if (count === 1 || valueAt(root, [...path, "objective"]) !== "wrpo_source_rejected") return [];
+    const message = `wrpo_source_rejected has one response of the sources, and selection.source_responses is ${count}`;
+    return [{ path: [...path, "objective"], message, hint: "Set selection.source_responses to 1, or take wrpo." }];
+  });
 }
 
 function missingFiles(root: unknown, baseFolder: string): Mistake[] {
@@ -132,10 +149,14 @@ function withPaths(recipe: Recipe, baseFolder: string, change: (path: string) =>
     ...prompts,
     file: change(absolute(prompts.file, baseFolder)),
   });
-  const model = <T extends object>(entry: T): T =>
-    "model" in entry && typeof entry.model === "string" && isPath(entry.model, baseFolder)
-      ? { ...entry, model: change(absolute(entry.model, baseFolder)) }
-      : entry;
+  const model = <T extends object>(entry: T): T => {
+    const { model: base, adapter } = entry as { model?: unknown; adapter?: unknown };
+    return {
+      ...entry,
+      ...(typeof base === "string" && isPath(base, baseFolder) ? { model: change(absolute(base, baseFolder)) } : {}),
+      ...(typeof adapter === "string" ? { adapter: change(absolute(adapter, baseFolder)) } : {}),
+    };
+  };
   return {
     ...recipe,
     prompts: file(recipe.prompts),

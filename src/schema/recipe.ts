@@ -1,6 +1,18 @@
 import { z } from "zod";
 import { objectiveChoice, refuseForeign, withDefaults } from "./objectives.ts";
+import {
+  activationCheckpointing,
+  optimiserChoice,
+  refuseForeignOptimiser,
+  refuseForeignSchedule,
+  refuseFrozenBase,
+  scheduleChoice,
+  weightRules,
+  withOptimiserDefaults,
+  withScheduleDefaults,
+} from "./optimisation.ts";
 import { samplingSchema } from "./records.ts";
+import { microBatchTokens, refuseBlind, watchingFields } from "./watching.ts";
 
 const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, "letters, digits, '.', '_' and '-' only");
 const environmentVariable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "the name of an environment variable");
@@ -20,6 +32,8 @@ export const modelSchema = z.strictObject({
   device: z.string().default("cpu"),
   /** Jinja text that replaces the model's own chat template; needed where a base model has none. */
   chat_template: z.string().min(1).optional(),
+  /** A folder of LoRA adapters, as PEFT writes it, that are merged into the model. */
+  adapter: z.string().min(1).optional(),
 });
 export type ModelRecipe = z.infer<typeof modelSchema>;
 
@@ -70,31 +84,48 @@ const optimisation = (learningRate: number) => ({
   epochs: positive.default(1),
   /** Rows an optimiser step: packed sequences in SFT, quadruples in preference training. */
   batch_size: z.int().min(1).default(128),
-  /** Tokens a micro-batch: bounds the memory, never the result. */
-  micro_batch_tokens: z.int().min(16).default(4096),
-  schedule: z.enum(["constant", "linear", "cosine"]).default("cosine"),
-  warmup_ratio: z.number().min(0).lt(1).default(0.1),
-  weight_decay: z.number().min(0).default(0),
-  adam_beta1: z.number().min(0).lt(1).default(0.9),
-  adam_beta2: z.number().min(0).lt(1).default(0.999),
-  adam_epsilon: positive.default(1e-8),
+  micro_batch_tokens: microBatchTokens.default(4096),
+  ...scheduleChoice,
+  ...weightRules,
+  ...optimiserChoice,
   max_grad_norm: positive.default(1),
   /** Tokens of prompt and response together; a longer row is counted and handled as `overlong` says. */
   max_length: z.int().min(8).default(2048),
   max_prompt_length: z.int().min(4).default(1800),
   overlong: z.enum(["drop", "keep_end", "error"]).default("drop"),
   precision: precisionSchema.default("auto"),
-  activation_checkpointing: z.boolean().default(false),
+  activation_checkpointing: activationCheckpointing.default("none"),
   checkpoint_every_steps: z.int().min(1).default(50),
+  ...watchingFields,
 });
 
-const sftSchema = z.strictObject({ ...optimisation(7e-6) });
+const sftSchema = z
+  .strictObject({ ...optimisation(7e-6) })
+  .superRefine(refuseForeignOptimiser)
+  .superRefine(refuseForeignSchedule)
+  .superRefine(refuseFrozenBase)
+  .superRefine(refuseBlind)
+  .overwrite(withOptimiserDefaults)
+  .overwrite(withScheduleDefaults);
 export type SftRecipe = z.infer<typeof sftSchema>;
 
 const wrpoSchema = z
-  .strictObject({ ...optimisation(3e-7), ...objectiveChoice })
+  .strictObject({
+    ...optimisation(3e-7),
+    ...objectiveChoice,
+    /** Optimiser steps after which the reference takes a share of the policy, each time; never unless given. */
+    reference_sync_steps: z.int().min(1).optional(),
+    /** The share. */
+    reference_sync_alpha: z.number().gt(0).max(1).default(0.6),
+  })
   .superRefine(refuseForeign)
-  .overwrite(withDefaults);
+  .superRefine(refuseForeignOptimiser)
+  .superRefine(refuseForeignSchedule)
+  .superRefine(refuseFrozenBase)
+  .superRefine(refuseBlind)
+  .overwrite(withDefaults)
+  .overwrite(withOptimiserDefaults)
+  .overwrite(withScheduleDefaults);
 export type WrpoRecipe = z.infer<typeof wrpoSchema>;
 
 export type OptimisationRecipe = SftRecipe;
@@ -129,6 +160,10 @@ export const recipeSchema = z.strictObject({
       sft_share: share.default(1 / 3),
       /** Least reward gap between y_wt and y_l; equal rewards are always left out. */
       min_gap: z.number().min(0).default(0),
+      /** How many responses of the sources stand for y_ws; the paper has one. */
+      source_responses: z.int().min(1).max(16).default(1),
+      /** Whose: the best of each of the best sources, or the best of all responses. */
+      source_responses_of: z.enum(["different_sources", "any_source"]).default("different_sources"),
       /** What becomes of responses that the token limit cut off; the paper keeps them. */
       unfinished: z.enum(["keep", "drop"]).default("keep"),
     })

@@ -66,7 +66,7 @@ export interface Score {
   readonly parts: readonly ScorePart[];
 }
 
-/** One row of the interchange format of the reference code and the published WRPO dataset: chosen = [y_ws, y_wt], rejected = [y_l]. */
+/** One row of the interchange format of the reference code and the published WRPO dataset: chosen = [y_ws, y_wt] (with k responses of the sources [y_ws1, ..., y_wsk, y_wt]), rejected = [y_l]. */
 export const quadrupleRowSchema = z.strictObject({
   prompt_id: z.string().min(1),
   prompt: z.union([messageSchema, z.array(messageSchema).min(1)]),
@@ -81,6 +81,8 @@ export interface Quadruple {
   readonly messages: readonly Message[];
   /** y_ws, the preferred response of the sources. */
   readonly sourceChosen: string;
+  /** Further responses of the sources that stand beside y_ws, best first. */
+  readonly furtherSources?: readonly string[];
   /** y_wt, the preferred response of the target. */
   readonly targetChosen: string;
   /** y_l, the dispreferred response of the target. */

@@ -1,3 +1,3 @@
 export * from "./bundle.ts";
 export * from "./score.ts";
-export { tokenLogProbs } from "./token-log-probs.ts";
+export { tokenAlignments, tokenLogProbs } from "./token-log-probs.ts";

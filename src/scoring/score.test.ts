@@ -4,7 +4,7 @@ import { decoderIn, tinyFamilies, tinyFigures, tinyModel } from "../models/testi
 import { checkpointed } from "../nn/index.ts";
 import { backward, noGrad, scope, toNumbers } from "../torch/index.ts";
 import { type Bundle, bundleTokens, microBatches, packBundles } from "./bundle.ts";
-import { batchLogProbs, batchTokenLogProbs } from "./score.ts";
+import { batchFigures, batchLogProbs, batchTokenLogProbs } from "./score.ts";
 
 const sums = (model: Decoder, bundles: readonly Bundle[], options: ForwardOptions = {}): number[] =>
   noGrad(() => scope(() => toNumbers(batchLogProbs(model, packBundles(bundles), options))));
@@ -49,6 +49,22 @@ describe.each(tinyFamilies)("%s", (family) => {
     const perToken = noGrad(() => toNumbers(batchTokenLogProbs(decoder, packBundles(bundles))));
     const each = figures.flatMap(({ responses }) => responses.flatMap(({ logps }) => logps));
     for (const [k, logp] of perToken.entries()) expect(logp).toBeCloseTo(each[k]!, 4);
+  });
+
+  test("the log-probs of heads are those of the responses' first tokens; alignments are means over the tokens", async () => {
+    const { decoder } = await tinyModel(family);
+    const batch = packBundles(bundles);
+    const heads = bundles.flatMap(({ responses }) => responses.map((y, r) => Math.min(y.length, 2 + r)));
+    const got = noGrad(() => batchFigures(decoder, batch, { heads, alignments: true }));
+    const each = figures.flatMap(({ responses }) => responses.map(({ logps }) => logps));
+    for (const [k, logp] of toNumbers(got.heads!).entries())
+      expect(Math.abs(logp - sum(each[k]!.slice(0, heads[k]!)))).toBeLessThan(1e-3);
+    expect(toNumbers(got.logProbs)).toEqual(sums(decoder, bundles));
+    const alone = bundles.flatMap(({ prompt, responses }) => responses.map((y) => ({ prompt, responses: [y] })));
+    const single = alone.flatMap((bundle) =>
+      toNumbers(noGrad(() => batchFigures(decoder, packBundles([bundle]), { alignments: true }).alignments!)),
+    );
+    for (const [k, value] of toNumbers(got.alignments!).entries()) expect(value).toBeCloseTo(single[k]!, 4);
   });
 
   test("a bundle gives what each response alone gives, in any order and company", async () => {

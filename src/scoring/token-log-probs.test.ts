@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { softcap } from "../models/index.ts";
 import { backward, type DType, gradcheck, manualSeed, ops, type Tensor, tensor, toNumbers } from "../torch/index.ts";
-import { tokenLogProbs } from "./token-log-probs.ts";
+import { tokenAlignments, tokenLogProbs } from "./token-log-probs.ts";
 
 const rows = 7;
 const vocabulary = 11;
@@ -54,3 +54,23 @@ test("bfloat16 logits are summed up in float32", () => {
   backward(got.sum());
   expect([hidden.grad!.dtype, matrix.grad!.dtype]).toEqual(["bfloat16", "bfloat16"]);
 });
+
+test.each([null, 1.5])(
+  "collisions are log sum p^2 (soft-capped to %s), without a gradient, beside the same log-probs",
+  (cap) => {
+    for (const size of [1, 3, 64]) {
+      const [hidden, matrix] = inputs("float64");
+      const { logProbs, collisions } = tokenAlignments(hidden, matrix, targets(), { size, cap });
+      const logits = softcap(ops.linear(hidden, matrix), cap).detach();
+      const want = ops.logsumexp(logits.mul(2), -1).sub(ops.logsumexp(logits, -1).mul(2));
+      for (const [k, value] of toNumbers(collisions).entries()) expect(value).toBeCloseTo(toNumbers(want)[k]!, 10);
+      expect(collisions.requiresGrad).toBe(false);
+      backward(logProbs.sum());
+      const plain = inputs("float64");
+      const alone = tokenLogProbs(...plain, targets(), { size, cap });
+      backward(alone.sum());
+      expect(toNumbers(logProbs)).toEqual(toNumbers(alone));
+      expect(toNumbers(matrix.grad!)).toEqual(toNumbers(plain[1].grad!));
+    }
+  },
+);

@@ -24,13 +24,34 @@ export interface LogProbOptions {
  * Logits are computed in chunks of rows. Those of a small batch are kept for the backward; of a large one they are computed again
  * there, and the whole matrix [S, vocabulary] never exists.
  */
-export function tokenLogProbs(hidden: Tensor, matrix: Tensor, targets: Tensor, options: LogProbOptions = {}): Tensor {
+export const tokenLogProbs = (hidden: Tensor, matrix: Tensor, targets: Tensor, options: LogProbOptions = {}): Tensor =>
+  chosenAndCollisions(hidden, matrix, targets, options, false)[0]!;
+
+/** `tokenLogProbs`, and for each row log sum_v p(v)^2 over the vocabulary: float32 [S], without a gradient. */
+export function tokenAlignments(
+  hidden: Tensor,
+  matrix: Tensor,
+  targets: Tensor,
+  options: LogProbOptions = {},
+): { logProbs: Tensor; collisions: Tensor } {
+  const [logProbs, collisions] = chosenAndCollisions(hidden, matrix, targets, options, true);
+  return { logProbs: logProbs!, collisions: collisions!.detach() };
+}
+
+function chosenAndCollisions(
+  hidden: Tensor,
+  matrix: Tensor,
+  targets: Tensor,
+  options: LogProbOptions,
+  collisions: boolean,
+): readonly Tensor[] {
   const [rows, vocabulary] = [hidden.shape[0]!, matrix.shape[0]!];
   const size = options.size ?? Math.max(64, Math.floor(logitsAtATime / vocabulary));
   const cap = options.cap ?? null;
   const logitsOf = (x: Tensor, w: Tensor) => softcap(linear(x, w), cap);
   const wide = hidden.dtype === "float64" ? "float64" : "float32";
   const recorded = hidden.requiresGrad || matrix.requiresGrad;
+  const trainsMatrix = matrix.requiresGrad;
   const keep = recorded && rows * vocabulary * bytesOf(hidden.dtype) <= (options.keptBytes ?? keptBytes);
   const chunks = <T>(body: (take: (x: Tensor) => Tensor, chunk: number) => T): T[] =>
     Array.from({ length: Math.ceil(rows / size) }, (_, chunk) => {
@@ -44,17 +65,21 @@ export function tokenLogProbs(hidden: Tensor, matrix: Tensor, targets: Tensor, o
     else sum.add_(product(a, b));
     return sum;
   };
-  return customFunction({
+  return customFunction<readonly Tensor[]>({
     inputs: [hidden, matrix],
     forward() {
       const parts = chunks((take) => {
         const logits = logitsOf(take(hidden), matrix);
         const logProbs = logits.log_softmax(-1, wide);
         const chosen = logProbs.gather(-1, take(targets).unsqueeze(-1)).squeeze(-1);
-        return { chosen, kept: keep ? logits : null };
+        const collided = collisions ? ops.logsumexp(logProbs.mul(2), -1) : null;
+        return { chosen, collided, kept: keep ? logits : null };
       });
       return {
-        output: ops.cat(parts.map(({ chosen }) => chosen)),
+        output: [
+          ops.cat(parts.map(({ chosen }) => chosen)),
+          ...(collisions ? [ops.cat(parts.map(({ collided }) => collided!))] : []),
+        ],
         saved: [hidden, matrix, targets, ...parts.flatMap(({ kept }) => kept ?? [])],
       };
     },
@@ -69,7 +94,7 @@ export function tokenLogProbs(hidden: Tensor, matrix: Tensor, targets: Tensor, o
         // d capped / d logit = 1 - tanh² = 1 - (capped / cap)².
         if (cap !== null) softmaxLessTarget.mul_(logits.div(cap).square().neg().add(1));
         const narrow = softmaxLessTarget.to(h!.dtype);
-        gradMatrix = withProduct(gradMatrix, narrow.t(), take(h!).mul(scale).to(h!.dtype));
+        if (trainsMatrix) gradMatrix = withProduct(gradMatrix, narrow.t(), take(h!).mul(scale).to(h!.dtype));
         return { ofHidden: product(narrow, w!).mul_(scale), gradMatrix };
       });
       return [ops.cat(parts.map(({ ofHidden }) => ofHidden)), gradMatrix?.to(w!.dtype) ?? null];

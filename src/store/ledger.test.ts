@@ -254,7 +254,14 @@ describe("scores", () => {
 test("selections are replaced split by split and follow a prompt that changes its split", async () => {
   await ledger.prompts.replace([prompt("a", "sft"), prompt("b"), prompt("c")]);
   await ledger.selections.replace("sft", [{ promptId: "a", sourceChosen: "k1" }]);
-  const chosen = { promptId: "b", sourceChosen: "k2", targetChosen: "k3", rejected: "k4", sourceRejected: "k5" };
+  const chosen = {
+    promptId: "b",
+    sourceChosen: "k2",
+    targetChosen: "k3",
+    rejected: "k4",
+    sourceRejected: "k5",
+    furtherSources: ["k6", "k7"],
+  };
   await ledger.selections.replace("wrpo", [{ promptId: "c", leftOut: "rewards-equal" }, chosen]);
   expect(await ledger.selections.list("wrpo")).toEqual([chosen, { promptId: "c", leftOut: "rewards-equal" }]);
   await ledger.selections.replace("sft", [{ promptId: "b", sourceChosen: "k2" }]);

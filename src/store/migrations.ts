@@ -12,6 +12,7 @@ export interface Migration {
 export const migrations: readonly Migration[] = [
   { version: 1, up: createTables },
   { version: 2, up: addSourceRejected },
+  { version: 3, up: addFurtherSources },
 ];
 
 /** The schema version of an open ledger; 0 for an empty file. */
@@ -71,6 +72,10 @@ function refuseNewer(version: number, newest: number, file: string): void {
 
 async function addSourceRejected(db: Database): Promise<void> {
   await db.schema.alterTable("selections").addColumn("source_rejected", "text").execute();
+}
+
+async function addFurtherSources(db: Database): Promise<void> {
+  await db.schema.alterTable("selections").addColumn("further_sources_json", "text").execute();
 }
 
 async function createTables(db: Database): Promise<void> {

@@ -9,6 +9,8 @@ export interface StoredSelection {
   readonly targetChosen?: string;
   readonly rejected?: string;
   readonly sourceRejected?: string;
+  /** What stands beside y_ws where several responses of the sources were asked for, best first. */
+  readonly furtherSources?: readonly string[];
   readonly leftOut?: string;
 }
 
@@ -38,6 +40,9 @@ export function selectionStore(db: Database): SelectionStore {
         ...(row.target_chosen === null ? {} : { targetChosen: row.target_chosen }),
         ...(row.rejected === null ? {} : { rejected: row.rejected }),
         ...(row.source_rejected === null ? {} : { sourceRejected: row.source_rejected }),
+        ...(row.further_sources_json === null
+          ? {}
+          : { furtherSources: JSON.parse(row.further_sources_json) as readonly string[] }),
         ...(row.left_out === null ? {} : { leftOut: row.left_out }),
       }));
     },
@@ -59,6 +64,8 @@ export function selectionStore(db: Database): SelectionStore {
                 target_chosen: selection.targetChosen ?? null,
                 rejected: selection.rejected ?? null,
                 source_rejected: selection.sourceRejected ?? null,
+                further_sources_json:
+                  selection.furtherSources === undefined ? null : JSON.stringify(selection.furtherSources),
                 left_out: selection.leftOut ?? null,
               })),
             )

@@ -57,6 +57,7 @@ export interface Tables {
     target_chosen: string | null;
     rejected: string | null;
     source_rejected: string | null;
+    further_sources_json: string | null;
     left_out: string | null;
   };
   reference_logps: {

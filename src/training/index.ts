@@ -1,7 +1,15 @@
+export * from "./available-memory.ts";
+export { decisiveFields } from "./decisive.ts";
+export { type TrainingFlops, trainingFlops } from "./flops.ts";
+export { holdOut } from "./held-out.ts";
+export * from "./memory-need.ts";
 export type { StepMetrics } from "./metrics.ts";
-export { type PreferenceRow, preferenceTask, type ReferencedRow } from "./preference.ts";
+export { type MovingReference, movingReference, type ReferenceSync } from "./moving-reference.ts";
+export { preferenceTask } from "./preference.ts";
 export * from "./reference.ts";
+export type { PreferenceRow, ReferencedRow } from "./response-table.ts";
 export * from "./rows.ts";
 export { type PackedSequence, packSequences, sftTask } from "./sft.ts";
-export type { MicroBatchResult, TrainingTask } from "./task.ts";
-export { type TrainingOptions, type TrainingSummary, train } from "./train.ts";
+export type { MicroBatchResult, TrainingTask, WholeBatch } from "./task.ts";
+export { type ResolvedOptimisation, type TrainingOptions, type TrainingSummary, train } from "./train.ts";
+export { drops, trainedNames } from "./trainable.ts";

@@ -71,6 +71,24 @@ test("the reference's log-probs are those of transformers, computed once and kep
   expect(cache.added).toHaveLength(count + 1);
 });
 
+test("heads are kept as the log-probs of the shorter responses that they are", async () => {
+  const model = await tinyModel("llama");
+  const cache = memoryCache();
+  const cut = bundles.map(({ responses }) => Math.min(...responses.map(({ ids }) => ids.length)));
+  const want = bundles.map(({ responses }, k) =>
+    responses.map(({ logps }) => logps.slice(0, cut[k]).reduce((a, b) => a + b, 0)),
+  );
+  await withReference(model, rows, cache, options());
+  const found = await withReference(model, rows, cache, { ...options(), heads: true });
+  expectWanted(found);
+  for (const [k, { headReference }] of found!.entries())
+    for (const [r, logp] of headReference!.entries()) expect(Math.abs(logp - want[k]![r]!)).toBeLessThan(1e-3);
+  // Of each row the shortest response is its own head.
+  const more = rows.flatMap(({ responses }, k) => responses.filter((y) => y.length > cut[k]!)).length;
+  expect(cache.added).toHaveLength(count + more);
+  expect(await withReference(withoutWeights(model), rows, cache, { ...options(), heads: true })).toEqual(found);
+});
+
 describe("is computed again for", () => {
   const recomputed = async (change: (model: LoadedModel) => LoadedModel, changedOptions = {}) => {
     const model = await tinyModel("llama");

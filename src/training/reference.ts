@@ -1,9 +1,9 @@
 import type { LoadedModel } from "../models/index.ts";
 import { contentKey } from "../schema/index.ts";
-import { batchLogProbs, bundleTokens, microBatches, packBundles } from "../scoring/index.ts";
+import { batchFigures, bundleTokens, microBatches, packBundles } from "../scoring/index.ts";
 import { type DType, noGrad, scope, toNumbers } from "../torch/index.ts";
-import type { ReferencedRow } from "./preference.ts";
-import type { TrainingRow } from "./rows.ts";
+import { deviceOf, type ReferencedRow } from "./response-table.ts";
+import { headLengths, type TrainingRow } from "./rows.ts";
 
 /** Whose log-probability it is: another model, template, prompt or response has another key. */
 export interface ReferenceKey {
@@ -23,6 +23,8 @@ export interface ReferenceOptions {
   readonly microBatchTokens: number;
   /** Compute type: that of the training. */
   readonly dtype: DType;
+  /** Whether the log-probs of the responses' heads are wanted, too. */
+  readonly heads?: boolean;
   readonly signal: AbortSignal;
   readonly progress?: (done: number, total: number) => void;
 }
@@ -30,7 +32,8 @@ export interface ReferenceOptions {
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /**
- * log pi_ref(y|x) of every response of every row, computed once and kept in the cache. Returns undefined when the signal
+ * log pi_ref(y|x) of every response of every row (and of its head, kept as that of the shorter response which it is), computed
+ * once and kept in the cache. Returns undefined when the signal
  * aborted it; what was computed until then is kept.
  */
 export async function withReference(
@@ -43,10 +46,12 @@ export async function withReference(
   const owner = contentKey({ digest: model.digest, dtype: options.dtype });
   const keyed = rows.map((row) => {
     const promptTokens = contentKey(row.prompt);
-    const keys = row.responses.map(
+    const heads = options.heads ? row.responses.map((response, k) => response.slice(0, headLengths(row)[k])) : [];
+    const texts = [...row.responses, ...heads];
+    const keys = texts.map(
       (response): ReferenceKey => ({ model: owner, template, promptTokens, response: contentKey(response) }),
     );
-    return { row, keys, ids: keys.map((key) => `${key.promptTokens} ${key.response}`) };
+    return { row, texts, keys, ids: keys.map((key) => `${key.promptTokens} ${key.response}`) };
   });
   const known = new Map<string, number>();
   const ids = keyed.flatMap((entry) => entry.ids);
@@ -59,24 +64,35 @@ export async function withReference(
     done += batch.length;
     if (batch.every((entry) => entry.ids.every((id) => known.has(id)))) continue;
     if (options.signal.aborted) return undefined;
-    const { device } = model.decoder.parameters.get("model.embed_tokens.weight")!;
+    const device = deviceOf(model.decoder);
     const bundles = batch.map(({ row }) => row);
-    const logProbs = noGrad(() =>
-      scope(() => toNumbers(batchLogProbs(model.decoder, packBundles(bundles, device), { dtype: options.dtype }))),
+    const figures = noGrad(() =>
+      scope(() => {
+        const { logProbs, heads } = batchFigures(model.decoder, packBundles(bundles, device), {
+          dtype: options.dtype,
+          heads: options.heads ? bundles.flatMap(headLengths) : undefined,
+        });
+        return { logProbs: toNumbers(logProbs), heads: heads === undefined ? [] : toNumbers(heads) };
+      }),
     );
     const added: (ReferenceKey & { logp: number; tokens: number })[] = [];
     for (const entry of batch) {
+      const count = entry.row.responses.length;
+      const found = [...figures.logProbs.splice(0, count), ...figures.heads.splice(0, count)];
       for (const [k, id] of entry.ids.entries()) {
-        const logp = logProbs.shift()!;
         // Equal texts of a row have one figure, the one that the cache keeps.
         if (known.has(id)) continue;
-        known.set(id, logp);
-        added.push({ ...entry.keys[k]!, logp, tokens: entry.row.responses[k]!.length });
+        known.set(id, found[k]!);
+        added.push({ ...entry.keys[k]!, logp: found[k]!, tokens: entry.texts[k]!.length });
       }
     }
     await cache.add(added);
     options.progress?.(done, rows.length);
     await nextTurn();
   }
-  return keyed.map((entry) => ({ ...entry.row, reference: entry.ids.map((id) => known.get(id)!) }));
+  return keyed.map(({ row, ids }) => {
+    const values = ids.map((id) => known.get(id)!);
+    const reference = values.slice(0, row.responses.length);
+    return { ...row, reference, ...(options.heads ? { headReference: values.slice(row.responses.length) } : {}) };
+  });
 }

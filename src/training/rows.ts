@@ -1,4 +1,5 @@
-import { DataError, type Message, type OptimisationRecipe } from "../schema/index.ts";
+import type { Objective, RowRole } from "../objectives/index.ts";
+import { DataError, type Message, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
 import type { Bundle } from "../scoring/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 
@@ -7,11 +8,21 @@ export interface TextRow {
   readonly id: string;
   readonly messages: readonly Message[];
   readonly responses: readonly string[];
+  /** What each response is, where a row has not just those that the objective compares, in its order. */
+  readonly roles?: readonly RowRole[];
 }
 
 /** The same as token ids. */
 export interface TrainingRow extends Bundle {
   readonly id: string;
+  readonly roles?: readonly RowRole[];
+}
+
+/** Tokens of a response's head: as many as the shortest of the row's own responses has. */
+export function headLengths({ responses, roles }: TrainingRow): number[] {
+  const own = responses.filter((_, k) => roles?.[k] !== "mismatched");
+  const shortest = Math.min(...own.map((response) => response.length));
+  return responses.map((response) => Math.min(shortest, response.length));
 }
 
 export interface TokenisedRows {
@@ -36,13 +47,14 @@ export function tokeniseRows(texts: readonly TextRow[], tokenizer: Tokenizer, li
   const rows: TrainingRow[] = [];
   const dropped: string[] = [];
   const shortened: string[] = [];
-  for (const { id, messages, responses: answers } of texts) {
+  for (const { id, messages, responses: answers, roles } of texts) {
+    const named = roles === undefined ? { id } : { id, roles };
     const prompt = tokenizer.encodePrompt(messages);
     const responses = answers.map((text) => tokenizer.encodeResponse(text));
     const longest = Math.max(...responses.map((response) => response.length));
     const room = Math.min(limits.max_prompt_length, limits.max_length - longest);
     if (prompt.length <= room) {
-      rows.push({ id, prompt, responses });
+      rows.push({ ...named, prompt, responses });
     } else if (limits.overlong === "error") {
       throw new DataError(
         `prompt ${id} has ${prompt.length} tokens and its longest response ${longest}; the limits are ${limits.max_prompt_length} for the prompt and ${limits.max_length} together`,
@@ -51,11 +63,44 @@ export function tokeniseRows(texts: readonly TextRow[], tokenizer: Tokenizer, li
         },
       );
     } else if (limits.overlong === "keep_end" && room >= 1) {
-      rows.push({ id, prompt: prompt.slice(-room), responses });
+      rows.push({ ...named, prompt: prompt.slice(-room), responses });
       shortened.push(id);
     } else {
       dropped.push(id);
     }
   }
   return { rows, dropped, shortened };
+}
+
+/**
+ * The rows with what an objective needs of other rows: for one that looks at mismatched responses, those of the nearest row
+ * before (the last row stands before the first) that has another prompt and fits after this one's. They hang on the order of the
+ * rows alone, not on batches or epochs, so that their reference log-probs are computed once like all others.
+ *
+ * @throws TrainingError for a row that no other fits.
+ */
+export function withMismatched(
+  rows: readonly TrainingRow[],
+  objective: Objective,
+  { max_length }: Pick<LengthLimits, "max_length">,
+): readonly TrainingRow[] {
+  if (!objective.mismatched) return rows;
+  const named = rows.map((row) => ({ row, prompt: row.prompt.join(" ") }));
+  const longest = rows.map(({ responses }) => Math.max(...responses.map((response) => response.length)));
+  return named.map(({ row, prompt }, k) => {
+    for (let back = 1; back < rows.length; back++) {
+      const place = (k - back + rows.length) % rows.length;
+      const other = named[place]!;
+      if (other.prompt === prompt || row.prompt.length + longest[place]! > max_length) continue;
+      const { responses } = other.row;
+      return {
+        ...row,
+        responses: [...row.responses, ...responses],
+        roles: [...(row.roles ?? objective.roles), ...responses.map(() => "mismatched" as const)],
+      };
+    }
+    throw new TrainingError(`${objective.name} needs another row's responses, and none fits the prompt of ${row.id}`, {
+      hint: `It compares with rows of other prompts, within max_length (${max_length}): give more rows, or raise it.`,
+    });
+  });
 }

@@ -34,6 +34,7 @@ export function sftTask(sequences: readonly PackedSequence[]): TrainingTask<Pack
     tokensOf: (sequence) => sequence.reduce((sum, row) => sum + bundleTokens(row), 0),
     weightOf: responseTokens,
     nameOf: (sequence) => sequence.map((row) => row.id).join(", "),
+    bundlesOf: (sequence) => sequence,
     compute(model, items, _progress, options) {
       const batch = packBundles(items.flat(), model.parameters.get("model.embed_tokens.weight")!.device);
       return { loss: batchTokenLogProbs(model, batch, options).sum().neg(), metrics: {} };

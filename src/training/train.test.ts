@@ -5,19 +5,22 @@ import { describe, expect, test } from "vitest";
 import type { LoadedModel } from "../models/index.ts";
 import { decoderIn, tinyModel } from "../models/testing/tiny-model.ts";
 import { dpo, simpo, wrpo } from "../objectives/index.ts";
-import { LedgerError, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
+import { fromRecipe } from "../objectives/testing/evaluate.ts";
+import { LedgerError } from "../schema/index.ts";
 import { liveTensors, ops, toNumbers } from "../torch/index.ts";
 import type { StepMetrics } from "./metrics.ts";
-import { preferenceTask, type ReferencedRow } from "./preference.ts";
+import { preferenceTask } from "./preference.ts";
+import type { ReferencedRow } from "./response-table.ts";
 import { packSequences, sftTask } from "./sft.ts";
+import { figures } from "./testing/figures.ts";
 import { tinyRecipe, tinyRows } from "./testing/tiny-rows.ts";
-import { type TrainingOptions, train } from "./train.ts";
+import { type ResolvedOptimisation, type TrainingOptions, train } from "./train.ts";
 
 const objective = wrpo({ beta: 0.1, alpha: 0.3, alphaSchedule: "linear", labelSmoothing: 0 });
 const rows = tinyRows(7);
 const folder = () => mkdtempSync(join(tmpdir(), "amalgam-train-"));
 
-const options = (recipe: Partial<OptimisationRecipe> = {}): TrainingOptions => ({
+const options = (recipe: Partial<ResolvedOptimisation> = {}): TrainingOptions => ({
   recipe: tinyRecipe(recipe),
   seed: 3,
   dtype: "float32",
@@ -47,8 +50,6 @@ async function run(
   return { weights: new Map([...decoder.parameters].map(([k, weight]) => [k, toNumbers(weight)])), steps, finished };
 }
 
-/** What a step's figures are, apart from time and memory. */
-const figures = ({ seconds: _, tokens_per_second: __, peak_memory_bytes: ___, ...rest }: StepMetrics) => rest;
 const lines = (file: string) =>
   readFileSync(file, "utf8")
     .trimEnd()
@@ -76,9 +77,9 @@ describe("the result does not depend on", () => {
     }
   });
 
-  test("activation checkpointing", async () => {
+  test.each(["layer", "selective"] as const)("activation checkpointing: %s", async (activation_checkpointing) => {
     const plain = await run(options());
-    expect(largestDeviation(await run(options({ activation_checkpointing: true })), plain)).toBeLessThan(1e-6);
+    expect(largestDeviation(await run(options({ activation_checkpointing })), plain)).toBeLessThan(1e-6);
   });
 
   test("the run: twice the same is the same to the last bit", async () => {
@@ -197,31 +198,11 @@ test.each([
   expect((error as LedgerError).hint).toMatch(/Remove the checkpoint/);
 });
 
-describe("TrainingError", () => {
-  test("for a loss that is not finite names its rows, and those only", async () => {
-    const items = rows.map((row, k) => (k === 4 ? { ...row, id: "broken", reference: [0, Number.NaN, 0] } : row));
-    const failed = run({ ...options({ micro_batch_tokens: 16 }), order: "given" }, { items });
-    await expect(failed).rejects.toThrow(TrainingError);
-    await expect(failed).rejects.toThrow(/loss is NaN.*: broken$/);
-  });
-
-  test("for a gradient that is not finite names the step and its rows", async () => {
-    const start = await tinyModel("llama");
-    // Finite logits, but their gradient overflows on the way back.
-    start.decoder.parameters.get("model.layers.0.input_layernorm.weight")!.mul_(1e-30);
-    start.decoder.parameters.get("model.embed_tokens.weight")!.mul_(1e-30);
-    start.decoder.parameters.get("lm_head.weight")!.mul_(1e38);
-    const failed = run({ ...options(), order: "given" }, { start });
-    await expect(failed).rejects.toThrow(TrainingError);
-    await expect(failed).rejects.toThrow(/gradient of optimiser step 1 is not finite.*row-0, row-1, row-2/);
-  });
-
-  test("for nothing to train on, and for weights that would round small updates away", async () => {
-    await expect(run(options(), { items: [] })).rejects.toThrow(/nothing to train on/);
-    const start = await tinyModel("llama");
-    const rounded = { ...start, decoder: decoderIn(start.decoder, "bfloat16") };
-    await expect(run(options(), { start: rounded })).rejects.toThrow(/bfloat16/);
-  });
+test("nothing to train on is refused, and weights that would round small updates away", async () => {
+  await expect(run(options(), { items: [] })).rejects.toThrow(/nothing to train on/);
+  const start = await tinyModel("llama");
+  const rounded = { ...start, decoder: decoderIn(start.decoder, "bfloat16") };
+  await expect(run(options(), { start: rounded })).rejects.toThrow(/bfloat16/);
 });
 
 test("computed in bfloat16, masters and moments stay float32, and the training goes the same way", async () => {
@@ -252,6 +233,36 @@ test("supervised tuning lowers the loss, weighs every token alike, and packs wit
   for (const [name, weight] of packed.decoder.parameters)
     expect(weight.sub(apart.decoder.parameters.get(name)!).abs().max().item(), name).toBeLessThan(1e-5);
   expect(packed.steps.at(-1)!.loss!).toBeLessThan(packed.steps[0]!.loss! - 0.5);
+});
+
+test("modified losses of a pair, WPO's weights and LD-DPO's heads, don't depend on the micro-batches either", async () => {
+  const objective = fromRecipe({ objective: "dpo", beta: 0.1, wpo_weighting: true, ld_alpha: 0.4 });
+  const items = rows.map(({ responses, reference, ...row }) => ({
+    ...row,
+    responses: responses.slice(1),
+    reference: reference.slice(1),
+    headReference: [-5, -6],
+  }));
+  const of = async (micro_batch_tokens: number) => {
+    const { decoder } = await tinyModel("llama");
+    const steps: StepMetrics[] = [];
+    const given = { ...options({ micro_batch_tokens, adam_epsilon: 1e-4 }), onStep: (s: StepMetrics) => steps.push(s) };
+    await train(decoder, preferenceTask(items, objective), given);
+    return { decoder, steps };
+  };
+  const [whole, split] = [await of(4096), await of(16)];
+  for (const [name, weight] of whole.decoder.parameters)
+    expect(weight.sub(split.decoder.parameters.get(name)!).abs().max().item(), name).toBeLessThan(1e-5);
+  for (const [k, step] of split.steps.entries()) {
+    expect(step["wpo/weights"]).toBeGreaterThan(0);
+    expect(step["wpo/weights"]).toBeCloseTo(whole.steps[k]!["wpo/weights"]!, 5);
+  }
+  expect(() =>
+    preferenceTask(
+      items.map(({ headReference: _, ...row }) => row),
+      objective,
+    ),
+  ).toThrow(/compares heads/);
 });
 
 test("rows without a reference are trained on by an objective that needs none, and refused by one that does", async () => {

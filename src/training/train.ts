@@ -1,15 +1,25 @@
-import type { Decoder } from "../models/index.ts";
-import { adamW, checkpointed, clipGradNorm, schedule, warmupStepsOf } from "../nn/index.ts";
+import type { Decoder, ForwardOptions } from "../models/index.ts";
+import { checkpointed, type Parameters } from "../nn/index.ts";
 import { contentKey, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
-import { microBatches } from "../scoring/index.ts";
-import { backward, type DType, scope } from "../torch/index.ts";
-import { loadCheckpoint, saveCheckpoint } from "./checkpoints.ts";
-import { openMetrics, type StepMetrics } from "./metrics.ts";
+import { type DType, manualSeed, scope } from "../torch/index.ts";
+import { checkpointKeeper } from "./checkpoint-keeper.ts";
+import type { TrainingState } from "./checkpoints.ts";
+import { decisiveFields } from "./decisive.ts";
+import { isStale, lengthGrowth, metricOf } from "./early-stopping.ts";
+import { type BatchOptions, batchGradient, culprits } from "./gradients.ts";
+import { evaluateHeldOut } from "./held-out.ts";
+import { lossWatch } from "./loss-watch.ts";
+import { openMetrics, type StepMetrics, stepMeter } from "./metrics.ts";
+import { optimiserOf, scheduleOf } from "./optimiser.ts";
 import { batchesOf, shuffled } from "./order.ts";
-import type { TrainingTask } from "./task.ts";
+import { keepingTask, type TrainingTask } from "./task.ts";
+import { drops, trainedWeights } from "./trainable.ts";
+
+/** A recipe in which the tokens of a micro-batch are a number: see `microBatchTokens`. */
+export type ResolvedOptimisation = OptimisationRecipe & { readonly micro_batch_tokens: number };
 
 export interface TrainingOptions {
-  readonly recipe: OptimisationRecipe;
+  readonly recipe: ResolvedOptimisation;
   /** Decides the order of the items. */
   readonly seed: number;
   /** "given" takes the items as they stand in every epoch. */
@@ -24,25 +34,43 @@ export interface TrainingOptions {
   readonly metrics?: string;
   readonly signal?: AbortSignal;
   readonly onStep?: (metrics: StepMetrics, totalSteps: number) => void;
+  /** Told the figures of each evaluation, `eval/...`, and after which step it was. */
+  readonly onEvaluation?: (evaluation: StepMetrics, totalSteps: number) => void;
+  /**
+   * Further figures of an evaluation, by what the model as it is now answers: its mean `reward`, say, and its mean
+   * `response_tokens`. Must give the same for the same weights, or a training that goes on may end otherwise.
+   */
+  readonly sampled?: () => Promise<Readonly<Record<string, number>>>;
+  /** Told what a person should read: steps that were skipped, with their rows, spikes of the loss, an early end. */
+  readonly onNotice?: (line: string) => void;
 }
 
 export interface TrainingSummary {
+  /** Optimiser steps done, those that were skipped included. */
   readonly steps: number;
   readonly totalSteps: number;
+  /** Steps that changed nothing, because their loss or gradient was not finite. */
+  readonly skipped: number;
   /** False when the signal ended it; the checkpoint says where to go on. */
   readonly finished: boolean;
+  /** The step whose weights the model has in the end, where early stopping chose them. */
+  readonly best?: number;
 }
-
-const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /**
  * The one training loop. Each optimiser step takes the batch in micro-batches of at most `micro_batch_tokens` tokens and
- * divides the loss by the weight of the whole batch, so that micro-batching bounds the memory and never the result.
- * Goes on from the latest checkpoint with the same inputs; on an abort it writes one and returns.
+ * divides the loss by the weight of the whole batch, so that micro-batching bounds the memory and never the result, but for
+ * what a dropout drops. Goes on from the latest checkpoint with the same inputs; on an abort it writes one and returns.
  *
- * The model's weights must be float32 and on one device; they are changed in place.
+ * A step whose loss or gradient is not finite changes nothing and is told with its rows. Where the task has items held out,
+ * they are evaluated on at step 0, every `evaluate_every_steps` and at the end; with `early_stopping` the model has the
+ * weights of the best evaluation in the end, whether it was stopped or not.
  *
- * @throws TrainingError when loss or gradient is not finite, naming the rows.
+ * Trains the adapters of a model that has some, else its weights, those excepted that the recipe freezes: these get no gradient
+ * and no state. What is trained must be float32, and is changed in place.
+ *
+ * @throws TrainingError when a pattern of the recipe matches no weight, when `max_skipped_steps` steps in a row, or all, were skipped; the last good checkpoint stands.
+ * @throws EnvironmentError when the disk has no room for a checkpoint; earlier ones stand.
  */
 export async function train<Item>(
   model: Decoder,
@@ -50,125 +78,181 @@ export async function train<Item>(
   options: TrainingOptions,
 ): Promise<TrainingSummary> {
   const { recipe } = options;
-  if (task.items.length === 0) throw new TrainingError("there is nothing to train on");
-  for (const [name, { dtype }] of model.parameters)
-    if (dtype !== "float32" && dtype !== "float64")
-      throw new TrainingError(`the weight ${name} is ${dtype}; small updates would be lost in its rounding`, {
-        hint: "Load the model in fp32; the compute type of the training may still be bf16.",
-      });
+  const trained = trainedWeights(model, recipe);
+  refuseUnfit(trained, task, options);
   const batches = batchesOf(task.items.length, recipe.batch_size, recipe.epochs, (epoch) =>
     options.order === "given" ? [...task.items.keys()] : shuffled(task.items.length, options.seed, epoch),
   );
   const totalSteps = batches.length;
-  const factorAt = schedule(recipe.schedule, {
-    warmupSteps: warmupStepsOf(recipe.warmup_ratio, totalSteps),
-    totalSteps,
-  });
-  const optimiser = adamW(model.parameters, {
-    beta1: recipe.adam_beta1,
-    beta2: recipe.adam_beta2,
-    epsilon: recipe.adam_epsilon,
-    weightDecay: recipe.weight_decay,
-  });
-  const { checkpoint_every_steps: every, micro_batch_tokens: _, ...decisive } = recipe;
+  const factorAt = scheduleOf(recipe, totalSteps);
+  const optimiser = optimiserOf(recipe, trained, model.config.layers.length);
+  const kept = keepingTask(optimiser, task);
   const inputs = contentKey({
     inputs: options.inputs,
-    decisive,
+    decisive: decisiveFields(recipe),
     seed: options.seed,
     order: options.order,
     dtype: options.dtype,
   });
-  const start =
-    options.checkpoints === undefined ? 0 : loadCheckpoint(options.checkpoints, inputs, model.parameters, optimiser);
-  const metricsFile = options.metrics === undefined ? undefined : openMetrics(options.metrics, start);
-  let saved = start;
-  const save = (step: number) => {
-    if (options.checkpoints === undefined || step === saved) return;
-    saveCheckpoint(options.checkpoints, step, inputs, model.parameters, optimiser);
-    saved = step;
-  };
-  for (const weight of model.parameters.values()) weight.requiresGrad = true;
+  const keeper = checkpointKeeper(options.checkpoints, { inputs, weights: trained, optimiser: kept }, recipe);
+  const start = keeper.load();
+  const evaluations = [...start.evaluations];
+  const metricsFile = options.metrics === undefined ? undefined : openMetrics(options.metrics, start.step);
+  const notice = options.onNotice ?? (() => {});
+  const spikeIn = lossWatch();
+  const forward = { dtype: options.dtype, training: true, ...wrapping[recipe.activation_checkpointing] };
+  const { device } = model.parameters.get("model.embed_tokens.weight")!;
+  const adapters = model.adapters !== undefined;
+  const { config } = model;
+  const measure = stepMeter({ config, dtype: options.dtype, device, adapters, from: start.step, totalSteps });
+  const isDue = (step: number) =>
+    task.heldOut?.length && (step % recipe.evaluate_every_steps === 0 || step === totalSteps);
+
+  let skipped = start.skipped;
+  const stateAfter = (step: number): TrainingState => ({ step, skipped, evaluations });
+  const unfinished = (step: number): TrainingSummary => ({ steps: step, totalSteps, skipped, finished: false });
+  for (const weight of trained.values()) weight.requiresGrad = true;
   try {
-    for (let step = start; step < totalSteps; step++) {
-      const began = performance.now();
-      const items = batches[step]!.map((index) => task.items[index]!);
-      const sums = await accumulate(model, task, items, step / totalSteps, options);
-      if (sums === undefined) {
-        save(step);
-        return { steps: step, totalSteps, finished: false };
+    /** Steps skipped in a row, and their rows. While there are any no checkpoint is written: the last good one stands. */
+    let suspects: string[][] = [];
+    let done = start.step;
+    for (; ; done++) {
+      if (isDue(done) && suspects.length === 0 && evaluations.at(-1)?.step !== done) {
+        const figures = await evaluate(model, task, options);
+        if (figures === undefined) {
+          keeper.save(stateAfter(done));
+          return unfinished(done);
+        }
+        const evaluation: StepMetrics = { step: done, ...figures };
+        requireMetric(recipe, evaluation);
+        evaluations.push(evaluation);
+        metricsFile?.write(evaluation);
+        options.onEvaluation?.(evaluation, totalSteps);
+        const growth = lengthGrowth(evaluations);
+        if (growth !== undefined) notice(growth);
+        keeper.saveIfBest(stateAfter(done));
       }
-      const gradNorm = clipGradNorm(model.parameters.values(), recipe.max_grad_norm);
-      if (!Number.isFinite(gradNorm))
-        throw new TrainingError(
-          `the gradient of optimiser step ${step + 1} is not finite (norm ${gradNorm}); its rows: ${items.map(task.nameOf).join(", ")}`,
-          {
-            hint: "Lower the learning rate or look at these rows. The latest checkpoint is kept.",
-          },
-        );
-      const factor = factorAt(step);
-      optimiser.step(recipe.learning_rate * factor);
-      optimiser.zeroGrad();
-      const seconds = (performance.now() - began) / 1000;
-      const tokens = items.reduce((sum, item) => sum + task.tokensOf(item), 0);
-      const metrics: StepMetrics = {
-        step: step + 1,
-        epoch: Math.min(recipe.epochs, ((step + 1) * recipe.batch_size) / task.items.length),
-        ...sums,
-        grad_norm: gradNorm,
-        learning_rate: recipe.learning_rate * factor,
-        tokens,
-        seconds,
-        tokens_per_second: tokens / seconds,
-        peak_memory_bytes: process.resourceUsage().maxRSS * 1024,
+      if (done % recipe.checkpoint_every_steps === 0 && done < totalSteps && suspects.length === 0)
+        keeper.save(stateAfter(done));
+      if (done === totalSteps || isStale(evaluations, recipe.early_stopping)) break;
+
+      const began = performance.now();
+      const items = batches[done]!.map((index) => task.items[index]!);
+      const batchOptions: BatchOptions = {
+        trained,
+        microBatchTokens: recipe.micro_batch_tokens,
+        maxGradNorm: recipe.max_grad_norm,
+        progress: done / totalSteps,
+        forward,
+        signal: options.signal,
       };
-      metricsFile?.write(metrics);
+      if (drops(recipe)) manualSeed(seedOf(options.seed, done));
+      const result = await batchGradient(model, task, items, batchOptions);
+      if (result.kind === "aborted") {
+        if (suspects.length === 0) keeper.save(stateAfter(done));
+        return unfinished(done);
+      }
+      const step = done + 1;
+      const learningRate = recipe.learning_rate * factorAt(done);
+      if (result.kind === "done") {
+        optimiser.step(learningRate);
+        task.stepped?.(step);
+        suspects = [];
+      } else {
+        const names = (await culprits(model, task, items, batchOptions)).map(task.nameOf);
+        suspects.push(names);
+        skipped += 1;
+        notice(`step ${step} was skipped: its ${result.what}, by ${names.join(", ")}`);
+      }
+      optimiser.zeroGrad();
+      const metrics: StepMetrics = {
+        step,
+        epoch: Math.min(recipe.epochs, (step * recipe.batch_size) / task.items.length),
+        ...(result.kind === "done" ? { ...result.figures, grad_norm: result.gradNorm } : {}),
+        learning_rate: learningRate,
+        ...(skipped > 0 ? { skipped_steps: skipped } : {}),
+        ...measure(step, items.flatMap(task.bundlesOf), (performance.now() - began) / 1000),
+      };
+      metricsFile?.write(metrics, suspects.at(-1));
       options.onStep?.(metrics, totalSteps);
-      if ((step + 1) % every === 0 && step + 1 < totalSteps) save(step + 1);
+      if (suspects.length >= recipe.max_skipped_steps || skipped === totalSteps)
+        throw new TrainingError(skippedWords(suspects, step), { hint: skippedCure });
+      const spike = result.kind === "done" ? spikeIn(step, metrics.loss!) : undefined;
+      if (spike !== undefined) notice(`${spike}; its rows: ${items.map(task.nameOf).join(", ")}`);
     }
-    return { steps: totalSteps, totalSteps, finished: true };
+    const best = keeper.restoreBest(stateAfter(done));
+    optimiser.takeAverages?.();
+    if (done < totalSteps)
+      notice(`stopped early after step ${done} of ${totalSteps}: ${metricOf(recipe)} was best after step ${best}`);
+    return { steps: done, totalSteps, skipped, finished: true, ...(best === undefined ? {} : { best }) };
   } finally {
     optimiser.zeroGrad();
-    for (const weight of model.parameters.values()) weight.requiresGrad = false;
+    for (const weight of trained.values()) weight.requiresGrad = false;
     for (const held of optimiser.state().values()) held.dispose();
   }
 }
 
-/** Gradients of one batch, and the means of its loss and metrics; undefined when the signal aborted it. */
-async function accumulate<Item>(
+/** Figures on the rows held out, and by samples where the options have them; undefined where the signal ended it. */
+async function evaluate<Item>(
   model: Decoder,
   task: TrainingTask<Item>,
-  items: readonly Item[],
-  progress: number,
-  options: TrainingOptions,
+  { recipe, dtype, signal, sampled }: TrainingOptions,
 ): Promise<Record<string, number> | undefined> {
-  const total = items.reduce((sum, item) => sum + task.weightOf(item), 0);
-  const sums: Record<string, number> = { loss: 0 };
-  const forward = {
-    dtype: options.dtype,
-    ...(options.recipe.activation_checkpointing ? { wrapLayer: checkpointed } : {}),
-  };
-  for (const micro of microBatches(items, task.tokensOf, options.recipe.micro_batch_tokens)) {
-    if (options.signal?.aborted) return undefined;
-    const figures = scope(() => {
-      const { loss, metrics } = task.compute(model, micro, progress, forward);
-      const mean = loss.div(total);
-      const value = mean.item() as number;
-      if (!Number.isFinite(value))
-        throw new TrainingError(
-          `the loss is ${value} in a micro-batch of these rows: ${micro.map(task.nameOf).join(", ")}`,
-          {
-            hint: "Lower the learning rate or look at these rows. The latest checkpoint is kept.",
-          },
-        );
-      backward(mean);
-      return {
-        loss: value,
-        ...Object.fromEntries(Object.entries(metrics).map(([name, sum]) => [name, (sum.item() as number) / total])),
-      };
-    });
-    for (const [name, value] of Object.entries(figures)) sums[name] = (sums[name] ?? 0) + value;
-    // Finalizers of freed tensors run only between turns; without this, memory grows with every micro-batch.
-    await nextTurn();
-  }
-  return sums;
+  const figures = await evaluateHeldOut(model, task, recipe.micro_batch_tokens, { dtype }, signal);
+  if (figures === undefined || sampled === undefined) return figures;
+  const more = await sampled();
+  if (signal?.aborted) return undefined;
+  return { ...figures, ...Object.fromEntries(Object.entries(more).map(([name, value]) => [`eval/${name}`, value])) };
 }
+
+/** What falls out in a step depends on nothing before it: a training that goes on from a checkpoint repeats it. */
+const seedOf = (seed: number, step: number) => Number.parseInt(contentKey({ seed, step }).slice(0, 8), 16);
+
+/** How layers are computed so that less is kept of them for the backward. */
+const wrapping: Readonly<Record<OptimisationRecipe["activation_checkpointing"], Pick<ForwardOptions, "wrapLayer">>> = {
+  none: {},
+  selective: {
+    wrapLayer: (body, x, weights, layer) => (layer % 2 === 0 ? checkpointed(body, x, weights) : scope(() => body(x))),
+  },
+  layer: { wrapLayer: checkpointed },
+};
+
+function refuseUnfit<Item>(
+  trained: Parameters,
+  task: TrainingTask<Item>,
+  { recipe, checkpoints }: TrainingOptions,
+): void {
+  if (task.items.length === 0) throw new TrainingError("there is nothing to train on");
+  for (const [name, { dtype }] of trained)
+    if (dtype !== "float32" && dtype !== "float64")
+      throw new TrainingError(`the weight ${name} is ${dtype}; small updates would be lost in its rounding`, {
+        hint: "Load the model in fp32; the compute type of the training may still be bf16.",
+      });
+  if (recipe.early_stopping === undefined && !(recipe.keep_best > 0)) return;
+  const lacks = !task.heldOut?.length
+    ? "rows that are held out"
+    : checkpoints === undefined
+      ? "checkpoints"
+      : undefined;
+  if (lacks !== undefined)
+    throw new TrainingError(`early_stopping and keep_best need ${lacks}, and there are none`, {
+      hint: "Give the task `heldOut` rows, and the training a folder for `checkpoints`.",
+    });
+}
+
+/** @throws TrainingError where the training goes by a metric that its first evaluation doesn't have. */
+function requireMetric(recipe: OptimisationRecipe, { step, ...figures }: StepMetrics): void {
+  if (recipe.early_stopping === undefined || step > 0 || `eval/${metricOf(recipe)}` in figures) return;
+  const names = Object.keys(figures).map((name) => name.slice("eval/".length));
+  throw new TrainingError(`no evaluation gives ${metricOf(recipe)}`, {
+    hint: `Set early_stopping.metric to one of ${names.join(", ")}.`,
+  });
+}
+
+const skippedWords = (suspects: readonly (readonly string[])[], last: number): string => {
+  const steps = suspects.map((rows, k) => `step ${last - suspects.length + 1 + k}: ${rows.join(", ")}`);
+  const count = suspects.length === 1 ? "1 step" : `${suspects.length} steps in a row`;
+  return `loss or gradient was not finite in ${count}; the rows at fault: ${steps.join("; ")}`;
+};
+const skippedCure =
+  "Look at these rows; where they are sound, lower the learning rate or max_grad_norm, or set precision: fp32. The last checkpoint from before is kept, and the same command goes on from it.";

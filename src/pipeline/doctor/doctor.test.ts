@@ -2,13 +2,15 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readModelFiles } from "../../models/index.ts";
 import { testModel } from "../../models/testing/test-model.ts";
-import { loadRecipe } from "../../schema/index.ts";
+import { loadRecipe, loraSchema } from "../../schema/index.ts";
+import { parameterCount, trainedCount, trainingMemory } from "../../training/index.ts";
 import type { Finding } from "./finding.ts";
 import { nodeFinding } from "./machine.ts";
-import { parameterCount, samplingMemory, trainingMemory } from "./needs.ts";
+import { samplingMemory } from "./needs.ts";
 import { recipeFindings } from "./recipe.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "doctor-"));
@@ -61,6 +63,25 @@ describe("a recipe", () => {
     expect(about(found, "memory of the recipe")[0]![0]).toBe("problem");
   });
 
+  test("that names weights which the target doesn't have", async () => {
+    const found = await findings("", ["wrpo.frozen=[layers.30]"]);
+    expect(about(found, "weights to train")).toEqual([["problem", "frozen.0: layers.30 matches no weight"]]);
+    expect(about(await findings("", ["wrpo.frozen=[layers.29]"]), "weights to train")[0]![0]).toBe("ok");
+  });
+
+  test("whose adapter is of another model, or not there", async () => {
+    const adapter = fileURLToPath(new URL("../../models/fixtures/lora-plain", import.meta.url));
+    const found = await findings("", [`target.adapter=${adapter}`]);
+    expect(about(found, "model of target")).toEqual([
+      ["problem", expect.stringMatching(/lora_A\.weight: has shape \[3, 32\], and should have \[3, 576\]$/)],
+    ]);
+    expect(about(found, "model of source near")[0]![0]).toBe("ok");
+    const missing = await findings("", ["target.adapter=nowhere"]);
+    expect(about(missing, "model of target")).toEqual([
+      ["problem", `there is no adapter folder ${join(folder, "nowhere")}`],
+    ]);
+  });
+
   test("whose endpoint refuses, lacks its key, or does not list the model", async () => {
     const server = createServer((_, response) => response.end(JSON.stringify({ data: [{ id: "other" }] })));
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -111,10 +132,22 @@ test("the needs of SmolLM2-135M", async () => {
   expect(parameterCount(decoderConfig)).toBe(134_515_008);
   const { sft } = loadRecipe(join(folder, "recipe.yaml")).recipe;
   const memory = (more: Partial<typeof sft>, compute: "fp32" | "bf16" = "fp32") =>
-    trainingMemory(decoderConfig, { ...sft, ...more }, compute);
+    trainingMemory({ config: decoderConfig, recipe: { ...sft, ...more }, compute });
   // AdamW in fp32 alone holds 16 bytes a weight.
   expect(memory({ micro_batch_tokens: 16 })).toBeGreaterThan(16 * 134_515_008);
-  expect(memory({ activation_checkpointing: true })).toBeLessThan(memory({}) / 2);
+  expect(memory({ activation_checkpointing: "layer" })).toBeLessThan(memory({}) / 2);
+  const [none, selective, layer] = (["none", "selective", "layer"] as const).map((activation_checkpointing) =>
+    memory({ activation_checkpointing }),
+  );
+  expect((selective! - layer!) / (none! - layer!)).toBeCloseTo(0.5, 1);
+  expect(memory({ optimiser: "lion" })).toBe(memory({}) - 4 * 134_515_008);
+  expect(memory({ ema_decay: 0.9 })).toBe(memory({}) + 4 * 134_515_008);
+  // The embedding has 49,152 rows of 576.
+  expect(memory({ frozen: ["embed_tokens"] })).toBe(memory({}) - 12 * 49_152 * 576);
+  // PEFT counts 4,884,480 weights of adapters of rank 16.
+  const lora = loraSchema.parse({});
+  expect(trainedCount(decoderConfig, { ...sft, lora })).toBe(4_884_480);
+  expect(memory({ lora }, "bf16")).toBeLessThan(memory({}, "bf16") - 1.8e9);
   expect(memory({}, "bf16")).toBeLessThan(memory({}));
   expect(samplingMemory(decoderConfig, "fp32")).toBeGreaterThan(4 * 134_515_008);
 });

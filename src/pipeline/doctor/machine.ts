@@ -6,6 +6,7 @@ import { formatBytes } from "../../models/index.ts";
 import { fasterLibrary, fasterPrecision, kernelIsFaster, machineRates } from "../../nn/index.ts";
 import { cacheFolder, EnvironmentError } from "../../schema/index.ts";
 import { findCompiler, findTorch, native, onSetup, ops, supportedTorch } from "../../torch/index.ts";
+import { availableMemory } from "../../training/index.ts";
 import { type Finding, findingOf, ok, problem, warning } from "./finding.ts";
 
 /** The least version of `engines` in package.json. */
@@ -104,9 +105,6 @@ function coresFinding(): Finding {
   const sets = instructionSets.filter((name) => flags.includes(name));
   return ok("cores", `${usable} of ${cpus().length}, ${model}${sets.length > 0 ? ` (${sets.join(", ")})` : ""}`);
 }
-
-/** Memory that a process may still take: of the machine, or of the container where that has less. */
-export const availableMemory = (): number => process.availableMemory();
 
 function memoryFinding(): Finding {
   const limit = process.constrainedMemory();

@@ -1,37 +1,10 @@
-import { type DecoderConfig, parameterShapes } from "../../models/index.ts";
-import type { ModelRecipe, OptimisationRecipe, Precision, Recipe } from "../../schema/index.ts";
+import type { DecoderConfig } from "../../models/index.ts";
+import type { ModelRecipe, Precision, Recipe } from "../../schema/index.ts";
+import { baseBytes, type Compute, parameterCount, trainingMemory } from "../../training/index.ts";
 
-export type Compute = "fp32" | "bf16";
-
-/** Node, libtorch and their buffers before any model is there. */
-const baseBytes = 0.5e9;
 /** The most that generation keeps of keys and values, and what one step needs beside them. */
 const generationBytes = 2.5e9;
 const bytesOf = { fp32: 4, bf16: 2 } as const;
-
-/** Number of weights of a decoder. */
-export function parameterCount(config: DecoderConfig): number {
-  let count = 0;
-  for (const [, shape] of parameterShapes(config)) count += shape.reduce((product, size) => product * size, 1);
-  return count;
-}
-
-/**
- * Estimated peak memory of training in bytes: fp32 weights, gradients and the two moments of AdamW (16 bytes a weight;
- * 2 more for a bf16 copy), and the activations kept for the backward pass of one micro-batch: per layer and token about
- * ten vectors of the hidden size and four of the MLP's, or one where activations are computed anew.
- */
-export function trainingMemory(
-  config: DecoderConfig,
-  { micro_batch_tokens, activation_checkpointing }: OptimisationRecipe,
-  compute: Compute,
-): number {
-  const weights = parameterCount(config) * (compute === "bf16" ? 18 : 16);
-  const layer = (10 * config.hiddenSize + 4 * config.intermediateSize) * bytesOf[compute];
-  const layers = config.layers.length;
-  const kept = activation_checkpointing ? layers * config.hiddenSize * bytesOf[compute] + layer : layers * layer;
-  return baseBytes + weights + micro_batch_tokens * kept;
-}
 
 /** Estimated peak memory in bytes of drawing responses from a model, or of judging with it. */
 export const samplingMemory = (config: DecoderConfig, compute: Compute): number =>
@@ -48,7 +21,7 @@ export interface Need {
 export const fits = ({ bytes }: Need, free: number): boolean => bytes <= 0.9 * free;
 
 const trainingCure =
-  "Lower micro_batch_tokens, or set activation_checkpointing: true; both bound the memory and never change the result.";
+  "Lower micro_batch_tokens, or set activation_checkpointing: layer; both bound the memory and never change the result. Or train adapters only, by lora: {}.";
 const samplingCure = "Take a smaller model, or set its precision to bf16.";
 
 /**
@@ -64,7 +37,8 @@ export function largestNeed(
   const config = target.device === "cpu" ? configOf(target) : undefined;
   for (const stage of ["sft", "wrpo"] as const) {
     if (config === undefined) break;
-    const bytes = trainingMemory(config, trainings[stage], compute(trainings[stage].precision, "cpu"));
+    const recipe = trainings[stage];
+    const bytes = trainingMemory({ config, recipe, compute: compute(recipe.precision, "cpu") });
     needs.push({ name: `training (${stage})`, bytes, cure: trainingCure });
   }
   for (const source of sources) {
@@ -79,8 +53,17 @@ export function largestNeed(
 /** Bytes on the disk of one stored response with its scores: text of some hundred tokens, keys, indices. */
 const responseBytes = 3000;
 
-/** Estimated bytes that a run folder comes to: ledger, two checkpoints at the moment one replaces the other, two models. */
-export function runFolderBytes(config: DecoderConfig | undefined, responses: number): number {
+/** Estimated bytes that a run folder comes to: ledger, the checkpoints that are kept with the one being written, two models. */
+export function runFolderBytes(
+  config: DecoderConfig | undefined,
+  responses: number,
+  {
+    reference_sync_steps,
+    keep_last,
+    keep_best,
+  }: Pick<Recipe["wrpo"], "reference_sync_steps" | "keep_last" | "keep_best">,
+): number {
   const parameters = config === undefined ? 0 : parameterCount(config);
-  return responses * responseBytes + parameters * (2 * 12 + 2 * 4);
+  const checkpoint = reference_sync_steps === undefined ? 12 : 16;
+  return responses * responseBytes + parameters * ((keep_last + keep_best + 1) * checkpoint + 2 * 4);
 }

@@ -1,13 +1,22 @@
 import { resolve } from "node:path";
-import { formatBytes, inquireModel, type ModelFiles, readModelFiles } from "../../models/index.ts";
+import {
+  adaptedFiles,
+  baseAndAdapter,
+  formatBytes,
+  inquireModel,
+  type ModelFiles,
+  readModelFiles,
+} from "../../models/index.ts";
 import { resolvePrecision } from "../../nn/index.ts";
 import { readPrompts, splitPrompts } from "../../preferences/index.ts";
 import { validateChecks } from "../../rewards/index.ts";
-import type { EndpointRecipe, LoadedRecipe, ModelRecipe, Precision, Prompt } from "../../schema/index.ts";
+import type { EndpointRecipe, LoadedRecipe, ModelRecipe, Precision, Prompt, Recipe } from "../../schema/index.ts";
 import { probeEndpoint } from "../../sources/index.ts";
+import { autoMicroBatchTokens, availableMemory, type Compute, parameterCount } from "../../training/index.ts";
+import { checkTrainings } from "../trainings.ts";
 import { type Finding, findingOf, ok, problem, warning } from "./finding.ts";
-import { availableMemory, freeSpace } from "./machine.ts";
-import { type Compute, fits, largestNeed, parameterCount, runFolderBytes } from "./needs.ts";
+import { freeSpace } from "./machine.ts";
+import { fits, largestNeed, runFolderBytes } from "./needs.ts";
 
 export interface RecipeQuestion {
   readonly loaded: LoadedRecipe;
@@ -40,8 +49,13 @@ export async function* recipeFindings(question: RecipeQuestion): AsyncGenerator<
     }
   }
   const target = models.get(modelKey(recipe.target));
+  const trainings = target === undefined ? undefined : trainingsFinding(question.loaded, target);
+  if (trainings !== undefined) yield trainings;
   const compute = computeOf(question);
-  if (compute !== undefined) yield memoryFinding(question.loaded, models, compute);
+  if (compute !== undefined && trainings?.outcome !== "problem") {
+    yield memoryFinding(question.loaded, models, compute);
+    if (target !== undefined) yield* microBatchFindings(recipe, target, compute);
+  }
   yield await diskFinding(question, target, prompts.responses, toFetch);
 }
 
@@ -97,7 +111,7 @@ function promptFindings({ recipe, baseFolder }: LoadedRecipe): { findings: Findi
   return { findings, responses };
 }
 
-const modelKey = ({ model, chat_template }: ModelRecipe) => JSON.stringify([model, chat_template]);
+const modelKey = ({ model, chat_template, adapter }: ModelRecipe) => JSON.stringify([model, chat_template, adapter]);
 
 type Named<T> = readonly (readonly [name: string, value: T])[];
 
@@ -126,12 +140,14 @@ function embeddedModels(loaded: LoadedRecipe): Named<ModelRecipe> {
 
 async function modelFinding(
   names: string,
-  { model, chat_template }: ModelRecipe,
+  recipe: ModelRecipe,
   { loaded, offline }: RecipeQuestion,
 ): Promise<{ finding: Finding; files?: ModelFiles; bytes: number }> {
   const what = `model of ${names}`;
+  const { chat_template } = recipe;
   try {
-    const inquiry = await inquireModel(model, { baseFolder: loaded.baseFolder, offline });
+    const { base: model, baseFolder, adapter } = baseAndAdapter(recipe, loaded.baseFolder);
+    const inquiry = await inquireModel(model, { baseFolder, offline });
     if (inquiry.state === "elsewhere") {
       const { bytes } = inquiry;
       const size = bytes === undefined ? "of unknown size" : formatBytes(bytes);
@@ -145,13 +161,15 @@ async function modelFinding(
       return { finding, bytes: bytes ?? 0 };
     }
     const { located } = inquiry;
-    const files = await readModelFiles(located.path, located.label, chat_template);
+    const base = await readModelFiles(located.path, located.label, chat_template);
+    const files = adapter === undefined ? base : await adaptedFiles(base, adapter, chat_template);
     if (!files.tokenizer.hasChatTemplate) {
       const hint = "Take its instruction-tuned version, or write a `chat_template` into the recipe.";
       return { finding: problem(what, `${model} has no chat template: it is a base model`, hint), files, bytes: 0 };
     }
     const millions = (parameterCount(files.decoderConfig) / 1e6).toFixed(0);
-    const note = located.note === undefined ? "" : `; ${located.note}`;
+    const merged = adapter === undefined ? "" : `, the adapters of ${adapter} merged in`;
+    const note = `${merged}${located.note === undefined ? "" : `; ${located.note}`}`;
     return {
       finding: ok(what, `${model}: here, ${files.family.architecture}, ${millions} M weights${note}`),
       files,
@@ -160,6 +178,16 @@ async function modelFinding(
   } catch (error) {
     return { finding: findingOf(what, error), bytes: 0 };
   }
+}
+
+function trainingsFinding({ recipe }: LoadedRecipe, { decoderConfig }: ModelFiles): Finding {
+  const what = "weights to train";
+  try {
+    checkTrainings(recipe, decoderConfig);
+  } catch (error) {
+    return findingOf(what, error);
+  }
+  return ok(what, "the target has those that the recipe names");
 }
 
 /** What each precision of the recipe comes to; undefined where only a measurement could tell and none can be made. */
@@ -187,13 +215,34 @@ function memoryFinding(
   return largest.bytes <= 1.2 * free ? warning(what, detail, largest.cure) : problem(what, detail, largest.cure);
 }
 
+/** What `micro_batch_tokens: auto` comes to now, with the target's weights still to be loaded. */
+function* microBatchFindings(
+  { target: { device }, ...trainings }: Recipe,
+  { decoderConfig: config }: ModelFiles,
+  compute: (precision: Precision, device: string) => Compute,
+): Generator<Finding> {
+  for (const stage of ["sft", "wrpo"] as const) {
+    const recipe = trainings[stage];
+    if (recipe.micro_batch_tokens !== "auto") continue;
+    const what = `micro-batches of ${stage}`;
+    const question = { config, recipe, compute: compute(recipe.precision, device), device, longest: recipe.max_length };
+    try {
+      const free = availableMemory() - (recipe.lora === undefined ? 4 : 2) * parameterCount(config);
+      const { tokens, reason } = autoMicroBatchTokens(question, free);
+      yield ok(what, `auto comes to ${tokens} tokens: ${reason}`);
+    } catch (error) {
+      yield findingOf(what, error);
+    }
+  }
+}
+
 async function diskFinding(
-  { folder }: RecipeQuestion,
+  { folder, loaded }: RecipeQuestion,
   target: ModelFiles | undefined,
   responses: number,
   toFetch: number,
 ): Promise<Finding> {
-  const needed = runFolderBytes(target?.decoderConfig, responses);
+  const needed = runFolderBytes(target?.decoderConfig, responses, loaded.recipe.wrpo);
   const free = await freeSpace(folder);
   const fetched = toFetch > 0 ? `, and ${formatBytes(toFetch)} of models to fetch` : "";
   const most = target === undefined ? " without the target's models, whose size is not known yet" : "";

@@ -7,9 +7,9 @@ import type { TrainingCurves } from "./training-curves.ts";
 
 /** Charts in their order, each with the metrics that it draws. What no chart names stands in the metrics file alone. */
 const charts: readonly { readonly title: string; readonly metrics: Readonly<Record<string, Colour>> }[] = [
-  { title: "loss", metrics: { loss: "series-1" } },
+  { title: "loss", metrics: { loss: "series-1", "eval/loss": "series-3" } },
   { title: "rewards/margins", metrics: { "rewards/margins": "series-1" } },
-  { title: "rewards/accuracies", metrics: { "rewards/accuracies": "series-1" } },
+  { title: "rewards/accuracies", metrics: { "rewards/accuracies": "series-1", "eval/rewards/accuracies": "series-3" } },
   {
     title: "internal rewards of y_ws, y_wt, y_l",
     metrics: {
@@ -25,6 +25,10 @@ const charts: readonly { readonly title: string; readonly metrics: Readonly<Reco
 ];
 
 const shortNames: Readonly<Record<string, string>> = {
+  loss: "trained on (blue)",
+  "eval/loss": "held out (orange)",
+  "rewards/accuracies": "trained on (blue)",
+  "eval/rewards/accuracies": "held out (orange)",
   "rewards/source_chosen": "y_ws (orange)",
   "rewards/target_chosen": "y_wt (blue)",
   "rewards/rejected": "y_l (red)",

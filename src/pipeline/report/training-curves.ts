@@ -45,7 +45,8 @@ export function readTrainingCurves(file: string): TrainingCurves | null {
   const stepsAPoint = Math.ceil(rows.length / pointsAtMost);
   const curves = names.map((name) => ({ name, points: pointsOf(rows, name, stepsAPoint) }));
   return {
-    steps: rows.length,
+    // Evaluations have lines of their own, one of them before the first step.
+    steps: new Set(rows.map(({ step }) => step).filter((step) => step > 0)).size,
     unreadable: lines.length - rows.length,
     stepsAPoint,
     curves: curves.filter(({ points }) => points.length > 0),

@@ -1,6 +1,7 @@
 import { tinyFigures } from "../../models/testing/tiny-model.ts";
-import { type OptimisationRecipe, recipeSchema } from "../../schema/index.ts";
-import type { ReferencedRow } from "../preference.ts";
+import { recipeSchema } from "../../schema/index.ts";
+import type { ReferencedRow } from "../response-table.ts";
+import type { ResolvedOptimisation } from "../train.ts";
 
 /** Quadruples for the tiny models: the fixtures' bundles with three responses, and others made of them. */
 export function tinyRows(count: number): ReferencedRow[] {
@@ -18,13 +19,8 @@ export function tinyRows(count: number): ReferencedRow[] {
 }
 
 /** A recipe for them. */
-export const tinyRecipe = (change: Partial<OptimisationRecipe> = {}): OptimisationRecipe =>
-  recipeSchema.shape.sft.parse({
-    learning_rate: 1e-2,
-    epochs: 2,
-    batch_size: 3,
-    micro_batch_tokens: 4096,
-    weight_decay: 0.01,
-    precision: "fp32",
-    ...change,
-  });
+export const tinyRecipe = (change: Partial<ResolvedOptimisation> = {}): ResolvedOptimisation => {
+  const { micro_batch_tokens = 4096, ...rest } = change;
+  const given = { learning_rate: 1e-2, epochs: 2, batch_size: 3, weight_decay: 0.01, precision: "fp32", ...rest };
+  return { ...recipeSchema.shape.sft.parse(given), micro_batch_tokens };
+};

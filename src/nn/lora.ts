@@ -1,0 +1,119 @@
+import { type Generator, noGrad, ops, scope, type Tensor } from "../torch/index.ts";
+import { linear } from "./linear.ts";
+
+export interface LoraSettings {
+  readonly rank: number;
+  readonly alpha: number;
+  /** Share of an adapter's inputs that are dropped in training. */
+  readonly dropout: number;
+  /** Scale by alpha / sqrt(rank) and not alpha / rank (Kalajdzievski 2023, arXiv 2312.03732). */
+  readonly rslora: boolean;
+  /** Train the length of a weight's rows apart from their direction (Liu et al. 2024, arXiv 2402.09353). */
+  readonly dora: boolean;
+}
+
+/** What is trained in place of a weight W [out, in]: W + scale B A, its rows brought to the lengths `magnitude` where there are any. */
+export interface Adapter {
+  /** [rank, in] */
+  readonly a: Tensor;
+  /** [out, rank] */
+  readonly b: Tensor;
+  /** [out], of DoRA. */
+  readonly magnitude: Tensor | null;
+  readonly scale: number;
+  readonly dropout: number;
+}
+
+/** Adapters by the name of the weight that each stands in for. */
+export type Adapters = ReadonlyMap<string, Adapter>;
+
+/** The factor on B A. */
+export const loraScale = ({ rank, alpha, rslora }: Pick<LoraSettings, "rank" | "alpha" | "rslora">): number =>
+  alpha / (rslora ? Math.sqrt(rank) : rank);
+
+/** Lengths [out] of the rows of W + scale B A, in float32 or wider. */
+function rowLengths(weight: Tensor, { a, b, scale }: Pick<Adapter, "a" | "b" | "scale">): Tensor {
+  const wide = a.dtype === "float64" ? "float64" : "float32";
+  return noGrad(() => scope(() => weight.to(wide).addmm(b, a, { alpha: scale }).norm(2, [1])));
+}
+
+/**
+ * An adapter that changes nothing yet (Hu et al. 2021, arXiv 2106.09685): A uniform in ±1 / sqrt(in), as PEFT draws it, B
+ * zero, float32 on the weight's device. `random` is a generator of the processor: the draws don't depend on the device.
+ */
+export function createAdapter(weight: Tensor, settings: LoraSettings, random: Generator): Adapter {
+  const [out, inputs] = weight.shape as [number, number];
+  const { device } = weight;
+  return noGrad(() =>
+    scope(() => {
+      const bound = 1 / Math.sqrt(inputs);
+      const drawn = ops.empty([settings.rank, inputs], { dtype: "float32" });
+      const a = drawn.uniform_(-bound, bound, { generator: random }).to(device, "float32");
+      const b = ops.zeros([out, settings.rank], { dtype: "float32", device });
+      const scale = loraScale(settings);
+      const magnitude = settings.dora ? rowLengths(weight, { a, b, scale }) : null;
+      return { a, b, magnitude, scale, dropout: settings.dropout };
+    }),
+  );
+}
+
+/** A product with a weight, and what went into it: input [rows, in], output [rows, out] with the bias added. */
+export interface Product {
+  readonly input: Tensor;
+  readonly output: Tensor;
+  readonly weight: Tensor;
+  readonly bias: Tensor | null;
+}
+
+/**
+ * The product [rows, out] with the adapted weight. Gradients flow to the adapter and to the input; the lengths of DoRA's
+ * rows count as constant in the backward, as section 4.3 of its paper has it.
+ *
+ * @param training whether inputs are dropped, by libtorch's default generator.
+ */
+export function adapted(adapter: Adapter, { input, output, weight, bias }: Product, training: boolean): Tensor {
+  const { dtype } = input;
+  const dropping = training && adapter.dropout > 0;
+  const x = dropping ? ops.dropout(input, adapter.dropout, true) : input;
+  const low = linear(linear(x, adapter.a.to(dtype)), adapter.b.to(dtype));
+  const sum = output.add(low, { alpha: adapter.scale });
+  if (adapter.magnitude === null) return sum;
+  // Less one before it is rounded: in bfloat16 a length that changed by a thousandth would not have changed.
+  const stretch = adapter.magnitude.div(rowLengths(weight, adapter)).sub(1).to(dtype);
+  // The bias is not stretched; under dropout the weight's product is that of what was not dropped.
+  const stretched = dropping
+    ? linear(x, weight).add(low, { alpha: adapter.scale })
+    : bias === null
+      ? sum
+      : sum.sub(bias);
+  return sum.addcmul(stretched, stretch);
+}
+
+/** The adapted weight itself, a new tensor of the weight's type. */
+export function merged(adapter: Adapter, weight: Tensor): Tensor {
+  return noGrad(() =>
+    scope(() => {
+      const [a, b] = [adapter.a.to(weight.device, adapter.a.dtype), adapter.b.to(weight.device, adapter.b.dtype)];
+      const whole = weight.to(a.dtype).addmm(b, a, { alpha: adapter.scale });
+      if (adapter.magnitude === null) return whole.to(weight.dtype);
+      const stretch = adapter.magnitude.to(weight.device, a.dtype).div(whole.norm(2, [1]));
+      return whole.mul(stretch.unsqueeze(-1)).to(weight.dtype);
+    }),
+  );
+}
+
+/** The names that PEFT gives the tensors of a weight's adapter inside the model: A, B, and DoRA's lengths. */
+export const adapterNames = (weight: string, dora: boolean): string[] =>
+  ["lora_A.weight", "lora_B.weight", ...(dora ? ["lora_magnitude_vector"] : [])].map(
+    (part) => `${weight.replace(/\.weight$/, "")}.${part}`,
+  );
+
+/** The tensors of adapters by these names. */
+export function adapterTensors(adapters: Adapters): Map<string, Tensor> {
+  const named = new Map<string, Tensor>();
+  for (const [weight, { a, b, magnitude }] of adapters) {
+    const tensors = magnitude === null ? [a, b] : [a, b, magnitude];
+    for (const [k, name] of adapterNames(weight, magnitude !== null).entries()) named.set(name, tensors[k]!);
+  }
+  return named;
+}

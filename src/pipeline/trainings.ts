@@ -1,0 +1,22 @@
+import { adaptedNames, type DecoderConfig, parameterShapes } from "../models/index.ts";
+import { adapterNames } from "../nn/index.ts";
+import { amended, type OptimisationRecipe, type Recipe } from "../schema/index.ts";
+import { trainedNames } from "../training/index.ts";
+
+/** Names of what a training could train of a model: its weights, or the tensors of its adapters. */
+function trainableNames({ lora }: OptimisationRecipe, target: DecoderConfig): string[] {
+  if (lora === undefined) return [...parameterShapes(target).keys()];
+  return adaptedNames(target, lora.target_modules).flatMap((name) => adapterNames(name, lora.dora));
+}
+
+/**
+ * Holds what the trainings of a recipe say of weights to those that the target has.
+ *
+ * @throws TrainingError, ModelError where a pattern or a target module matches none.
+ */
+export function checkTrainings(recipe: Pick<Recipe, "sft" | "wrpo">, target: DecoderConfig): void {
+  for (const stage of ["sft", "wrpo"] as const)
+    amended({ hint: `It is a field of the recipe's ${stage}.` }, () =>
+      trainedNames(recipe[stage], trainableNames(recipe[stage], target)),
+    );
+}

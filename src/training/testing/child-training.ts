@@ -1,0 +1,86 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import type { ReferencedRow } from "../response-table.ts";
+import type { ResolvedOptimisation } from "../train.ts";
+
+const built = (room: string) => fileURLToPath(new URL(`../../../dist/${room}/index.js`, import.meta.url));
+
+/** Trains by WRPO as a library's user would, tells each step, and writes the weights in the end. */
+const program = `
+  import { readFileSync, writeSync } from "node:fs";
+  import { openModel } from ${JSON.stringify(built("models"))};
+  import { writeSafetensorsFile } from ${JSON.stringify(built("nn"))};
+  import { wrpo } from ${JSON.stringify(built("objectives"))};
+  import { describeError } from ${JSON.stringify(built("schema"))};
+  import { preferenceTask, train } from ${JSON.stringify(built("training"))};
+  const { model, rows, heldOut, recipe, folder } = JSON.parse(readFileSync(process.argv[2], "utf8"));
+  const { decoder } = await openModel({ model, precision: "fp32", device: "cpu" }, { baseFolder: "/", offline: true });
+  const objective = wrpo({ beta: 0.1, alpha: 0.3, alphaSchedule: "linear", labelSmoothing: 0 });
+  const say = (line) => writeSync(1, line + "\\n");
+  try {
+    const { steps } = await train(decoder, { ...preferenceTask(rows, objective), heldOut }, {
+      recipe,
+      seed: 3,
+      dtype: "float32",
+      inputs: "tiny",
+      checkpoints: folder + "/checkpoints",
+      metrics: folder + "/metrics.jsonl",
+      onStep: ({ step }) => say("step " + step),
+      onNotice: (line) => say("notice " + line),
+    });
+    writeSafetensorsFile(folder + "/final.safetensors", decoder.parameters);
+    say("finished after " + steps);
+  } catch (error) {
+    say("error " + describeError(error).replaceAll("\\n", " "));
+    process.exitCode = 1;
+  }
+`;
+
+export interface ChildTraining {
+  /** The model's folder. */
+  readonly model: string;
+  readonly rows: readonly ReferencedRow[];
+  readonly heldOut?: readonly ReferencedRow[];
+  readonly recipe: ResolvedOptimisation;
+  /** Where `checkpoints`, `metrics.jsonl` and in the end `final.safetensors` go. */
+  readonly folder: string;
+}
+
+export interface ChildOptions {
+  readonly threads?: number;
+  /** A shell command that sets a limit first, as `ulimit -f 100`. */
+  readonly limit?: string;
+  readonly hear?: (line: string, child: ChildProcess) => void;
+}
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly lines: readonly string[];
+}
+
+/** Trains in a process of its own, by the product as built; `hear` is told each of its lines as it comes. */
+export async function trainInChild(
+  scratch: string,
+  training: ChildTraining,
+  { threads = 2, limit, hear = () => {} }: ChildOptions = {},
+): Promise<Ended> {
+  const [script, question] = [join(scratch, "training.mjs"), join(scratch, "training.json")];
+  writeFileSync(script, program);
+  writeFileSync(question, JSON.stringify(training));
+  const words = [process.execPath, script, question];
+  const environment = { ...process.env, OMP_NUM_THREADS: String(threads) };
+  const [command, ...rest] = limit === undefined ? words : ["sh", "-c", `${limit}; exec "$@"`, "sh", ...words];
+  const child = spawn(command!, rest, { stdio: ["ignore", "pipe", "inherit"], env: environment });
+  const lines: string[] = [];
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    lines.push(line);
+    hear(line, child);
+  });
+  const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
+  return { code, signal, lines };
+}
