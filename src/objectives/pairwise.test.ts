@@ -132,15 +132,24 @@ describe("identities", () => {
     expectClose(at(name, { ...settings, beta: 1e-12 }).loss, repeated(Math.LN2), 1e-9);
   });
 
-  test("exchanging y_w and y_l adds the margin to the logistic losses", () => {
-    for (const name of ["dpo", "ln_dpo", "simpo"]) {
-      const settings = name === "simpo" ? { gamma: 0 } : {};
-      const [one, turned] = [at(name, settings), at(name, settings, exchanged)];
-      expectClose(
-        turned.loss.map((value, k) => value - one.loss[k]!),
-        one.metrics["rewards/margins"]!,
-      );
-    }
+  test.each([
+    ["dpo", {}, 1],
+    ["dpo", { label_smoothing: 0.2 }, 0.6],
+    ["dpo", { divergence: "js" }, 1],
+    ["ln_dpo", {}, 1],
+    ["ln_dpo", { label_smoothing: 0.1 }, 0.8],
+    ["robust", { label_smoothing: 0.2 }, 1 / 0.6],
+    ["simpo", { gamma: 0 }, 1],
+    ["cpo", { lambda: 0 }, 1],
+    ["ipo", { tau: 0.2 }, 2 / 0.2 / 0.2],
+    ["bco_pair", {}, 1],
+  ])("exchanging y_w and y_l adds the margin to %s with %j, times %d", (name, settings, factor) => {
+    const [one, turned] = [at(name, settings), at(name, settings, exchanged)];
+    expectClose(
+      turned.loss.map((value, k) => value - one.loss[k]!),
+      one.metrics["rewards/margins"]!.map((margin) => factor * margin),
+      1e-9,
+    );
   });
 
   test("robust is DPO in the mean over labels that are wrong with probability epsilon", () => {

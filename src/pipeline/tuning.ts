@@ -89,7 +89,7 @@ function fittingRows(
   limits: LengthLimits,
 ): TokenisedRows {
   const tokenised = tokeniseRows(texts, files.tokenizer, limits);
-  const { dropped, shortened } = tokenised;
+  const { dropped, shortened, cut } = tokenised;
   if (dropped.length > 0)
     run.listener.notice(
       `${what}: ${dropped.length} rows are longer than ${limits.max_length} tokens and were left out: ${dropped.slice(0, 5).join(", ")}${dropped.length > 5 ? ", ..." : ""}`,
@@ -99,6 +99,10 @@ function fittingRows(
       hint: "Raise max_length and max_prompt_length of this training, or lower sampling.max_tokens.",
     });
   if (shortened.length > 0) run.listener.notice(`${what}: ${shortened.length} prompts lost their beginning to fit`);
+  if (cut.length > 0)
+    run.listener.notice(
+      `${what}: the reference code's tokenisation cut the responses of ${cut.length} prompts to ${limits.max_length - limits.max_prompt_length} tokens: ${cut.slice(0, 5).join(", ")}${cut.length > 5 ? ", ..." : ""}`,
+    );
   return tokenised;
 }
 

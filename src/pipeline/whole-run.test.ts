@@ -222,6 +222,19 @@ describe("a second run", () => {
     expect(await workedAgain([])).toContain("wrpo");
   });
 
+  test("with the reference code's tokenisation learns from other tokens", async () => {
+    const heard = hearing();
+    const before = jsonLines(paths.metrics("wrpo"))[0]!;
+    const overrides = ["wrpo.tokenisation=wrpo_reference"];
+    await withRun({ folder, recipeFile: world.recipeFile, overrides, heard }, (run) => runStages(run, ["wrpo"]));
+    expect(heard.finished).toEqual([["wrpo", false]]);
+    // Headers and a second end of turn are scored, too.
+    expect(jsonLines(paths.metrics("wrpo"))[0]!["logps/rejected"]).toBeLessThan(
+      (before["logps/rejected"] as number) - 1,
+    );
+    expect(await workedAgain([])).toContain("wrpo");
+  });
+
   test("with a reference that follows the policy computes none beforehand", async () => {
     const heard = hearing();
     const overrides = ["wrpo.reference_sync_steps=1", "wrpo.epochs=2"];

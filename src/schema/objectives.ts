@@ -52,7 +52,8 @@ export const pairModifiers = {
 
 /**
  * The objectives that a recipe can name, each with the settings that it has and their values where the recipe is silent:
- * those of the WRPO paper where it has them (appendix A), else those of the objective's own paper.
+ * those of the WRPO paper where it has them (appendix A), else those of the objective's own paper as far as they could be
+ * verified: docs/guide.md says from where each is.
  */
 export const objectiveDefaults = {
   wrpo: { beta: 0.01, alpha: 0.1, alpha_schedule: "linear", source_weights: "equal", label_smoothing: 0 },
@@ -67,7 +68,7 @@ export const objectiveDefaults = {
   wrpo_ipo: { tau: 0.01, alpha: 0.1, alpha_schedule: "linear", source_weights: "equal" },
   wrpo_source_rejected: { beta: 0.01, alpha: 0.1, alpha_schedule: "linear", label_smoothing: 0 },
   dpo: { beta: 0.01, label_smoothing: 0, ...pairModifiers },
-  robust: { beta: 0.1, label_smoothing: 0.1, ...pairModifiers },
+  robust: { beta: 0.01, label_smoothing: 0.1, ...pairModifiers },
   hinge: { beta: 0.05, ...pairModifiers },
   ipo: { tau: 0.01, length_normalised: false, ...pairModifiers },
   exo_pair: { beta: 0.1, label_smoothing: 1e-3, ...pairModifiers },
@@ -82,7 +83,7 @@ export const objectiveDefaults = {
   aot: { beta: 0.1, label_smoothing: 0, reference_free: false, ld_alpha: 1 },
   aot_unpaired: { beta: 0.1, label_smoothing: 0, reference_free: false, ld_alpha: 1 },
   kto: { beta: 0.1, desirable_weight: 1, undesirable_weight: 1 },
-  bco: { beta: 0.1, reference_free: false },
+  bco: { beta: 0.01, reference_free: false },
   simpo: { beta: 10, gamma: 1, label_smoothing: 0 },
   cpo: { beta: 0.1, lambda: 1, label_smoothing: 0 },
   orpo: { lambda: 0.1 },

@@ -327,6 +327,10 @@ describe("a mistake is named by file, line and field", () => {
       field: "wrpo.source_weights",
       message: "3 weights for 2 responses of the sources",
     });
+    expect(mistaken("{}", 3)).toMatchObject({
+      field: "selection.source_responses",
+      message: "no prompt can have 3 responses of 2 sources",
+    });
     expect(mistaken("{objective: wrpo_source_rejected}")).toMatchObject({ field: "wrpo.objective" });
     expect(mistaken("{objective: mixture, parts: [{objective: wrpo, source_weights: [1]}]}")).toMatchObject({
       field: "wrpo.parts.0.source_weights",

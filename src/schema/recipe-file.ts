@@ -106,7 +106,22 @@ function contradictions(root: unknown): Mistake[] {
     const hint = "A scale is [lowest, highest], like [1, 5].";
     return [{ path: ["rewards", index, "scale"], message: `the scale goes from ${low} to ${high}`, hint }];
   });
-  return [...lengths, ...scales, ...sourceCounts(root)];
+  return [...lengths, ...scales, ...missingSources(root), ...sourceCounts(root)];
+}
+
+/** More responses of the sources than there are. */
+function missingSources(root: unknown): Mistake[] {
+  const count = valueAt(root, ["selection", "source_responses"]) ?? 1;
+  const sources = asList(valueAt(root, ["sources"])).length;
+  const of = valueAt(root, ["selection", "source_responses_of"]) ?? "different_sources";
+  const each = of === "any_source" ? (valueAt(root, ["sampling", "n"]) ?? 5) : 1;
+  if (sources === 0 || typeof count !== "number" || typeof each !== "number" || count <= sources * each) return [];
+  const message = `no prompt can have ${count} responses of ${sources === 1 ? "one source" : `${sources} sources`}`;
+  const hint =
+    of === "any_source"
+      ? "Lower it, raise sampling.n, or name more sources."
+      : "Lower it, name more sources, or set selection.source_responses_of to any_source.";
+  return [{ path: ["selection", "source_responses"], message, hint }];
 }
 
 /** Objectives that can't use as many responses of the sources as the selection keeps. */

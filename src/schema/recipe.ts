@@ -113,6 +113,8 @@ const wrpoSchema = z
   .strictObject({
     ...optimisation(3e-7),
     ...objectiveChoice,
+    /** How rows become tokens: as the model sees them at inference, or as the reference code of WRPO makes them, defects included. */
+    tokenisation: z.enum(["own", "wrpo_reference"]).default("own"),
     /** Optimiser steps after which the reference takes a share of the policy, each time; never unless given. */
     reference_sync_steps: z.int().min(1).optional(),
     /** The share. */

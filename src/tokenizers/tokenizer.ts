@@ -49,6 +49,8 @@ export interface Tokenizer {
   /** All tokens at which generation ends. */
   readonly stopIds: readonly number[];
   readonly hasChatTemplate: boolean;
+  /** Its Jinja text. */
+  readonly chatTemplate: string | undefined;
   /**
    * Token ids, BOS and EOS never added. Equal to `transformers` with `add_special_tokens=False`:
    * with `special: true` to its default, where special tokens written in the text become themselves; without (the
@@ -156,6 +158,7 @@ export function createTokenizer(parts: TokenizerParts): Tokenizer {
     endOfTurnId,
     stopIds: [...new Set([endOfTurnId, eosId].filter((id) => id !== undefined))],
     hasChatTemplate: template !== undefined,
+    chatTemplate: template?.text,
     encode: (text, options) => engine.encode(text, options?.special === true ? "all" : "ordinary"),
     createDecoder,
     decode(ids, options) {

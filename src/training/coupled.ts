@@ -165,7 +165,8 @@ const means = (metrics: Readonly<Record<string, Tensor>>): [string, Tensor][] =>
 
 function withoutMismatched(row: PreferenceRow, objective: Objective): PreferenceRow {
   const roles = rolesOf(row, objective);
-  return { ...row, responses: row.responses.filter((_, k) => roles[k] !== "mismatched") };
+  const responses = row.responses.filter((_, k) => roles[k] !== "mismatched");
+  return { ...row, responses, roles: roles.filter((role) => role !== "mismatched") };
 }
 
 function requireFinite(loss: number, rows: readonly PreferenceRow[]): void {

@@ -60,6 +60,7 @@ test("rows within the limits are whole; others are handled as asked, and each is
     rows: [whole[0]],
     dropped: ["long prompt", "long together", "long response"],
     shortened: [],
+    cut: [],
   });
 
   const kept = tokeniseRows(texts, tokenizer, limits({ ...bounds, overlong: "keep_end" }));

@@ -1,7 +1,8 @@
 import type { Objective, RowRole } from "../objectives/index.ts";
-import { DataError, type Message, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
+import { DataError, type Message, type OptimisationRecipe, TrainingError, type WrpoRecipe } from "../schema/index.ts";
 import type { Bundle } from "../scoring/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
+import { referenceTokens } from "./reference-tokens.ts";
 
 /** A prompt with the texts to learn from, in the objective's order. */
 export interface TextRow {
@@ -31,9 +32,14 @@ export interface TokenisedRows {
   readonly dropped: readonly string[];
   /** Rows whose prompt lost its beginning, by id. */
   readonly shortened: readonly string[];
+  /** Rows whose responses lost their ends, by id: by the reference code's tokenisation only. */
+  readonly cut: readonly string[];
 }
 
-export type LengthLimits = Pick<OptimisationRecipe, "max_length" | "max_prompt_length" | "overlong">;
+export interface LengthLimits extends Pick<OptimisationRecipe, "max_length" | "max_prompt_length" | "overlong"> {
+  /** `wrpo_reference` makes tokens and cuts as `referenceTokens` does, and knows no `overlong`; `own` unless given. */
+  readonly tokenisation?: WrpoRecipe["tokenisation"];
+}
 
 /**
  * Token ids of each row: the prompt by the model's own chat template with the generation prompt, each response as its
@@ -47,6 +53,7 @@ export function tokeniseRows(texts: readonly TextRow[], tokenizer: Tokenizer, li
   const rows: TrainingRow[] = [];
   const dropped: string[] = [];
   const shortened: string[] = [];
+  if (limits.tokenisation === "wrpo_reference") return referenceRows(texts, tokenizer, limits);
   for (const { id, messages, responses: answers, roles } of texts) {
     const named = roles === undefined ? { id } : { id, roles };
     const prompt = tokenizer.encodePrompt(messages);
@@ -69,7 +76,22 @@ export function tokeniseRows(texts: readonly TextRow[], tokenizer: Tokenizer, li
       dropped.push(id);
     }
   }
-  return { rows, dropped, shortened };
+  return { rows, dropped, shortened, cut: [] };
+}
+
+function referenceRows(texts: readonly TextRow[], tokenizer: Tokenizer, limits: LengthLimits): TokenisedRows {
+  const tokenised = texts.map((text) => ({ text, ...referenceTokens(text, tokenizer, limits) }));
+  const ids = (which: "shortened" | "cut") => tokenised.flatMap(({ text, [which]: so }) => (so ? [text.id] : []));
+  return {
+    rows: tokenised.map(({ text: { id, roles }, prompt, responses }) => ({
+      ...(roles === undefined ? { id } : { id, roles }),
+      prompt,
+      responses,
+    })),
+    dropped: [],
+    shortened: ids("shortened"),
+    cut: ids("cut"),
+  };
 }
 
 /**
