@@ -1,10 +1,13 @@
 import { stringify } from "yaml";
 import { objectiveOf } from "../objectives/index.ts";
 import { type ObjectiveFields, objectiveFields, pairModifiers, type WrpoRecipe } from "../schema/index.ts";
+import { modelName } from "./model-name.ts";
 import type { Run } from "./run.ts";
 
 const sourceLine = (source: Run["recipe"]["sources"][number]) =>
-  "model" in source ? `- ${source.name}: ${source.model}` : `- ${source.name}: ${source.endpoint.model} at an endpoint`;
+  "model" in source
+    ? `- ${source.name}: ${modelName(source)}`
+    : `- ${source.name}: ${source.endpoint.model} at an endpoint`;
 
 /** An objective with its settings, as `dpo, beta 0.01`. */
 function objectiveWords(recipe: Pick<WrpoRecipe, "objective" | keyof ObjectiveFields>): string {
@@ -57,7 +60,7 @@ export async function modelCard(run: Run, stage: "sft" | "wrpo"): Promise<string
       ? `Fused by ${objective === "wrpo" ? "Weighted-Reward Preference Optimization (WRPO)" : objective}: trained, for each prompt, on ${responses}.`
       : "The target of a fusion, tuned on the best response of all sources to each prompt: the reference and starting point of WRPO.",
     "",
-    `Target: ${recipe.target.model} (SHA-256 ${files.digest}).`,
+    `Target: ${modelName(recipe.target)} (SHA-256 ${files.digest}).`,
     "",
     "Sources:",
     ...recipe.sources.map(sourceLine),

@@ -72,7 +72,9 @@ describe.each([
     expect(readdirSync(adapter).sort()).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
     const config = JSON.parse(readFileSync(join(adapter, "adapter_config.json"), "utf8")) as Record<string, unknown>;
     expect(config.base_model_name_or_path).toBe(base);
-    expect(readFileSync(join(model, "README.md"), "utf8")).toContain("`adapter/` has them apart");
+    const card = readFileSync(join(model, "README.md"), "utf8");
+    expect(card).toContain("`adapter/` has them apart");
+    expect(card).toContain(`- adapted: ${world.models.llama} with the adapters of peft\n`);
     const whole = await opened(model);
     for (const recipe of [{ model: adapter }, { model: base, adapter }]) {
       const files = await found(recipe);

@@ -1,5 +1,6 @@
 import { cpus, totalmem, type } from "node:os";
 import type { EndpointRecipe, ModelRecipe, Recipe, RewardRecipe } from "../../schema/index.ts";
+import { modelName } from "../model-name.ts";
 
 /** A model of the recipe with what identifies it. */
 export interface Ingredient {
@@ -25,7 +26,7 @@ export function ingredientsOf(
 ): Ingredients {
   const known: Readonly<Record<string, string>> = identities.sources ?? {};
   return {
-    target: { name: "target", reference: target.model, identity: identities.target ?? null },
+    target: { name: "target", reference: modelName(target), identity: identities.target ?? null },
     sources: sources.map((source) => ({
       name: source.name,
       reference: referenceOf(source),
@@ -44,7 +45,7 @@ function rewardLine(reward: RewardRecipe): Ingredients["rewards"][number] {
 }
 
 const referenceOf = (entry: ModelRecipe | { readonly endpoint: EndpointRecipe }): string =>
-  "endpoint" in entry ? `${entry.endpoint.model} at ${withoutCredentials(entry.endpoint.url)}` : entry.model;
+  "endpoint" in entry ? `${entry.endpoint.model} at ${withoutCredentials(entry.endpoint.url)}` : modelName(entry);
 
 /** The text with user, password, query and fragment of every web address in it replaced by `...`: a report is passed around. */
 export function withoutCredentials(text: string): string {
