@@ -2,9 +2,9 @@
 // reference's log-probs computed beforehand and cached. A worker of `run.mjs`, and runs alone:
 //   node bench/training.mjs --model FOLDER [--precision fp32|bf16] [--rows 8] [--steps 2] [--micro-batch-tokens 2048]
 import { wrpo } from "amalgam/objectives";
-import { preferenceTask, train, withReference } from "amalgam/training";
+import { recipeSchema } from "amalgam/schema";
+import { preferenceTask, train, trainingFlops, withReference } from "amalgam/training";
 import { tokenisedQuadruples } from "./lib/data.mjs";
-import { trainingFlops } from "./lib/flops.mjs";
 import { options } from "./lib/options.mjs";
 import { openWorkerModel, report, timed } from "./lib/worker.mjs";
 
@@ -40,25 +40,17 @@ const reference = await timed(() =>
   withReference(model, rows, cache, { microBatchTokens, dtype, signal: new AbortController().signal }),
 );
 
-const recipe = {
+const recipe = recipeSchema.shape.sft.parse({
   learning_rate: 3e-7,
-  epochs: 1,
   batch_size: rowsPerStep,
   micro_batch_tokens: microBatchTokens,
   schedule: "constant",
   warmup_ratio: 0,
-  weight_decay: 0,
-  adam_beta1: 0.9,
-  adam_beta2: 0.999,
-  adam_epsilon: 1e-8,
-  max_grad_norm: 1,
-  max_length: 2048,
-  max_prompt_length: 1800,
   overlong: "error",
   precision,
-  activation_checkpointing: asked["activation-checkpointing"],
+  activation_checkpointing: asked["activation-checkpointing"] ? "layer" : "none",
   checkpoint_every_steps: steps,
-};
+});
 const objective = wrpo({ beta: 0.01, alpha: 0.05, alphaSchedule: "static", labelSmoothing: 0 });
 const samples = [];
 await train(model.decoder, preferenceTask(reference.result, objective), {
