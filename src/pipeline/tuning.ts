@@ -128,7 +128,7 @@ async function tune<Item>(
 }
 
 /** What of a recipe decides the trained weights: not where checkpoints fall, nor what only bounds the memory. */
-function decisive({
+export function decisive({
   checkpoint_every_steps: _,
   micro_batch_tokens: __,
   activation_checkpointing: ___,

@@ -7,7 +7,7 @@ import { quadrupleRowSchema } from "../schema/index.ts";
 import { readLedger } from "../store/index.ts";
 import { runCommand } from "./commands.ts";
 import { latestComparison } from "./evaluating.ts";
-import { type StageName, stageNames } from "./events.ts";
+import { type Activity, stageNames } from "./events.ts";
 import { runSummary } from "./reporting.ts";
 import { runPaths } from "./run.ts";
 import { runStages } from "./stages.ts";
@@ -29,7 +29,7 @@ beforeAll(async () => {
 afterAll(() => world.remove());
 
 /** Runs the whole again, with a recipe changed so, and gives the stages that had something to do. */
-async function workedAgain(overrides: readonly string[]): Promise<StageName[]> {
+async function workedAgain(overrides: readonly string[]): Promise<Activity[]> {
   const heard = hearing();
   await withRun({ folder, recipeFile: world.recipeFile, overrides, heard }, (run) => runStages(run, stageNames));
   expect(heard.finished.map(([name]) => name)).toEqual(stageNames);

@@ -1,8 +1,14 @@
 export * from "./cache.ts";
+export {
+  type DataTrainingSettings,
+  dataTrainingSettings,
+  type PreferenceSettings,
+  type SupervisedSettings,
+} from "./data-training.ts";
 export * from "./errors.ts";
 export * from "./interfaces.ts";
 export { issueWords } from "./issue-words.ts";
-export { readJsonLines } from "./jsonl.ts";
+export { type JsonLine, readJsonLines } from "./jsonl.ts";
 export * from "./key.ts";
 export { explainMemory } from "./memory.ts";
 export * from "./nearest.ts";
@@ -15,7 +21,22 @@ export {
   type SettingsOf,
 } from "./objectives.ts";
 export * from "./philox.ts";
-export * from "./recipe.ts";
+export {
+  type EndpointRecipe,
+  endpointSchema,
+  type ModelRecipe,
+  modelSchema,
+  type OptimisationRecipe,
+  type Precision,
+  precisionSchema,
+  type Recipe,
+  type RecipeInput,
+  type RewardRecipe,
+  recipeSchema,
+  type SftRecipe,
+  type SourceRecipe,
+  type WrpoRecipe,
+} from "./recipe.ts";
 export {
   type LoadedRecipe,
   loadRecipe,

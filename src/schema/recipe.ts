@@ -65,7 +65,8 @@ const rewardSchema = z.union(
 );
 export type RewardRecipe = z.infer<typeof rewardSchema>;
 
-const optimisation = (learningRate: number) => ({
+/** The fields of every training; `learningRate` is the default peak. */
+export const optimisation = (learningRate: number) => ({
   learning_rate: positive.default(learningRate),
   epochs: positive.default(1),
   /** Rows an optimiser step: packed sequences in SFT, quadruples in preference training. */

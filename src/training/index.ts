@@ -1,6 +1,9 @@
+export * from "./lazy-rows.ts";
+export * from "./lazy-task.ts";
 export type { StepMetrics } from "./metrics.ts";
 export { type PreferenceRow, preferenceTask, type ReferencedRow } from "./preference.ts";
 export * from "./reference.ts";
+export { type PlacedRow, type RowFile, writeRowFile } from "./row-file.ts";
 export * from "./rows.ts";
 export { type PackedSequence, packSequences, sftTask } from "./sft.ts";
 export type { MicroBatchResult, TrainingTask } from "./task.ts";

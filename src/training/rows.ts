@@ -1,12 +1,14 @@
-import { DataError, type Message, type OptimisationRecipe } from "../schema/index.ts";
+import { DataError, type OptimisationRecipe, type Turn } from "../schema/index.ts";
 import type { Bundle } from "../scoring/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 
 /** A prompt with the texts to learn from, in the objective's order. */
 export interface TextRow {
   readonly id: string;
-  readonly messages: readonly Message[];
+  readonly messages: readonly Turn[];
   readonly responses: readonly string[];
+  /** Tools that the chat template may offer to the model. */
+  readonly tools?: readonly unknown[];
 }
 
 /** The same as token ids. */
@@ -36,8 +38,8 @@ export function tokeniseRows(texts: readonly TextRow[], tokenizer: Tokenizer, li
   const rows: TrainingRow[] = [];
   const dropped: string[] = [];
   const shortened: string[] = [];
-  for (const { id, messages, responses: answers } of texts) {
-    const prompt = tokenizer.encodePrompt(messages);
+  for (const { id, messages, responses: answers, tools } of texts) {
+    const prompt = tokenizer.encodePrompt(messages, tools === undefined ? {} : { variables: { tools } });
     const responses = answers.map((text) => tokenizer.encodeResponse(text));
     const longest = Math.max(...responses.map((response) => response.length));
     const room = Math.min(limits.max_prompt_length, limits.max_length - longest);

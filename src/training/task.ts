@@ -12,6 +12,8 @@ export interface MicroBatchResult {
 /** What the loop trains on: items, their size, and their loss. */
 export interface TrainingTask<Item> {
   readonly items: readonly Item[];
+  /** Whether there is anything to learn from the item, where that is found out only when its batch comes; true without. */
+  has?(item: Item): boolean;
   /** Tokens an item takes in a micro-batch. */
   tokensOf(item: Item): number;
   /** What the item counts in the batch's mean: 1 for a preference row, its response tokens in supervised tuning. */

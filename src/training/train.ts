@@ -91,7 +91,8 @@ export async function train<Item>(
   try {
     for (let step = start; step < totalSteps; step++) {
       const began = performance.now();
-      const items = batches[step]!.map((index) => task.items[index]!);
+      const items = batches[step]!.map((index) => task.items[index]!).filter((item) => task.has?.(item) ?? true);
+      if (items.length === 0) continue;
       const sums = await accumulate(model, task, items, step / totalSteps, options);
       if (sums === undefined) {
         save(step);

@@ -1,0 +1,240 @@
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { stringify } from "yaml";
+import { disposeModel, findModel, loadFiles, type ModelFiles, saveModel } from "../../models/index.ts";
+import { resolvePrecision } from "../../nn/index.ts";
+import { type Objective, objectiveOf } from "../../objectives/index.ts";
+import {
+  AmalgamError,
+  contentKey,
+  type DataTrainingSettings,
+  dataTrainingSettings,
+  explainMemory,
+} from "../../schema/index.ts";
+import { type Ledger, openLedger } from "../../store/index.ts";
+import { lazyPreferenceTask, lazySftTask, type StepMetrics, type TrainingTask, train } from "../../training/index.ts";
+import { explainDisk } from "../disk.ts";
+import type { Listener } from "../events.ts";
+import { checkInterrupted, conversational, fetchProgress, Interrupted } from "../run.ts";
+import { decisive } from "../tuning.ts";
+import { computeReference, storedReference } from "./reference.ts";
+import { countLines, countRows, type DataTrainingReport, dataTrainingCard } from "./report.ts";
+import { openRows, readData } from "./rows.ts";
+
+export interface DataTrainingOptions {
+  /** JSONL and Parquet files; their formats are recognised by their fields. */
+  readonly data: readonly string[];
+  /** The model to train, as recipes name models: a folder, a GGUF file, a hub id. */
+  readonly model: string;
+  /** "sft", or an objective of preferences as recipes name it: "dpo", "wrpo", "simpo", ... */
+  readonly objective: string;
+  /** The folder to write into; made where there is none. */
+  readonly output: string;
+  /** `field=value` of `dataTrainingSettings`. */
+  readonly settings?: readonly string[];
+  readonly signal: AbortSignal;
+  readonly listener: Listener;
+  /** Fetch nothing. */
+  readonly offline?: boolean;
+}
+
+const paths = (output: string) => ({
+  settings: join(output, "settings.yaml"),
+  ledger: join(output, "ledger"),
+  reference: join(output, "ledger", "reference.json"),
+  checkpoints: join(output, "checkpoints"),
+  metrics: join(output, "metrics", "train.jsonl"),
+  report: join(output, "report.json"),
+  model: join(output, "model"),
+});
+
+/**
+ * Trains a model on data of one's own, without a run: reads the files, computes the reference's log-probs where the
+ * objective compares with one, trains, and writes a Hugging Face folder `model` into the output folder, with checkpoints,
+ * metrics and a report beside it. Stopped or killed at any moment, the same call goes on; where the model was made from
+ * the same data and settings already, nothing is done. The reference's log-probs stay in the folder and are used again by
+ * other settings.
+ *
+ * @throws RecipeError for a setting, DataError for a row (with file and line), ModelError, TrainingError, LedgerError;
+ * Interrupted when the signal stopped it.
+ */
+export async function trainOnData(options: DataTrainingOptions): Promise<DataTrainingReport> {
+  const settings = dataTrainingSettings(options.objective, options.settings);
+  const output = resolve(options.output);
+  const ledger = await openLedger(paths(output).ledger);
+  options.listener.stageStarted("train");
+  const began = performance.now();
+  try {
+    const report = await trained({ ...options, output }, settings, ledger, began);
+    const { seconds, doneBefore } = report;
+    options.listener.stageFinished("train", { seconds, skipped: doneBefore });
+    return report;
+  } catch (error) {
+    if (options.signal.aborted && !(error instanceof AmalgamError)) checkInterrupted(options);
+    throw explainDisk(explainMemory(error, memoryCure(settings)), output);
+  } finally {
+    await ledger.close();
+  }
+}
+
+function memoryCure({ micro_batch_tokens, activation_checkpointing }: DataTrainingSettings): string {
+  const checkpointing = activation_checkpointing ? "" : ", --set activation_checkpointing=true";
+  return `Lower micro_batch_tokens (now ${micro_batch_tokens})${checkpointing}, take a smaller model`;
+}
+
+const supervised = { name: "sft", roles: ["completion"], needsReference: false } as const;
+
+async function trained(
+  options: DataTrainingOptions,
+  settings: DataTrainingSettings,
+  ledger: Ledger,
+  began: number,
+): Promise<DataTrainingReport> {
+  const { output, signal, listener } = options;
+  const place = paths(output);
+  const objective = settings.objective === "sft" ? supervised : objectiveOf(settings);
+  const wanted = { objective: objective.name, roles: objective.roles };
+  const data = await readData({ ...options, wanted, unusable: settings.unusable });
+  try {
+    const files = await modelFiles(options, settings);
+    const dtype = resolvePrecision(settings.precision, settings.device) === "bf16" ? "bfloat16" : "float32";
+    const tokens = contentKey({
+      rows: data.rows.digest,
+      tokenizer: files.tokenizer.files(),
+      limits: [settings.max_length, settings.max_prompt_length, settings.overlong],
+    });
+    const { device: _, chat_template: __, unusable: ___, ...recipe } = settings;
+    const inputs = contentKey({ tokens, model: files.digest, recipe: decisive(recipe), dtype });
+    const stands = existsSync(place.model) && (await ledger.meta.get("model")) === inputs;
+    if (stands && existsSync(place.report)) return { ...earlierReport(place.report), doneBefore: true };
+    const referenceInputs = contentKey({ tokens, model: files.digest, dtype, roles: objective.roles });
+    const stored = objective.needsReference ? storedReference(place.reference, referenceInputs) : undefined;
+    const rows = await openRows({
+      rows: data.rows,
+      tokenizer: files.tokenizer,
+      settings,
+      signal,
+      listener,
+      ...(stored === undefined ? {} : { known: stored.known }),
+    });
+    const finish = (steps: number, last: StepMetrics | null): DataTrainingReport => ({
+      objective: objective.name,
+      model: place.model,
+      doneBefore: false,
+      files: data.files,
+      rows: countRows(data, rows),
+      steps,
+      last,
+      seconds: (performance.now() - began) / 1000,
+    });
+    writeWhole(place.settings, stringify({ data: options.data, model: options.model, ...settings }));
+    const model = loadFiles(files, { precision: "fp32", device: settings.device });
+    try {
+      const reference = objective.needsReference
+        ? (stored?.reference ??
+          (await computeReference({
+            model,
+            rows,
+            cache: ledger.referenceLogps,
+            microBatchTokens: settings.micro_batch_tokens,
+            dtype,
+            file: place.reference,
+            inputs: referenceInputs,
+            signal,
+            listener,
+          })))
+        : undefined;
+      const run = async <Item>(task: TrainingTask<Item>): Promise<DataTrainingReport> => {
+        const { last, steps } = await trainTask(options, settings, { task, model, inputs, dtype });
+        const report = finish(steps, last);
+        for (const line of countLines(report.rows)) listener.notice(line);
+        const card = { base: files.label, digest: files.digest, settings, files: data.files, rows: report.rows };
+        saveModel(place.model, model, dataTrainingCard(card));
+        return report;
+      };
+      const report = await (objective === supervised
+        ? run(lazySftTask(rows))
+        : run(lazyPreferenceTask(rows, objective as Objective, reference)));
+      writeWhole(place.report, `${JSON.stringify(report, null, 2)}\n`);
+      await ledger.meta.set("model", inputs);
+      rmSync(place.checkpoints, { recursive: true, force: true });
+      return report;
+    } finally {
+      disposeModel(model);
+    }
+  } finally {
+    data.rows.close();
+    rmSync(join(output, "rows.jsonl"), { force: true });
+  }
+}
+
+const earlierReport = (file: string) => JSON.parse(readFileSync(file, "utf8")) as DataTrainingReport;
+
+async function modelFiles(
+  { model, offline, listener }: DataTrainingOptions,
+  { device, chat_template, max_length }: DataTrainingSettings,
+): Promise<ModelFiles> {
+  const recipe = {
+    model,
+    precision: "fp32" as const,
+    device,
+    ...(chat_template === undefined ? {} : { chat_template }),
+  };
+  const files = conversational(
+    await findModel(recipe, {
+      baseFolder: process.cwd(),
+      progress: fetchProgress(listener, "train"),
+      ...(offline === undefined ? {} : { offline }),
+    }),
+  );
+  const positions = files.config.max_position_embeddings;
+  if (typeof positions === "number" && positions < max_length)
+    listener.notice(`max_length is ${max_length}, and ${files.label} was trained for ${positions} positions`);
+  return files;
+}
+
+interface Trainable<Item> {
+  readonly task: TrainingTask<Item>;
+  readonly model: ReturnType<typeof loadFiles>;
+  readonly inputs: string;
+  readonly dtype: "bfloat16" | "float32";
+}
+
+async function trainTask<Item>(
+  { output, signal, listener }: DataTrainingOptions,
+  settings: DataTrainingSettings,
+  { task, model, inputs, dtype }: Trainable<Item>,
+): Promise<{ readonly steps: number; readonly last: StepMetrics | null }> {
+  const { device: _, chat_template: __, unusable: ___, seed, ...recipe } = settings;
+  const place = paths(output);
+  let last: StepMetrics | null = null;
+  const summary = await train(model.decoder, task, {
+    recipe,
+    seed,
+    dtype,
+    inputs,
+    checkpoints: place.checkpoints,
+    metrics: place.metrics,
+    signal,
+    onStep(metrics, total) {
+      last = metrics;
+      const margin = metrics["rewards/margins"];
+      const figures = { loss: metrics.loss!, ...(margin === undefined ? {} : { margin }) };
+      listener.progress({
+        stage: "train",
+        label: settings.objective,
+        done: metrics.step,
+        total,
+        unit: "steps",
+        figures,
+      });
+    },
+  });
+  if (!summary.finished) throw new Interrupted("stopped; the same command goes on from the checkpoint");
+  return { steps: summary.steps, last };
+}
+
+function writeWhole(file: string, text: string): void {
+  writeFileSync(`${file}.partial`, text);
+  renameSync(`${file}.partial`, file);
+}
