@@ -26,6 +26,7 @@ import {
   withReference,
 } from "../training/index.ts";
 import { modelCard } from "./card.ts";
+import { withSinks } from "./logging.ts";
 import { checkInterrupted, Interrupted, type Run, runPaths } from "./run.ts";
 
 const dtypeOfTraining = (run: Run, { precision }: OptimisationRecipe) =>
@@ -97,30 +98,40 @@ async function tune<Item>(
 ): Promise<Record<string, number>> {
   const paths = runPaths(run.folder);
   let last: StepMetrics | undefined;
-  const summary = await train(model.decoder, task, {
-    recipe,
-    seed: run.recipe.seed,
-    dtype: dtypeOfTraining(run, recipe),
-    inputs,
-    checkpoints: paths.checkpoints(stage),
+  const logged = {
     metrics: paths.metrics(stage),
-    signal: run.signal,
-    onStep(metrics, total) {
-      last = metrics;
-      const figures = {
-        loss: metrics.loss!,
-        ...(metrics["rewards/margins"] === undefined ? {} : { margin: metrics["rewards/margins"] }),
-      };
-      run.listener.progress({
-        stage,
-        label: stage === "sft" ? "supervised tuning" : recipe === run.recipe.wrpo ? run.recipe.wrpo.objective : stage,
-        done: metrics.step,
-        total,
-        unit: "steps",
-        figures,
-      });
-    },
-  });
+    label: stage,
+    name: `${run.recipe.name}-${stage}`,
+    inputs,
+    config: recipe,
+  };
+  const summary = await withSinks(run.recipe.logging, logged, (write) =>
+    train(model.decoder, task, {
+      recipe,
+      seed: run.recipe.seed,
+      dtype: dtypeOfTraining(run, recipe),
+      inputs,
+      checkpoints: paths.checkpoints(stage),
+      metrics: paths.metrics(stage),
+      signal: run.signal,
+      onStep(metrics, total) {
+        last = metrics;
+        write(metrics);
+        const figures = {
+          loss: metrics.loss!,
+          ...(metrics["rewards/margins"] === undefined ? {} : { margin: metrics["rewards/margins"] }),
+        };
+        run.listener.progress({
+          stage,
+          label: stage === "sft" ? "supervised tuning" : recipe === run.recipe.wrpo ? run.recipe.wrpo.objective : stage,
+          done: metrics.step,
+          total,
+          unit: "steps",
+          figures,
+        });
+      },
+    }),
+  );
   if (!summary.finished) throw new Interrupted("stopped; the same command goes on from the checkpoint");
   mkdirSync(dirname(target), { recursive: true });
   saveModel(target, model, await modelCard(run, stage));

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadFiles, readModelFiles } from "../models/index.ts";
@@ -13,7 +13,7 @@ import { runPaths } from "./run.ts";
 import { runStages } from "./stages.ts";
 import { hearing, jsonLines, runFolder, tinyWorld, withRun } from "./testing/tiny-world.ts";
 
-const world = tinyWorld();
+const world = tinyWorld({ logging: { tensorboard: true, wandb: { project: "tiny" } } });
 const folder = runFolder(world, "whole");
 const paths = runPaths(folder);
 const fusedWeights = join(paths.fusedModel, "model.safetensors");
@@ -39,6 +39,19 @@ async function workedAgain(overrides: readonly string[]): Promise<Activity[]> {
 const written = (file: string) => statSync(file).mtimeMs;
 
 describe("a whole run", () => {
+  test("writes its metrics for TensorBoard and W&B besides", () => {
+    const files = readdirSync(join(folder, "metrics"), { recursive: true, encoding: "utf8" }).sort();
+    const forms = files.filter((name) => name.includes(".")).map((name) => name.replaceAll(/\d{6,}[^/]*/g, "N"));
+    expect(forms).toEqual([
+      "sft.jsonl",
+      "tensorboard/sft/events.out.tfevents.N",
+      "tensorboard/wrpo/events.out.tfevents.N",
+      expect.stringMatching(/^wandb\/offline-run-N\/run-[^/]*$/),
+      expect.stringMatching(/^wandb\/offline-run-N\/run-[^/]*$/),
+      "wrpo.jsonl",
+    ]);
+  });
+
   test("does every stage once, in order", () => {
     expect(first.finished).toEqual(stageNames.map((name) => [name, false]));
   });

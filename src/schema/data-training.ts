@@ -2,7 +2,7 @@ import { z } from "zod";
 import { RecipeError } from "./errors.ts";
 import { didYouMean } from "./nearest.ts";
 import { objectiveChoice, objectiveDefaults, refuseForeign, withDefaults } from "./objectives.ts";
-import { modelSchema, optimisation } from "./recipe.ts";
+import { loggingSchema, modelSchema, optimisation } from "./recipe.ts";
 import { mistakesOf } from "./recipe-issues.ts";
 import { applyOverrides, overrideOf, parseOverride } from "./recipe-overrides.ts";
 
@@ -12,6 +12,7 @@ const aside = {
   chat_template: modelSchema.shape.chat_template,
   /** What becomes of rows from which nothing can be learnt: left out and counted, or an error. */
   unusable: z.enum(["drop", "error"]).default("drop"),
+  logging: loggingSchema.prefault({}),
 };
 
 const preferenceSchema = z
@@ -30,7 +31,7 @@ export type DataTrainingSettings = PreferenceSettings | SupervisedSettings;
 
 /**
  * The settings of a training on data of one's own: the fields of a recipe's `sft` (objective "sft") or `wrpo` (any other
- * objective), with `seed`, `device`, `chat_template` and `unusable` beside them.
+ * objective), with `seed`, `device`, `chat_template`, `unusable` and `logging` beside them.
  *
  * @param overrides `field=value`, the value in YAML.
  * @throws RecipeError for an objective or a setting that isn't known, and for a value that can't be.

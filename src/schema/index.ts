@@ -24,6 +24,7 @@ export * from "./philox.ts";
 export {
   type EndpointRecipe,
   endpointSchema,
+  type LoggingRecipe,
   type ModelRecipe,
   modelSchema,
   type OptimisationRecipe,

@@ -1,5 +1,8 @@
 export * from "./lazy-rows.ts";
 export * from "./lazy-task.ts";
+export type { MetricsSink } from "./logging/sink.ts";
+export { tensorBoardSink } from "./logging/tensorboard.ts";
+export { type WandbOptions, type WandbRun, wandbSink } from "./logging/wandb.ts";
 export type { StepMetrics } from "./metrics.ts";
 export { type PreferenceRow, preferenceTask, type ReferencedRow } from "./preference.ts";
 export * from "./reference.ts";

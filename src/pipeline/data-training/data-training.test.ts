@@ -131,6 +131,27 @@ describe("a training on data of one's own", () => {
     expect(third.progress).toEqual([]);
   });
 
+  test("with sinks has one run of W&B and a file of TensorBoard for each process; they change no weight", async () => {
+    const data = [jsonl(pairs(12))];
+    const plain = await own("quiet", { data });
+    const sinks = ["logging.tensorboard=true", "logging.wandb={project: p}", "checkpoint_every_steps=1"];
+    const controller = new AbortController();
+    const stopping = hearing(({ unit, done }) => void (unit === "steps" && done === 2 && controller.abort()));
+    await expect(own("logged", { data, settings: sinks, signal: controller.signal }, stopping)).rejects.toThrow(
+      Interrupted,
+    );
+    const report = await own("logged", { data, settings: sinks });
+    const metrics = join(folder, "logged", "metrics");
+    expect(readdirSync(join(metrics, "tensorboard", "train"))).toHaveLength(2);
+    const runs = readdirSync(join(metrics, "wandb"));
+    expect(runs).toHaveLength(1);
+    const [file] = readdirSync(join(metrics, "wandb", runs[0]!)).filter((name) => name.endsWith(".wandb"));
+    const written = readFileSync(join(metrics, "wandb", runs[0]!, file!), "latin1");
+    // A summary and a history record for each of the four steps.
+    expect(written.match(/rewards\/margins/g)).toHaveLength(8);
+    expect(weightsDigest(report.model)).toBe(weightsDigest(plain.model));
+  });
+
   test("stopped within the reference keeps what was computed; other settings use it again", async () => {
     const data = [jsonl(pairs(6))];
     const controller = new AbortController();

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { stringify } from "yaml";
 import { disposeModel, findModel, loadFiles, type ModelFiles, saveModel } from "../../models/index.ts";
 import { resolvePrecision } from "../../nn/index.ts";
@@ -15,6 +15,7 @@ import { type Ledger, openLedger } from "../../store/index.ts";
 import { lazyPreferenceTask, lazySftTask, type StepMetrics, type TrainingTask, train } from "../../training/index.ts";
 import { explainDisk } from "../disk.ts";
 import type { Listener } from "../events.ts";
+import { withSinks } from "../logging.ts";
 import { checkInterrupted, conversational, fetchProgress, Interrupted } from "../run.ts";
 import { decisive } from "../tuning.ts";
 import { computeReference, storedReference } from "./reference.ts";
@@ -103,7 +104,7 @@ async function trained(
       tokenizer: files.tokenizer.files(),
       limits: [settings.max_length, settings.max_prompt_length, settings.overlong],
     });
-    const { device: _, chat_template: __, unusable: ___, ...recipe } = settings;
+    const { device: _, chat_template: __, unusable: ___, logging: ____, ...recipe } = settings;
     const inputs = contentKey({ tokens, model: files.digest, recipe: decisive(recipe), dtype });
     const stands = existsSync(place.model) && (await ledger.meta.get("model")) === inputs;
     if (stands && existsSync(place.report)) return { ...earlierReport(place.report), doneBefore: true };
@@ -205,31 +206,29 @@ async function trainTask<Item>(
   settings: DataTrainingSettings,
   { task, model, inputs, dtype }: Trainable<Item>,
 ): Promise<{ readonly steps: number; readonly last: StepMetrics | null }> {
-  const { device: _, chat_template: __, unusable: ___, seed, ...recipe } = settings;
+  const { device: _, chat_template: __, unusable: ___, seed, logging, ...recipe } = settings;
   const place = paths(output);
   let last: StepMetrics | null = null;
-  const summary = await train(model.decoder, task, {
-    recipe,
-    seed,
-    dtype,
-    inputs,
-    checkpoints: place.checkpoints,
-    metrics: place.metrics,
-    signal,
-    onStep(metrics, total) {
-      last = metrics;
-      const margin = metrics["rewards/margins"];
-      const figures = { loss: metrics.loss!, ...(margin === undefined ? {} : { margin }) };
-      listener.progress({
-        stage: "train",
-        label: settings.objective,
-        done: metrics.step,
-        total,
-        unit: "steps",
-        figures,
-      });
-    },
-  });
+  const logged = { metrics: place.metrics, label: "train", name: basename(output), inputs, config: settings };
+  const summary = await withSinks(logging, logged, (write) =>
+    train(model.decoder, task, {
+      recipe,
+      seed,
+      dtype,
+      inputs,
+      checkpoints: place.checkpoints,
+      metrics: place.metrics,
+      signal,
+      onStep(metrics, total) {
+        last = metrics;
+        write(metrics);
+        const margin = metrics["rewards/margins"];
+        const figures = { loss: metrics.loss!, ...(margin === undefined ? {} : { margin }) };
+        const label = settings.objective;
+        listener.progress({ stage: "train", label, done: metrics.step, total, unit: "steps", figures });
+      },
+    }),
+  );
   if (!summary.finished) throw new Interrupted("stopped; the same command goes on from the checkpoint");
   return { steps: summary.steps, last };
 }
