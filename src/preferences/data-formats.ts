@@ -17,6 +17,8 @@ export interface Example {
 export interface DataFormat {
   /** Told to the user, with how it is read. */
   readonly words: string;
+  /** The fields that a row of it has. */
+  readonly needs: readonly string[];
   /** Whether a row with these fields is meant to be of this format. */
   matches(row: Fields): boolean;
   /** @throws DataError with the field that breaks the format */
@@ -24,6 +26,7 @@ export interface DataFormat {
 }
 
 const isText = (value: unknown) => typeof value === "string";
+const pairFields = ["chosen", "rejected"];
 const isPair = (row: Fields) => has(row, "chosen") && has(row, "rejected");
 const fieldsOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 const allAnswers = (value: unknown) => fieldsOf(value).every((turn) => isFields(turn) && turn.role === "assistant");
@@ -32,6 +35,7 @@ const promptIsText = "a prompt that is a text is one turn of the user";
 /** The formats, the first that matches a file's first row counts. */
 export const dataFormats: readonly DataFormat[] = [
   {
+    needs: ["prompt", ...pairFields],
     words: "quadruples of the interchange format: chosen is [y_ws, y_wt], rejected is [y_l] or [y_l, y_ls]",
     matches: (row) => isPair(row) && has(row, "prompt") && fieldsOf(row.chosen).length > 1 && allAnswers(row.chosen),
     examples(row, place) {
@@ -47,27 +51,32 @@ export const dataFormats: readonly DataFormat[] = [
     },
   },
   {
+    needs: ["prompt", "messages", ...pairFields],
     words: "preferences of UltraFeedback-binarized: chosen and rejected are conversations that end with the answer",
     matches: (row) => isPair(row) && isText(row.prompt) && has(row, "messages") && Array.isArray(row.chosen),
     examples: pair,
   },
   {
+    needs: ["prompt", ...pairFields],
     words: "preferences: prompt, chosen and rejected as messages",
     matches: (row) => isPair(row) && has(row, "prompt") && !isText(row.prompt),
     examples: pair,
   },
   {
+    needs: ["prompt", ...pairFields],
     words: `preferences: prompt, chosen and rejected (${promptIsText})`,
     matches: (row) => isPair(row) && isText(row.prompt),
     examples: pair,
   },
   {
+    needs: pairFields,
     words:
       "preferences with an implicit prompt: the messages that chosen and rejected have in common at their beginning",
     matches: (row) => isPair(row),
     examples: pair,
   },
   {
+    needs: ["prompt", "completion", "label"],
     words: `unpaired preferences: prompt, completion and label (${promptIsText})`,
     matches: (row) => has(row, "prompt") && has(row, "completion") && has(row, "label"),
     examples(row, place) {
@@ -81,11 +90,13 @@ export const dataFormats: readonly DataFormat[] = [
     },
   },
   {
+    needs: ["prompt", "completion"],
     words: `prompts with a completion (${promptIsText})`,
     matches: (row) => has(row, "prompt") && has(row, "completion"),
     examples: (row, place) => [completion(row, place)],
   },
   {
+    needs: ["messages"],
     words: "conversations: every answer of the assistant is learnt, with what stands before it as its prompt",
     matches: (row) => has(row, "messages"),
     examples: (row, place) => conversation(turnsOf(row.messages, "messages", place), place),

@@ -227,7 +227,8 @@ describe("rows that are not what they should be", () => {
       'label is "yes", and should be true or false',
       "label",
     ],
-    ["a field less", dpo, [good, { prompt: "x", chosen: "w" }], "the row is not of the file's format"],
+    ["a field less", dpo, [good, { prompt: "x", chosen: "w" }], "the row has no rejected"],
+    ["another form", dpo, [good, messages], "the row is not of the file's format"],
     [
       "unknown fields",
       dpo,

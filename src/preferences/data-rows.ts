@@ -57,11 +57,7 @@ export async function* readDataRows(
         format = formatOf(value, place);
         told(file, format.words);
       }
-      if (!format.matches(value))
-        throw new DataError(`the row is not of the file's format: ${format.words}`, {
-          ...place,
-          hint: `It has ${fieldNames(value)}. A file has one format, that of its first row; several files may have several.`,
-        });
+      if (!format.matches(value)) throw otherFormat(format, value, place);
       yield* rowsOf(format.examples(value, place), value, place, wanted);
     }
     if (format === undefined) throw new DataError("the file has no rows", { file, hint: formatsHint });
@@ -82,6 +78,16 @@ function formatOf(row: Fields, place: Place): DataFormat {
   throw new DataError(`the fields (${fieldNames(row)}) are of no format that is known`, {
     ...place,
     hint: `${formatsHint}${shareGpt}`,
+  });
+}
+
+function otherFormat({ needs, words }: DataFormat, row: Fields, place: Place): DataError {
+  const lacking = needs.filter((name) => !has(row, name));
+  const message =
+    lacking.length > 0 ? `the row has no ${lacking.join(" and no ")}` : "the row is not of the file's format";
+  return new DataError(message, {
+    ...place,
+    hint: `The first row's format holds for the whole file: ${words}. Rows of another one go into a file of their own.`,
   });
 }
 

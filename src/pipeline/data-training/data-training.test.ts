@@ -237,6 +237,7 @@ const hostile = {
     rejected: "l",
   },
 };
+const lazily = ["nothing but its end", "longer than", "template refuses"];
 const template =
   "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system here') }}{% endif %}<|turn|>{{ m.role }}\n{{ m.content }}<|end|>\n{% endfor %}{% if add_generation_prompt %}<|turn|>assistant\n{% endif %}";
 const withTemplate = `chat_template=${JSON.stringify(template)}`;
@@ -262,7 +263,9 @@ describe("hostile rows", () => {
     for (const reason of Object.keys(hostile)) {
       const found = report.rows.leftOut.find((left) => left.reason.includes(reason));
       expect(found, reason).toMatchObject({ rows: 1, first: [expect.stringMatching(/jsonl:\d+$/)] });
-      expect(heard.notices.some((notice) => notice.includes(reason))).toBe(true);
+      // Without a reference some are found only when their batch comes.
+      const before = objective === "dpo" || !lazily.includes(reason);
+      expect(heard.notices.some((notice) => notice.includes(reason))).toBe(before);
     }
     expect(metricsOf(`hostile-${objective}`)).toHaveLength(5);
     expect(metricsOf(`hostile-${objective}`).every(({ loss }) => Number.isFinite(loss))).toBe(true);

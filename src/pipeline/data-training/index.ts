@@ -145,10 +145,11 @@ async function trained(
             listener,
           })))
         : undefined;
+      // As far as it is known before the training; the report has all.
+      for (const line of countLines(countRows(data, rows))) listener.notice(line);
       const run = async <Item>(task: TrainingTask<Item>): Promise<DataTrainingReport> => {
         const { last, steps } = await trainTask(options, settings, { task, model, inputs, dtype });
         const report = finish(steps, last);
-        for (const line of countLines(report.rows)) listener.notice(line);
         const card = { base: files.label, digest: files.digest, settings, files: data.files, rows: report.rows };
         saveModel(place.model, model, dataTrainingCard(card));
         return report;

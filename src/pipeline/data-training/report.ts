@@ -46,14 +46,18 @@ export function countRows({ files, leftOut, rows }: ReadData, lazy: LazyRows): D
 export function countLines({ leftOut, shortened, repeated }: DataTrainingReport["rows"]): string[] {
   const reasons = leftOut.map(
     ({ reason, rows, first }) =>
-      `left out: ${rows} rows (${reason}): ${first.join(", ")}${rows > first.length ? ", ..." : ""}`,
+      `left out: ${rowsWords(rows)} (${reason}): ${first.join(", ")}${rows > first.length ? ", ..." : ""}`,
   );
   return [
     ...reasons,
-    ...(shortened > 0 ? [`${shortened} prompts lost their beginning to fit`] : []),
-    ...(repeated > 0 ? [`${repeated} rows are repeats of earlier ones, and count as often as they stand there`] : []),
+    ...(shortened > 0 ? [`${shortened} of the prompts lost their beginning to fit`] : []),
+    ...(repeated > 0
+      ? [`${rowsWords(repeated)} said by an earlier one already: learnt as often as they stand there`]
+      : []),
   ];
 }
+
+const rowsWords = (rows: number) => (rows === 1 ? "1 row" : `${rows} rows`);
 
 interface Card {
   readonly base: string;
