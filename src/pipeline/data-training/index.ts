@@ -145,8 +145,7 @@ async function trained(
             listener,
           })))
         : undefined;
-      // As far as it is known before the training; the report has all.
-      for (const line of countLines(countRows(data, rows))) listener.notice(line);
+      for (const line of countLines(data, rows)) listener.notice(line);
       const run = async <Item>(task: TrainingTask<Item>): Promise<DataTrainingReport> => {
         const { last, steps } = await trainTask(options, settings, { task, model, inputs, dtype });
         const report = finish(steps, last);

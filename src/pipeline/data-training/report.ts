@@ -42,14 +42,16 @@ export function countRows({ files, leftOut, rows }: ReadData, lazy: LazyRows): D
   };
 }
 
-/** The counts as lines for people; none where all rows are as they should be. */
-export function countLines({ leftOut, shortened, repeated }: DataTrainingReport["rows"]): string[] {
-  const reasons = leftOut.map(
-    ({ reason, rows, first }) =>
-      `left out: ${rowsWords(rows)} (${reason}): ${first.join(", ")}${rows > first.length ? ", ..." : ""}`,
-  );
+/** What is known of the rows before the training, as lines for people; of rows that come later it is not spoken yet. */
+export function countLines(data: ReadData, lazy: LazyRows): string[] {
+  const all = countRows(data, lazy);
+  const whole = lazy.counts().looked === lazy.count;
+  const { leftOut, shortened, repeated } = whole ? all : { ...all, leftOut: data.leftOut, shortened: 0 };
   return [
-    ...reasons,
+    ...leftOut.map(({ reason, rows, first }) => {
+      const places = `${first.join(", ")}${rows > first.length ? ", ..." : ""}`;
+      return `left out: ${rowsWords(rows)} (${reason}): ${places}`;
+    }),
     ...(shortened > 0 ? [`${shortened} of the prompts lost their beginning to fit`] : []),
     ...(repeated > 0
       ? [`${rowsWords(repeated)} said by an earlier one already: learnt as often as they stand there`]
