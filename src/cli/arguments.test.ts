@@ -98,7 +98,7 @@ test("commands and options stay as they are", () => {
       sample    draw the responses of the sources; after the tuning, those of the tuned target
       score     give every response its reward
       select    choose the responses to tune on; after the tuning, the quadruples for WRPO
-      train     tune the target on the best responses; then WRPO on the quadruples
+      train     tune the target on the best responses, then WRPO on the quadruples; or train on data of your own
       evaluate  compare the models before and after on held-out prompts; write the report
       status    how far a run is; it may be running
       chat      talk to a model, or to the fused model of a run
@@ -164,6 +164,10 @@ test("commands and options stay as they are", () => {
         "Usage: amalgam train [RUN FOLDER] [OPTIONS]",
         "--recipe FILE",
         "--set FIELD=VALUE",
+        "--data FILE",
+        "--objective NAME",
+        "--model MODEL",
+        "--output FOLDER",
         "--offline",
         "--help, -h",
       ],

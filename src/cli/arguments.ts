@@ -18,10 +18,20 @@ export interface Arguments {
   readonly target: string | undefined;
   readonly recipe: string | undefined;
   readonly set: readonly string[];
+  /** Of `train`: what to train on, and how, without a run. */
+  readonly training: DataTraining | undefined;
   readonly offline: boolean;
   readonly json: boolean;
   readonly temperature: string | undefined;
   readonly maxTokens: string | undefined;
+}
+
+/** What `train --data` names. */
+export interface DataTraining {
+  readonly data: readonly string[];
+  readonly objective: string;
+  readonly model: string;
+  readonly output: string;
 }
 
 export type Parsed =
@@ -113,6 +123,12 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
       `--set ${odd} names no field and value`,
       "Write --set field.inner=value, for example --set sampling.n=8.",
     );
+  const training = dataTraining(given.get("data") ?? [], single);
+  if (training !== undefined && (positionals.length > 0 || given.has("recipe")))
+    throw new UsageError(
+      `train --data takes neither a run folder nor a recipe`,
+      "Without --data, train does its part of a run; with it, --model and --output say from where and to where.",
+    );
   return {
     kind: "run",
     arguments: {
@@ -120,10 +136,25 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
       target: positionals[0],
       recipe: single("recipe"),
       set,
+      training,
       offline: single("offline") !== undefined,
       json: single("json") !== undefined,
       temperature: single("temperature"),
       maxTokens: single("max-tokens"),
     },
   };
+}
+
+/** The options of a training without a run: all four, or none. */
+function dataTraining(data: readonly string[], single: (name: OptionName) => string | undefined) {
+  const [objective, model, output] = (["objective", "model", "output"] as const).map(single);
+  const given = { data: data[0], objective, model, output };
+  const [lacking] = Object.entries(given).filter(([, value]) => value === undefined);
+  if (Object.values(given).every((value) => value === undefined)) return undefined;
+  if (lacking !== undefined)
+    throw new UsageError(
+      `--${lacking[0]} is missing`,
+      "Training on data of your own: amalgam train --data FILE --objective NAME --model MODEL --output FOLDER",
+    );
+  return { data, objective: objective!, model: model!, output: output! };
 }

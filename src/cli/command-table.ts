@@ -1,6 +1,10 @@
 /** Every option of the command line. One with `value` takes a value of that description. */
 export const options = {
   recipe: { value: "FILE", text: "the recipe; without it, the recipe.yaml of the run folder" },
+  data: { value: "FILE", text: "train on this .jsonl or .parquet file, without a run (may be repeated)" },
+  objective: { value: "NAME", text: "with --data: sft, dpo, wrpo, simpo and others of the guide's table" },
+  model: { value: "MODEL", text: "with --data: a folder or .gguf file, owner/name on the hub, or package:NAME" },
+  output: { value: "FOLDER", text: "with --data: where model, checkpoints, metrics and report go" },
   set: { value: "FIELD=VALUE", text: "change a field of the recipe: --set sampling.n=8 (may be repeated)" },
   offline: { value: undefined, text: "fetch nothing: use only models that are on this machine" },
   json: { value: undefined, text: "print JSON" },
@@ -57,7 +61,12 @@ export const commands = {
     summary: "choose the responses to tune on; after the tuning, the quadruples for WRPO",
     details: here,
   },
-  train: { ...stage, summary: "tune the target on the best responses; then WRPO on the quadruples", details: here },
+  train: {
+    ...stage,
+    options: ["recipe", "set", "data", "objective", "model", "output", "offline"],
+    summary: "tune the target on the best responses, then WRPO on the quadruples; or train on data of your own",
+    details: `${here} With --data no run is needed: --set then changes a setting of the training, as --set learning_rate=1e-6; stopped or killed, the same command goes on.`,
+  },
   evaluate: {
     ...stage,
     summary: "compare the models before and after on held-out prompts; write the report",

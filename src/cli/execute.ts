@@ -10,15 +10,17 @@ import {
   runStatus,
   runSummary,
   type StageCommand,
+  trainOnData,
 } from "../pipeline/index.ts";
 import { onSetup } from "../torch/index.ts";
-import { type Arguments, UsageError } from "./arguments.ts";
+import { type Arguments, type DataTraining, UsageError } from "./arguments.ts";
 import { chatLoop, chatOnce } from "./chat-loop.ts";
 import { doctorSummary, findingText } from "./doctor-text.ts";
 import type { Output, ProgressPrinter } from "./progress.ts";
 import { progressPrinter } from "./progress.ts";
 import { refuseFile, runFolder, runFolderIfAny } from "./run-folder.ts";
 import { statusText } from "./status-text.ts";
+import { trainingText } from "./training-text.ts";
 
 /** Exit code of a command that ran. */
 type ExitCode = 0 | 1;
@@ -54,6 +56,8 @@ export async function execute(given: Arguments, around: Surroundings): Promise<E
       return status(given, around);
     case "chat":
       return chat(given, around);
+    case "train":
+      return given.training === undefined ? work(given, "train", around) : train(given, given.training, around);
     default:
       return work(given, given.command, around);
   }
@@ -98,6 +102,20 @@ async function work(
     printer.clear();
   }
   if (command === "evaluate") print(statusText(await runStatus(folder)));
+  return 0;
+}
+
+async function train(given: Arguments, training: DataTraining, around: Surroundings): Promise<ExitCode> {
+  const { signal, printer, print } = around;
+  const report = await trainOnData({
+    ...training,
+    settings: given.set,
+    signal,
+    listener: printer,
+    offline: given.offline,
+  });
+  printer.clear();
+  print(trainingText(report));
   return 0;
 }
 

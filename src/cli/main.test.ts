@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { tinyFolder } from "../models/testing/tiny-model.ts";
 
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "amalgam-cli-"));
@@ -92,6 +93,41 @@ describe("a recipe with mistakes", () => {
       "",
     ]);
     expect(existsSync(join(folder, "wrong", "run.db"))).toBe(false);
+  });
+});
+
+describe("train --data", () => {
+  test("trains without a run, and does nothing twice", async () => {
+    const model = tinyFolder("llama");
+    const row = (index: number) => ({ prompt: `Name ${index}.`, chosen: `Fine ${index}`, rejected: "No" });
+    writeFileSync(join(folder, "pairs.jsonl"), [0, 1, 2].map((index) => `${JSON.stringify(row(index))}\n`).join(""));
+    const words = ["train", "--data", "pairs.jsonl", "--objective", "dpo", "--model", model, "--output", "own"];
+    const { status, stdout, stderr } = amalgam(...words, "--set", "batch_size=2", "--set", "precision=fp32");
+    expect({ status, stderr }).toMatchObject({
+      status: 0,
+      stderr: expect.stringContaining("pairs.jsonl: preferences"),
+    });
+    expect(stdout).toContain("Rows:  3 of 3\nSteps: 2, loss");
+    expect(existsSync(join(folder, "own", "model", "model.safetensors"))).toBe(true);
+    expect(amalgam(...words, "--set", "batch_size=2", "--set", "precision=fp32").stdout).toContain("stands already");
+    expect(amalgam(...words, "--set", "batch_size=0")).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining("batch_size: is 0, and must be at least 1"),
+    });
+    rmSync(model, { recursive: true });
+  });
+
+  test("wants all of its options, and no run", () => {
+    expect(amalgam("train", "--data", "x.jsonl", "--objective", "dpo")).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining("--model is missing"),
+    });
+    expect(amalgam("train", "--model", "x")).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining("--data is missing"),
+    });
+    const all = ["--data", "x.jsonl", "--objective", "dpo", "--model", "m", "--output", "o"];
+    expect(amalgam("train", "run", ...all).stderr).toContain("takes neither a run folder nor a recipe");
   });
 });
 

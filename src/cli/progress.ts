@@ -1,5 +1,5 @@
 import { formatBytes } from "../models/index.ts";
-import type { Listener, Progress, StageName } from "../pipeline/index.ts";
+import type { Activity, Listener, Progress } from "../pipeline/index.ts";
 import { formatFigure, formatRate, formatSeconds } from "./format.ts";
 
 /** Where the lines go. */
@@ -108,7 +108,7 @@ function describeProgress(
 }
 
 /** What each stage does, for people. */
-export const stageWords: Readonly<Record<StageName, string>> = {
+export const stageWords: Readonly<Record<Activity, string>> = {
   sample: "sampling the sources",
   score: "scoring the sources",
   select_sft: "selecting for the tuning",
@@ -119,4 +119,5 @@ export const stageWords: Readonly<Record<StageName, string>> = {
   wrpo: "WRPO",
   evaluate: "evaluating",
   report: "writing the report",
+  train: "training",
 };

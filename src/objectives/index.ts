@@ -1,4 +1,4 @@
-import type { ObjectiveName, PartRecipe, SettingsOf, WrpoRecipe } from "../schema/index.ts";
+import type { ObjectiveFields, ObjectiveName, PartRecipe, SettingsOf, WrpoRecipe } from "../schema/index.ts";
 import { apoDown, apoZero, bcoPair, ncaPair, sppoHard } from "./anchored-losses.ts";
 import { dpo, lengthNormalisedDpo, lengthRegularisedDpo } from "./dpo.ts";
 import { ipo } from "./ipo.ts";
@@ -62,6 +62,9 @@ const objectives: { readonly [Name in ObjectiveName]: (settings: Named<SettingsO
   sft,
 };
 
+/** What of a recipe says which objective it is. */
+export type ObjectiveRecipe = Pick<WrpoRecipe, "objective" | "parts" | keyof ObjectiveFields>;
+
 type CamelCase<Text extends string> = Text extends `${infer First}_${infer Rest}`
   ? `${First}${Capitalize<CamelCase<Rest>>}`
   : Text;
@@ -85,7 +88,7 @@ const single = (recipe: Pick<PartRecipe, "objective">, sourceResponses: number):
  *
  * @throws RecipeError for `source_weights` of another number.
  */
-export const objectiveOf = ({ objective, ...settings }: WrpoRecipe, sourceResponses = 1): Objective =>
+export const objectiveOf = ({ objective, ...settings }: ObjectiveRecipe, sourceResponses = 1): Objective =>
   objective === "mixture"
     ? mixture(settings.parts!.map((part) => ({ objective: single(part, sourceResponses), weight: part.weight })))
     : single({ objective, ...settings }, sourceResponses);

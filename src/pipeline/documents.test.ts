@@ -5,7 +5,14 @@ import ts from "typescript";
 import { describe, expect, test } from "vitest";
 import { objectiveOf } from "../objectives/index.ts";
 import { instructions } from "../rewards/index.ts";
-import { loraSchema, objectiveDefaults, optimiserDefaults, pairModifiers, recipeSchema } from "../schema/index.ts";
+import {
+  dataTrainingSettings,
+  loraSchema,
+  objectiveDefaults,
+  optimiserDefaults,
+  pairModifiers,
+  recipeSchema,
+} from "../schema/index.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const read = (file: string) => readFileSync(join(root, file), "utf8");
@@ -15,13 +22,14 @@ const documents = [
   "CHANGELOG.md",
   "docs/architecture.md",
   "docs/guide.md",
+  "docs/training.md",
   ...readdirSync(join(root, "docs/decisions")).map((name) => `docs/decisions/${name}`),
 ];
 const guide = read("docs/guide.md");
 
 /** Cells of the table rows below a heading, up to the next one. */
-function rowsBelow(heading: string): string[][] {
-  const [, after] = guide.split(`\n${heading}\n`);
+function rowsBelow(heading: string, text = guide): string[][] {
+  const [, after] = text.split(`\n${heading}\n`);
   expect(after, heading).toBeDefined();
   const rows = after!.split(/\n#/)[0]!.split("\n");
   return rows
@@ -70,6 +78,8 @@ describe("docs/guide.md", () => {
     ["### `selection`", shape.selection.unwrap().shape],
     ["### `sft` and `wrpo`: training", training],
     ["### `lora`", loraSchema.shape],
+    ["### `logging`", shape.logging.unwrap().shape],
+    ["### `wandb`", shape.logging.unwrap().shape.wandb.unwrap().shape],
     ["### `wrpo` only", Object.fromEntries(wrpoOnly)],
   ];
 
@@ -184,3 +194,12 @@ function defaultOf(schema: unknown): unknown {
   const { def } = schema as { def: { type: string; defaultValue?: unknown } };
   return def.type === "default" ? def.defaultValue : undefined;
 }
+
+test("docs/training.md has every setting that the stages of a recipe have not, with its default", () => {
+  const own = Object.entries(dataTrainingSettings("sft")).filter(
+    ([field]) => !(field in recipeSchema.shape.sft.unwrap().shape),
+  );
+  const rows = rowsBelow("## Settings", read("docs/training.md")).map(([, field, value]) => [field, value]);
+  for (const [field, value] of own)
+    if (field !== "objective" && field !== "logging") expect(rows).toContainEqual([`\`${field}\``, `\`${value}\``]);
+});

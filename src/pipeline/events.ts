@@ -13,9 +13,12 @@ export const stageNames = [
 ] as const;
 export type StageName = (typeof stageNames)[number];
 
+/** A stage of a run, or a training on data of one's own. */
+export type Activity = StageName | "train";
+
 /** How far a piece of long work is. */
 export interface Progress {
-  readonly stage: StageName;
+  readonly stage: Activity;
   /** What is being done, e.g. the source's or the model's name. */
   readonly label: string;
   readonly done: number;
@@ -28,9 +31,9 @@ export interface Progress {
 
 /** Who is told of what a run does; the command line prints it. */
 export interface Listener {
-  stageStarted(stage: StageName): void;
+  stageStarted(stage: Activity): void;
   /** `skipped` when nothing was left to do. */
-  stageFinished(stage: StageName, outcome: { readonly seconds: number; readonly skipped: boolean }): void;
+  stageFinished(stage: Activity, outcome: { readonly seconds: number; readonly skipped: boolean }): void;
   progress(progress: Progress): void;
   /** One line that a person should read: a count of what was left out, a model being fetched. */
   notice(line: string): void;

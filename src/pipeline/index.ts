@@ -1,5 +1,7 @@
 export { type Chat, type ChatOptions, openChat } from "./chat.ts";
 export { nextCommand, readyStages, runAll, runCommand, type StageCommand } from "./commands.ts";
+export { type DataTrainingOptions, trainOnData } from "./data-training/index.ts";
+export type { DataTrainingReport } from "./data-training/report.ts";
 export { type DoctorOptions, diagnose, type Finding } from "./doctor/index.ts";
 export { evaluateModels, latestComparison } from "./evaluating.ts";
 export * from "./events.ts";

@@ -17,7 +17,7 @@ import {
 } from "../schema/index.ts";
 import { type Ledger, openLedger, type StoredPrompt } from "../store/index.ts";
 import { explainDisk } from "./disk.ts";
-import type { Listener, StageName } from "./events.ts";
+import type { Activity, Listener } from "./events.ts";
 
 export interface RunOptions {
   /** The run folder; made where there is none. */
@@ -103,7 +103,7 @@ async function promptsOf({ recipe, baseFolder, file }: LoadedRecipe): Promise<St
 }
 
 /** A model of a recipe is asked in conversations, so it needs a chat template: told before anything is drawn. */
-function conversational(files: ModelFiles): ModelFiles {
+export function conversational(files: ModelFiles): ModelFiles {
   if (files.tokenizer.hasChatTemplate) return files;
   throw new ModelError(`${files.label} has no chat template: it is a base model, not tuned for conversations`, {
     hint: "Take its instruction-tuned version, or write a `chat_template` into the recipe.",
@@ -121,7 +121,8 @@ function usesOf({ target, sources, rewards }: Recipe, { model }: ModelRecipe): s
   ].join(", ");
 }
 
-function fetchProgress(listener: Listener, stage: StageName): (progress: LocateProgress) => void {
+/** Tells the listener how far a model that is being fetched is. */
+export function fetchProgress(listener: Listener, stage: Activity): (progress: LocateProgress) => void {
   let last = "";
   return ({ label, step, doneBytes, totalBytes }) => {
     if (step === "download")

@@ -26,6 +26,7 @@ import {
   withReference,
 } from "../training/index.ts";
 import { modelCard } from "./card.ts";
+import { withSinks } from "./logging.ts";
 import { loadForTraining, saveTuned, withAdapters } from "./lora.ts";
 import { withMicroBatchTokens } from "./micro-batches.ts";
 import { checkInterrupted, Interrupted, type Run, runPaths } from "./run.ts";
@@ -142,29 +143,42 @@ async function tuneBy<Item>(
 ): Promise<Record<string, number>> {
   const paths = runPaths(run.folder);
   let last: StepMetrics | undefined;
-  const summary = await train(model.decoder, task, {
-    recipe,
-    seed: run.recipe.seed,
-    dtype: dtypeOfTraining(run, recipe),
-    inputs,
-    checkpoints: paths.checkpoints(stage),
+  const logged = {
     metrics: paths.metrics(stage),
-    signal: run.signal,
-    onStep(metrics, total) {
-      last = metrics;
-      run.listener.progress({
-        stage,
-        label: stage === "sft" ? "supervised tuning" : run.recipe.wrpo.objective,
-        done: metrics.step,
-        total,
-        unit: "steps",
-        figures: shownFigures(metrics),
-      });
-    },
-    onEvaluation: (evaluation, total) => run.listener.notice(evaluationWords(evaluation, total)),
-    onNotice: (line) => run.listener.notice(line),
-    ...(evaluation === undefined ? {} : { sampled: evaluation.measure }),
-  });
+    label: stage,
+    name: `${run.recipe.name}-${stage}`,
+    inputs,
+    config: recipe,
+  };
+  const summary = await withSinks(run.recipe.logging, logged, (write) =>
+    train(model.decoder, task, {
+      recipe,
+      seed: run.recipe.seed,
+      dtype: dtypeOfTraining(run, recipe),
+      inputs,
+      checkpoints: paths.checkpoints(stage),
+      metrics: paths.metrics(stage),
+      signal: run.signal,
+      onStep(metrics, total) {
+        last = metrics;
+        write(metrics);
+        run.listener.progress({
+          stage,
+          label: stage === "sft" ? "supervised tuning" : run.recipe.wrpo.objective,
+          done: metrics.step,
+          total,
+          unit: "steps",
+          figures: shownFigures(metrics),
+        });
+      },
+      onEvaluation(figures, total) {
+        write(figures);
+        run.listener.notice(evaluationWords(figures, total));
+      },
+      onNotice: (line) => run.listener.notice(line),
+      ...(evaluation === undefined ? {} : { sampled: evaluation.measure }),
+    }),
+  );
   if (!summary.finished) throw new Interrupted("stopped; the same command goes on from the checkpoint");
   mkdirSync(dirname(target), { recursive: true });
   saveTuned(target, { recipe, model, files, base, card: await modelCard(run, stage) });

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadFiles, readModelFiles } from "../models/index.ts";
@@ -7,13 +7,13 @@ import { quadrupleRowSchema } from "../schema/index.ts";
 import { readLedger } from "../store/index.ts";
 import { runCommand } from "./commands.ts";
 import { latestComparison } from "./evaluating.ts";
-import { type StageName, stageNames } from "./events.ts";
+import { type Activity, stageNames } from "./events.ts";
 import { runSummary } from "./reporting.ts";
 import { runPaths } from "./run.ts";
 import { runStages } from "./stages.ts";
 import { hearing, jsonLines, runFolder, tinyWorld, withRun } from "./testing/tiny-world.ts";
 
-const world = tinyWorld();
+const world = tinyWorld({ logging: { tensorboard: true, wandb: { project: "tiny" } } });
 const folder = runFolder(world, "whole");
 const paths = runPaths(folder);
 const fusedWeights = join(paths.fusedModel, "model.safetensors");
@@ -29,7 +29,7 @@ beforeAll(async () => {
 afterAll(() => world.remove());
 
 /** Runs the whole again, with a recipe changed so, and gives the stages that had something to do. */
-async function workedAgain(overrides: readonly string[]): Promise<StageName[]> {
+async function workedAgain(overrides: readonly string[]): Promise<Activity[]> {
   const heard = hearing();
   await withRun({ folder, recipeFile: world.recipeFile, overrides, heard }, (run) => runStages(run, stageNames));
   expect(heard.finished.map(([name]) => name)).toEqual(stageNames);
@@ -39,6 +39,19 @@ async function workedAgain(overrides: readonly string[]): Promise<StageName[]> {
 const written = (file: string) => statSync(file).mtimeMs;
 
 describe("a whole run", () => {
+  test("writes its metrics for TensorBoard and W&B besides", () => {
+    const files = readdirSync(join(folder, "metrics"), { recursive: true, encoding: "utf8" }).sort();
+    const forms = files.filter((name) => name.includes(".")).map((name) => name.replaceAll(/\d{6,}[^/]*/g, "N"));
+    expect(forms).toEqual([
+      "sft.jsonl",
+      "tensorboard/sft/events.out.tfevents.N",
+      "tensorboard/wrpo/events.out.tfevents.N",
+      expect.stringMatching(/^wandb\/offline-run-N\/run-[^/]*$/),
+      expect.stringMatching(/^wandb\/offline-run-N\/run-[^/]*$/),
+      "wrpo.jsonl",
+    ]);
+  });
+
   test("does every stage once, in order", () => {
     expect(first.finished).toEqual(stageNames.map((name) => [name, false]));
   });

@@ -1,8 +1,14 @@
 export * from "./cache.ts";
+export {
+  type DataTrainingSettings,
+  dataTrainingSettings,
+  type PreferenceSettings,
+  type SupervisedSettings,
+} from "./data-training.ts";
 export * from "./errors.ts";
 export * from "./interfaces.ts";
 export { issueWords } from "./issue-words.ts";
-export { readJsonLines } from "./jsonl.ts";
+export { type JsonLine, readJsonLines } from "./jsonl.ts";
 export * from "./key.ts";
 export { explainMemory } from "./memory.ts";
 export * from "./nearest.ts";
@@ -17,7 +23,23 @@ export {
 } from "./objectives.ts";
 export { type LoraRecipe, loraSchema, type OptimiserName, optimiserDefaults } from "./optimisation.ts";
 export * from "./philox.ts";
-export * from "./recipe.ts";
+export {
+  type EndpointRecipe,
+  endpointSchema,
+  type LoggingRecipe,
+  type ModelRecipe,
+  modelSchema,
+  type OptimisationRecipe,
+  type Precision,
+  precisionSchema,
+  type Recipe,
+  type RecipeInput,
+  type RewardRecipe,
+  recipeSchema,
+  type SftRecipe,
+  type SourceRecipe,
+  type WrpoRecipe,
+} from "./recipe.ts";
 export {
   type LoadedRecipe,
   loadRecipe,

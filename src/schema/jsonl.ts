@@ -60,7 +60,9 @@ function parse(text: string, file: string, line: number): unknown {
     throw new DataError(`this line is not JSON: ${reason}`, {
       file,
       line,
-      hint: "Every line of a .jsonl file is one JSON object; text with line breaks needs \\n inside its quotes.",
+      hint: /\b(?:NaN|Infinity)\b/.test(text)
+        ? "NaN and Infinity are no JSON, whatever Python writes: null stands for a number that there isn't."
+        : "Every line of a .jsonl file is one JSON object; text with line breaks needs \\n inside its quotes.",
     });
   }
 }

@@ -168,7 +168,7 @@ describe("a mistake is named by file, line and field", () => {
       line: 1,
       field: "nme",
       message: "unknown field",
-      hint: "Did you mean name? The fields here are name, seed, prompts, target, sources, sampling, rewards, selection, sft, wrpo, evaluation.",
+      hint: "Did you mean name? The fields here are name, seed, prompts, target, sources, sampling, rewards, selection, sft, wrpo, logging, evaluation.",
     });
     expect(mistake("key_env", "key_evn")).toEqual({
       line: 13,

@@ -79,7 +79,8 @@ const rewardSchema = z.union(
 );
 export type RewardRecipe = z.infer<typeof rewardSchema>;
 
-const optimisation = (learningRate: number) => ({
+/** The fields of every training; `learningRate` is the default peak. */
+export const optimisation = (learningRate: number) => ({
   learning_rate: positive.default(learningRate),
   epochs: positive.default(1),
   /** Rows an optimiser step: packed sequences in SFT, quadruples in preference training. */
@@ -132,6 +133,24 @@ export type WrpoRecipe = z.infer<typeof wrpoSchema>;
 
 export type OptimisationRecipe = SftRecipe;
 
+/** Where the figures of each optimiser step go beside the JSONL file that is always written. */
+export const loggingSchema = z.strictObject({
+  /** Event files that TensorBoard opens. */
+  tensorboard: z.boolean().default(false),
+  /** An offline run of Weights & Biases that `wandb sync` uploads; nothing is sent by itself. */
+  wandb: z
+    .strictObject({
+      project: z.string().min(1),
+      entity: z.string().min(1).optional(),
+      /** The run's name; the recipe's with the stage's without. */
+      name: z.string().min(1).optional(),
+      group: z.string().min(1).optional(),
+      tags: z.array(z.string().min(1)).default([]),
+    })
+    .optional(),
+});
+export type LoggingRecipe = z.infer<typeof loggingSchema>;
+
 const promptsSchema = z.strictObject({
   /** JSONL, a row a prompt; relative to the recipe's own folder. */
   file: z.string().min(1),
@@ -172,6 +191,7 @@ export const recipeSchema = z.strictObject({
     .prefault({}),
   sft: sftSchema.prefault({}),
   wrpo: wrpoSchema.prefault({}),
+  logging: loggingSchema.prefault({}),
   evaluation: z.strictObject({
     prompts: promptsSchema,
     /** Responses for each held-out prompt and model. */

@@ -7,6 +7,13 @@ export const messageSchema = z.strictObject({
 });
 export type Message = z.infer<typeof messageSchema>;
 
+/** A turn as chat templates take it: a message, or one of a tool or with tool calls, whose further fields the template knows. */
+export interface Turn {
+  readonly role: string;
+  readonly content: string;
+  readonly [field: string]: unknown;
+}
+
 /** A verifiable instruction of a prompt: which check, with the prompt's own arguments (see `rewards/checks`). */
 export const checkSpecSchema = z.strictObject({
   id: z.string().min(1),

@@ -1,5 +1,5 @@
 import { Template } from "@huggingface/jinja";
-import { DataError, type Message, ModelError, type Place } from "../schema/index.ts";
+import { DataError, ModelError, type Place, type Turn } from "../schema/index.ts";
 
 export interface ChatTemplate {
   /** The Jinja text. */
@@ -9,7 +9,7 @@ export interface ChatTemplate {
   /**
    * @throws DataError where the template refuses the messages (raise_exception), ModelError where it fails.
    */
-  render(messages: readonly Message[], variables: Readonly<Record<string, unknown>>): string;
+  render(messages: readonly Turn[], variables: Readonly<Record<string, unknown>>): string;
 }
 
 /** Thrown by a template's own `raise_exception`. */

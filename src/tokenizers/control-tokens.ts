@@ -1,4 +1,4 @@
-import type { Message } from "../schema/index.ts";
+import type { Turn } from "../schema/index.ts";
 import { ModelError } from "../schema/index.ts";
 import type { Recognise } from "./engine.ts";
 import type { AddedToken } from "./tokenizer-json.ts";
@@ -31,7 +31,7 @@ export function controlTokenGuard(addedTokens: readonly AddedToken[], literals: 
 
   return {
     /** The messages with their control tokens marked, ready to be rendered. */
-    mark: (messages: readonly Message[]): Message[] =>
+    mark: (messages: readonly Turn[]): Turn[] =>
       messages.map((message) => ({
         ...message,
         content: message.content.replace(anyMarker, "").replace(controlTokens, `${start}$&${end}`),

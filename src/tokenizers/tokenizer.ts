@@ -1,4 +1,4 @@
-import { DataError, type Message, ModelError } from "../schema/index.ts";
+import { DataError, ModelError, type Turn } from "../schema/index.ts";
 import { type ChatTemplate, compileChatTemplate } from "./chat-template.ts";
 import { controlTokenGuard } from "./control-tokens.ts";
 import { redecodingStream, textStreams } from "./decoding.ts";
@@ -71,13 +71,13 @@ export interface Tokenizer {
    * The text of a conversation by the chat template.
    * @throws ModelError without a template, DataError where the template refuses the messages.
    */
-  renderChat(messages: readonly Message[], options?: ChatOptions & { readonly addGenerationPrompt?: boolean }): string;
+  renderChat(messages: readonly Turn[], options?: ChatOptions & { readonly addGenerationPrompt?: boolean }): string;
   /**
    * Token ids of a conversation with the generation prompt: the template's text and nothing else, so BOS stands where
    * the template writes it. Equal to `apply_chat_template(messages, add_generation_prompt=True)`, where special tokens
    * in the messages become themselves; with `sanitizeContent` to its `sanitize_control_tokens=True`, where they don't.
    */
-  encodePrompt(messages: readonly Message[], options?: ChatOptions & { readonly sanitizeContent?: boolean }): number[];
+  encodePrompt(messages: readonly Turn[], options?: ChatOptions & { readonly sanitizeContent?: boolean }): number[];
   /**
    * Token ids of a response: its text as plain text, then the end-of-turn token exactly once (one that is already
    * written at the text's end is taken for it).
@@ -114,7 +114,7 @@ export function createTokenizer(parts: TokenizerParts): Tokenizer {
     });
   }
 
-  function render(chat: ChatTemplate, messages: readonly Message[], addGenerationPrompt: boolean, variables = {}) {
+  function render(chat: ChatTemplate, messages: readonly Turn[], addGenerationPrompt: boolean, variables = {}) {
     return chat.render(messages, { ...named, ...variables, add_generation_prompt: addGenerationPrompt });
   }
 
@@ -122,7 +122,7 @@ export function createTokenizer(parts: TokenizerParts): Tokenizer {
   function shownEndOfTurn(chat: ChatTemplate): number | undefined {
     const answer = "AMALGAM0ANSWER";
     try {
-      const messages: Message[] = [
+      const messages: Turn[] = [
         { role: "user", content: "Hello" },
         { role: "assistant", content: answer },
       ];

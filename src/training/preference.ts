@@ -7,16 +7,16 @@ import type { TrainingTask } from "./task.ts";
 
 /**
  * Preference training by an objective on rows whose responses stand in the order of the objective's roles, or name their
- * own. The reference is that of the rows, or a moving one.
+ * own. The reference is that of the rows, or a moving one. Rows that are known to be `whole` are not looked at before their batch.
  *
  * @throws TrainingError where a row lacks what the objective compares: a response, a reference, a mismatched response.
  */
 export function preferenceTask(
   rows: readonly PreferenceRow[],
   objective: Objective,
-  { reference }: Omit<Comparison, "objective"> = {},
+  { reference, whole = false }: Omit<Comparison, "objective"> & { readonly whole?: boolean } = {},
 ): TrainingTask<PreferenceRow> {
-  for (const row of rows) requireWhole(row, objective, reference !== undefined);
+  if (!whole) for (const row of rows) requireWhole(row, objective, reference !== undefined);
   const comparison = { objective, reference };
   const loss = objective.coupled ? coupledTask(comparison) : computeRows(comparison);
   return {

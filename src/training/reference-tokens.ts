@@ -1,4 +1,4 @@
-import { DataError, type Message, ModelError } from "../schema/index.ts";
+import { DataError, ModelError, type Turn } from "../schema/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import type { LengthLimits, TextRow } from "./rows.ts";
 
@@ -65,7 +65,7 @@ export function referenceTokens(
 }
 
 /** An empty system message where there is none, and the template speaks of one. */
-function withSystem(messages: readonly Message[], { chatTemplate = "" }: Tokenizer): readonly Message[] {
+function withSystem(messages: readonly Turn[], { chatTemplate = "" }: Tokenizer): readonly Turn[] {
   const refers = ["system", "<|im_start|>"].some((sign) => chatTemplate.includes(sign));
   return messages[0]?.role === "system" || !refers ? messages : [{ role: "system", content: "" }, ...messages];
 }

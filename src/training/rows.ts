@@ -1,5 +1,5 @@
 import type { Objective, RowRole } from "../objectives/index.ts";
-import { DataError, type Message, type OptimisationRecipe, TrainingError, type WrpoRecipe } from "../schema/index.ts";
+import { DataError, type OptimisationRecipe, TrainingError, type Turn, type WrpoRecipe } from "../schema/index.ts";
 import type { Bundle } from "../scoring/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import { referenceTokens } from "./reference-tokens.ts";
@@ -7,10 +7,12 @@ import { referenceTokens } from "./reference-tokens.ts";
 /** A prompt with the texts to learn from, in the objective's order. */
 export interface TextRow {
   readonly id: string;
-  readonly messages: readonly Message[];
+  readonly messages: readonly Turn[];
   readonly responses: readonly string[];
   /** What each response is, where a row has not just those that the objective compares, in its order. */
   readonly roles?: readonly RowRole[];
+  /** Tools that the chat template may offer to the model. */
+  readonly tools?: readonly unknown[];
 }
 
 /** The same as token ids. */
@@ -54,9 +56,9 @@ export function tokeniseRows(texts: readonly TextRow[], tokenizer: Tokenizer, li
   const dropped: string[] = [];
   const shortened: string[] = [];
   if (limits.tokenisation === "wrpo_reference") return referenceRows(texts, tokenizer, limits);
-  for (const { id, messages, responses: answers, roles } of texts) {
+  for (const { id, messages, responses: answers, roles, tools } of texts) {
     const named = roles === undefined ? { id } : { id, roles };
-    const prompt = tokenizer.encodePrompt(messages);
+    const prompt = tokenizer.encodePrompt(messages, tools === undefined ? {} : { variables: { tools } });
     const responses = answers.map((text) => tokenizer.encodeResponse(text));
     const longest = Math.max(...responses.map((response) => response.length));
     const room = Math.min(limits.max_prompt_length, limits.max_length - longest);

@@ -26,6 +26,8 @@ export interface TrainingTask<Item> {
   readonly items: readonly Item[];
   /** Items that nothing is learned from: what the training is evaluated on. */
   readonly heldOut?: readonly Item[];
+  /** Whether there is anything to learn from the item, where that is found out only when its batch comes; true without. */
+  has?(item: Item): boolean;
   /** Tokens an item takes in a micro-batch. */
   tokensOf(item: Item): number;
   /** What the item counts in the batch's mean: 1 for a preference row, its response tokens in supervised tuning. */

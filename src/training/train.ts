@@ -137,7 +137,8 @@ export async function train<Item>(
       if (done === totalSteps || isStale(evaluations, recipe.early_stopping)) break;
 
       const began = performance.now();
-      const items = batches[done]!.map((index) => task.items[index]!);
+      const items = batches[done]!.map((index) => task.items[index]!).filter((item) => task.has?.(item) ?? true);
+      if (items.length === 0) continue;
       const batchOptions: BatchOptions = {
         trained,
         microBatchTokens: recipe.micro_batch_tokens,

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { tinyFolder } from "../../models/testing/tiny-model.ts";
 import type { RecipeInput } from "../../schema/index.ts";
-import type { Listener, Progress, StageName } from "../events.ts";
+import type { Activity, Listener, Progress } from "../events.ts";
 import { openRun, type Run } from "../run.ts";
 
 /** A folder with a recipe, its prompts and tiny random models: a whole run of it takes seconds. */
@@ -89,12 +89,12 @@ export interface Heard {
   readonly notices: string[];
   readonly progress: Progress[];
   /** Stages that ended, with whether they were skipped. */
-  readonly finished: [StageName, boolean][];
+  readonly finished: [Activity, boolean][];
 }
 
 /** A listener that remembers; `onProgress` hears each step as it comes. */
 export function hearing(onProgress: (progress: Progress) => void = () => {}): Heard {
-  const heard = { notices: [] as string[], progress: [] as Progress[], finished: [] as [StageName, boolean][] };
+  const heard = { notices: [] as string[], progress: [] as Progress[], finished: [] as [Activity, boolean][] };
   return {
     ...heard,
     listener: {

@@ -1,0 +1,359 @@
+import { createHash } from "node:crypto";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { loadFiles, readModelFiles } from "../../models/index.ts";
+import { tinyFolder } from "../../models/testing/tiny-model.ts";
+import { objectiveOf } from "../../objectives/index.ts";
+import { dataTrainingSettings, type PreferenceSettings } from "../../schema/index.ts";
+import { batchLogProbs, packBundles } from "../../scoring/index.ts";
+import { noGrad, scope, toNumbers } from "../../torch/index.ts";
+import { preferenceTask, tokeniseRows, train, withReference } from "../../training/index.ts";
+import { Interrupted } from "../run.ts";
+import { type Heard, hearing, jsonLines } from "../testing/tiny-world.ts";
+import { type DataTrainingOptions, trainOnData } from "./index.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "amalgam-own-data-"));
+const model = tinyFolder("llama");
+afterAll(() => {
+  for (const path of [folder, model]) rmSync(path, { recursive: true });
+});
+
+let files = 0;
+function jsonl(rows: readonly unknown[]): string {
+  const file = join(folder, `data-${files++}.jsonl`);
+  writeFileSync(file, rows.map((row) => `${typeof row === "string" ? row : JSON.stringify(row)}\n`).join(""));
+  return file;
+}
+
+const pair = (index: number) => ({
+  prompt: `Name thing ${index}.`,
+  chosen: `A fine thing, number ${index}, and then ${"more ".repeat(index % 4)}words.`,
+  rejected: `No ${index * 7}`,
+});
+const pairs = (count: number) => Array.from({ length: count }, (_, index) => pair(index));
+
+const settings = ["precision=fp32", "learning_rate=1e-3", "batch_size=3", "max_length=200", "max_prompt_length=150"];
+
+function own(
+  name: string,
+  options: Partial<DataTrainingOptions> & { readonly data: readonly string[] },
+  heard: Heard = hearing(),
+) {
+  const { settings: more = [], ...others } = options;
+  return trainOnData({
+    model,
+    objective: "dpo",
+    output: join(folder, name),
+    signal: new AbortController().signal,
+    listener: heard.listener,
+    offline: true,
+    ...others,
+    settings: [...settings, ...more],
+  });
+}
+
+const weightsDigest = (path: string) =>
+  createHash("sha256")
+    .update(readFileSync(join(path, "model.safetensors")))
+    .digest("hex");
+const metricsOf = (name: string) => jsonLines(join(folder, name, "metrics", "train.jsonl"));
+
+const ofTheMachine = new Set([
+  "seconds",
+  "tokens_per_second",
+  "peak_memory_bytes",
+  "memory_bytes",
+  "gemm_share",
+  "seconds_left",
+]);
+
+/** Names and figures of steps, without those of the clock and the memory. */
+const figures = (lines: readonly Record<string, unknown>[]) =>
+  lines.map((line) => Object.fromEntries(Object.entries(line).filter(([name]) => !ofTheMachine.has(name))));
+
+describe("a training on data of one's own", () => {
+  test("is that of the same rows tokenised at once", async () => {
+    const rows = pairs(8);
+    const report = await own("plain", { data: [jsonl(rows)], settings: ["epochs=2"] });
+    expect(report).toMatchObject({
+      objective: "dpo",
+      doneBefore: false,
+      steps: 6,
+      rows: { read: 8, learnt: 8, leftOut: [] },
+    });
+
+    const given = dataTrainingSettings("dpo", [...settings, "epochs=2"]) as PreferenceSettings;
+    const unwatched = { held_out_share: 0, evaluate_every_steps: 1, evaluation_samples: 0, keep_best: 0 };
+    const recipe = { ...given, ...unwatched, micro_batch_tokens: given.micro_batch_tokens as number };
+    const loaded = loadFiles(await readModelFiles(model, "tiny"), { precision: "fp32", device: "cpu" });
+    const texts = rows.map(({ prompt, chosen, rejected }, index) => ({
+      id: String(index),
+      messages: [{ role: "user", content: prompt }],
+      responses: [chosen, rejected],
+    }));
+    const tokens = tokeniseRows(texts, loaded.tokenizer, given).rows;
+    const none = { get: async (keys: readonly unknown[]) => keys.map(() => undefined), add: async () => {} };
+    const referenced = await withReference(loaded, tokens, none, {
+      microBatchTokens: recipe.micro_batch_tokens,
+      dtype: "float32",
+      signal: new AbortController().signal,
+    });
+    const steps: Record<string, unknown>[] = [];
+    await train(loaded.decoder, preferenceTask(referenced!, objectiveOf(given)), {
+      recipe,
+      seed: given.seed,
+      dtype: "float32",
+      inputs: "",
+      onStep: (step) => void steps.push({ ...step }),
+    });
+    expect(figures(metricsOf("plain"))).toEqual(figures(steps));
+    expect(steps[0]!.loss).toBeCloseTo(Math.LN2, 6);
+  });
+
+  test("stopped and called again gives the weights of one that was not, and computes no reference twice", async () => {
+    const data = [jsonl(pairs(12))];
+    const whole = await own("whole", { data, settings: ["checkpoint_every_steps=1"] });
+    const controller = new AbortController();
+    const stopping = hearing(({ unit, done }) => {
+      if (unit === "steps" && done === 2) controller.abort();
+    });
+    const options = { data, settings: ["checkpoint_every_steps=1"] };
+    await expect(own("stopped", { ...options, signal: controller.signal }, stopping)).rejects.toThrow(Interrupted);
+    expect(existsSync(join(folder, "stopped", "model"))).toBe(false);
+
+    const again = hearing();
+    const report = await own("stopped", options, again);
+    expect(again.progress.filter(({ label }) => label === "reference log-probs")).toEqual([]);
+    expect(again.progress.filter(({ unit }) => unit === "steps").map(({ done }) => done)).toEqual([3, 4]);
+    expect(weightsDigest(report.model)).toBe(weightsDigest(whole.model));
+    expect(figures(metricsOf("stopped"))).toEqual(figures(metricsOf("whole")));
+    expect(readdirSync(join(folder, "stopped")).sort()).toEqual([
+      "ledger",
+      "metrics",
+      "model",
+      "report.json",
+      "settings.yaml",
+    ]);
+
+    const third = hearing();
+    expect(await own("stopped", options, third)).toMatchObject({ doneBefore: true, steps: 4 });
+    expect(third.progress).toEqual([]);
+  });
+
+  test("with sinks has one run of W&B and a file of TensorBoard for each process; they change no weight", async () => {
+    const data = [jsonl(pairs(12))];
+    const plain = await own("quiet", { data });
+    const sinks = ["logging.tensorboard=true", "logging.wandb={project: p}", "checkpoint_every_steps=1"];
+    const controller = new AbortController();
+    const stopping = hearing(({ unit, done }) => void (unit === "steps" && done === 2 && controller.abort()));
+    await expect(own("logged", { data, settings: sinks, signal: controller.signal }, stopping)).rejects.toThrow(
+      Interrupted,
+    );
+    const report = await own("logged", { data, settings: sinks });
+    const metrics = join(folder, "logged", "metrics");
+    expect(readdirSync(join(metrics, "tensorboard", "train"))).toHaveLength(2);
+    const runs = readdirSync(join(metrics, "wandb"));
+    expect(runs).toHaveLength(1);
+    const [file] = readdirSync(join(metrics, "wandb", runs[0]!)).filter((name) => name.endsWith(".wandb"));
+    const written = readFileSync(join(metrics, "wandb", runs[0]!, file!), "latin1");
+    // A summary and a history record for each of the four steps.
+    expect(written.match(/rewards\/margins/g)).toHaveLength(8);
+    expect(weightsDigest(report.model)).toBe(weightsDigest(plain.model));
+  });
+
+  test("stopped within the reference keeps what was computed; other settings use it again", async () => {
+    const data = [jsonl(pairs(6))];
+    const controller = new AbortController();
+    const micro = ["micro_batch_tokens=60"];
+    const stopping = hearing(({ label }) => void (label === "reference log-probs" && controller.abort()));
+    await expect(own("reference", { data, settings: micro, signal: controller.signal }, stopping)).rejects.toThrow(
+      Interrupted,
+    );
+    const first = stopping.progress.filter(({ label }) => label === "reference log-probs");
+    const again = hearing();
+    await own("reference", { data, settings: micro }, again);
+    const second = again.progress.filter(({ label, done, total }) => label === "reference log-probs" && done <= total);
+    // The last line of each pass says that it is at its end.
+    expect(first).toHaveLength(1);
+    expect(second.length).toBeGreaterThan(1);
+    expect(second[0]!.done).toBeGreaterThan(first[0]!.done);
+    const other = hearing();
+    await own("reference", { data, settings: [...micro, "beta=0.5"] }, other);
+    expect(other.progress.filter(({ label }) => label === "reference log-probs")).toEqual([]);
+  });
+
+  test("supervised: the loss of the first step is the mean cross-entropy of the answers' tokens", async () => {
+    const conversation = {
+      messages: [
+        { role: "system", content: "Be kind." },
+        { role: "user", content: "Hello" },
+        { role: "assistant", content: "Good day to you." },
+        { role: "user", content: "And now?" },
+        { role: "assistant", content: "Now we part." },
+      ],
+    };
+    const report = await own("sft", { data: [jsonl([conversation])], objective: "sft" });
+    expect(report.rows).toMatchObject({ read: 2, learnt: 2 });
+    const loaded = loadFiles(await readModelFiles(model, "tiny"), { precision: "fp32", device: "cpu" });
+    const bundles = [2, 4].map((turn) => ({
+      prompt: loaded.tokenizer.encodePrompt(conversation.messages.slice(0, turn)),
+      responses: [loaded.tokenizer.encodeResponse(conversation.messages[turn]!.content)],
+    }));
+    const sums = noGrad(() =>
+      scope(() => toNumbers(batchLogProbs(loaded.decoder, packBundles(bundles), { dtype: "float32" }))),
+    );
+    const tokens = bundles.reduce((sum, { responses }) => sum + responses[0]!.length, 0);
+    expect(metricsOf("sft")[0]!.loss).toBeCloseTo(-(sums[0]! + sums[1]!) / tokens, 5);
+  });
+
+  test("WRPO on quadruples, and TRL's pairs and Parquet beside one another", async () => {
+    const answer = (content: string) => ({ role: "assistant", content });
+    const quadruple = {
+      prompt_id: "q",
+      prompt: { role: "user", content: "Why?" },
+      chosen: [answer("Because of the rain."), answer("Because.")],
+      rejected: [answer("No.")],
+    };
+    const wrpo = await own("wrpo", { data: [jsonl([quadruple])], objective: "wrpo" });
+    expect(Object.keys(wrpo.last!)).toContain("rewards/source_chosen");
+    const parquet = join(import.meta.dirname, "../../preferences/fixtures/snappy.parquet");
+    const both = await own("both", { data: [jsonl(pairs(2)), parquet] });
+    expect(both.files.map(({ rows }) => rows)).toEqual([2, 7]);
+    expect(both.rows).toMatchObject({ read: 9, learnt: 6 });
+    expect(both.rows.leftOut.map(({ rows, first }) => [rows, first[0]!.split("/").at(-1)])).toEqual([
+      [1, "snappy.parquet:4"],
+      [1, "snappy.parquet:5"],
+      [1, "snappy.parquet:6"],
+    ]);
+  });
+});
+
+const long = "word ".repeat(50_000);
+/** Each is a line of a file with `pair` rows around it. */
+const hostile = {
+  empty: { prompt: "x", chosen: "", rejected: "l" },
+  "the same": { prompt: "x", chosen: "w", rejected: "w" },
+  "nothing but its end": { prompt: "x", chosen: "<|end|><|end|>", rejected: "l" },
+  "half a surrogate": '{"prompt": "x", "chosen": "w\\ud800", "rejected": "l"}',
+  "longer than": { prompt: "x", chosen: long, rejected: "l" },
+  "no number": { prompt: "x", chosen: "w", rejected: "l", score_chosen: null, score_rejected: 1 },
+  "template refuses": {
+    prompt: [
+      { role: "system", content: "s" },
+      { role: "user", content: "x" },
+    ],
+    chosen: "w",
+    rejected: "l",
+  },
+};
+const lazily = ["nothing but its end", "longer than", "template refuses"];
+const template =
+  "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system here') }}{% endif %}<|turn|>{{ m.role }}\n{{ m.content }}<|end|>\n{% endfor %}{% if add_generation_prompt %}<|turn|>assistant\n{% endif %}";
+const withTemplate = `chat_template=${JSON.stringify(template)}`;
+
+describe("hostile rows", () => {
+  test.each(["dpo", "simpo"])("are left out by %s, each counted with its place", async (objective) => {
+    const rows = [...pairs(3), ...Object.values(hostile), pair(3), pair(3)];
+    const file = jsonl(rows);
+    const heard = hearing();
+    // Batches of one: some of them have no row left.
+    const more = ["batch_size=1", withTemplate];
+    // The row whose prompt is a list is of another form than the first.
+    const texts = jsonl(rows.filter((row) => row !== hostile["template refuses"]));
+    await expect(own(`refused-${objective}`, { data: [file], objective, settings: more })).rejects.toThrow(
+      "not of the file's format",
+    );
+    const report = await own(
+      `hostile-${objective}`,
+      { data: [texts, jsonl([hostile["template refuses"]])], objective, settings: more },
+      heard,
+    );
+    expect(report.rows).toMatchObject({ read: 12, learnt: 5, repeated: 1 });
+    for (const reason of Object.keys(hostile)) {
+      const found = report.rows.leftOut.find((left) => left.reason.includes(reason));
+      expect(found, reason).toMatchObject({ rows: 1, first: [expect.stringMatching(/jsonl:\d+$/)] });
+      // Without a reference some are found only when their batch comes.
+      const before = objective === "dpo" || !lazily.includes(reason);
+      expect(heard.notices.some((notice) => notice.includes(reason))).toBe(before);
+    }
+    expect(metricsOf(`hostile-${objective}`)).toHaveLength(5);
+    expect(metricsOf(`hostile-${objective}`).every(({ loss }) => Number.isFinite(loss))).toBe(true);
+    expect(JSON.parse(readFileSync(join(folder, `hostile-${objective}`, "report.json"), "utf8")).rows).toEqual(
+      report.rows,
+    );
+  });
+
+  test.each(Object.entries(hostile))("%s is an error with file and line where the settings say so", async (_, row) => {
+    const more = ["unusable=error", "overlong=error", withTemplate];
+    const good =
+      row === hostile["template refuses"] ? { ...pair(0), prompt: [{ role: "user", content: "x" }] } : pair(0);
+    const file = jsonl([good, row]);
+    await expect(own("strict", { data: [file], settings: more })).rejects.toMatchObject({
+      code: "DATA",
+      place: { file, line: 2 },
+    });
+  });
+
+  test("of adapters, with a budget from the free memory, leaves them beside the merged model", async () => {
+    const heard = hearing();
+    const lora = ["lora={rank: 4, alpha: 8, dropout: 0.1}", "micro_batch_tokens=auto", "optimiser=lion", "keep_last=2"];
+    const report = await own(
+      "adapters",
+      { data: [jsonl(pairs(6))], settings: [...lora, "checkpoint_every_steps=1"] },
+      heard,
+    );
+    expect(heard.notices.join("\n")).toMatch(/micro_batch_tokens: auto is \d+/);
+    expect(readdirSync(join(report.model, "adapter")).sort()).toEqual([
+      "adapter_config.json",
+      "adapter_model.safetensors",
+    ]);
+    expect(weightsDigest(report.model)).not.toBe(weightsDigest(model));
+    expect(existsSync(join(folder, "adapters", "checkpoints"))).toBe(true);
+  });
+
+  test("refuses what looks at more than a row", async () => {
+    const data = [jsonl(pairs(2))];
+    await expect(own("kto", { data, objective: "kto" })).rejects.toThrow(/kto compares with responses of other rows/);
+    await expect(own("ld", { data, settings: ["ld_alpha=0.5"] })).rejects.toThrow(/ld_alpha looks at the heads/);
+    await expect(own("held", { data, settings: ["held_out_share=0.1"] })).rejects.toThrow(/unknown field/);
+  });
+
+  test("a prompt that fills the context loses its beginning, a response nothing", async () => {
+    const rows = [pair(0), { ...pair(1), prompt: long }];
+    const report = await own("shortened", { data: [jsonl(rows)], settings: ["overlong=keep_end"] });
+    expect(report.rows).toMatchObject({ learnt: 2, shortened: 1, leftOut: [] });
+    const [step] = metricsOf("shortened");
+    const { tokenizer } = await readModelFiles(model, "tiny");
+    const of = ({ chosen, rejected }: ReturnType<typeof pair>) =>
+      tokenizer.encodeResponse(chosen).length + tokenizer.encodeResponse(rejected).length;
+    const first = tokenizer.encodePrompt([{ role: "user", content: pair(0).prompt }]).length;
+    const room = Math.min(150, 200 - tokenizer.encodeResponse(pair(1).chosen).length);
+    expect(step!.tokens).toBe(first + of(pair(0)) + room + of(pair(1)));
+  });
+
+  test("one row is enough, and none is told", async () => {
+    expect(await own("one", { data: [jsonl([pair(0)])] })).toMatchObject({ steps: 1, rows: { learnt: 1 } });
+    await expect(own("none", { data: [jsonl([hostile["longer than"]])] })).rejects.toThrow("no row can be learnt from");
+    await expect(own("none", { data: [jsonl([hostile.empty])] })).rejects.toThrow("no row can be learnt from");
+  });
+});
+
+describe("settings", () => {
+  test.each([
+    ["dpoo", [], 'there is no objective "dpoo"'],
+    ["dpo", ["learning_rat=1"], "unknown field"],
+    ["dpo", ["alpha=0.1"], "dpo has no such setting; it has beta"],
+    ["sft", ["beta=0.1"], "unknown field"],
+    ["dpo", ["max_prompt_length=4000"], "leaves no room for a response"],
+    ["dpo", ["objective=wrpo"], "named by --objective"],
+  ])("%s with %j are refused", (objective, given, message) => {
+    expect(() => dataTrainingSettings(objective, given)).toThrow(message);
+  });
+
+  test("have the defaults of the recipe's stages", () => {
+    expect(dataTrainingSettings("sft")).toMatchObject({ learning_rate: 7e-6, max_length: 2048 });
+    expect(dataTrainingSettings("wrpo")).toMatchObject({ learning_rate: 3e-7, beta: 0.01, alpha: 0.1, seed: 42 });
+  });
+});

@@ -1,0 +1,164 @@
+import { basename } from "node:path";
+import { DataError, type Place, type Turn } from "../schema/index.ts";
+import { readDataFile } from "./data-files.ts";
+import { type DataFormat, dataFormats, type Example, type TextRole } from "./data-formats.ts";
+import { type Fields, has, isFields, toolsOf } from "./data-turns.ts";
+
+/** What an objective wants of a row: its texts, in this order. */
+export interface WantedTexts {
+  /** The objective's name, for errors. */
+  readonly objective: string;
+  readonly roles: readonly TextRole[];
+  /** Whether it learns from answers that are marked good or bad. */
+  readonly labels?: boolean;
+}
+
+/** A prompt with the texts that an objective compares, and where it stands. */
+export interface DataRow {
+  readonly id: string;
+  readonly file: string;
+  readonly line: number;
+  readonly messages: readonly Turn[];
+  readonly tools?: readonly unknown[];
+  /** In the order of the wanted roles. */
+  readonly responses: readonly string[];
+  /** Whether the answer is a good one, where the objective wants to know. */
+  readonly label?: boolean;
+  /** Why nothing can be learnt from it although its form is right. */
+  readonly fault?: string;
+}
+
+export const dataFaults = {
+  empty: "a response is empty",
+  same: "the chosen and the rejected response are the same",
+  surrogate: "a text holds half a surrogate pair, which is no character",
+  score: "a score is no number",
+} as const;
+
+/**
+ * The rows of data files, one by one, each as the objective wants it; `told` hears once for each file how it is read.
+ * A file's format is recognised by the fields of its first row and holds for all of it. A row from which nothing can be
+ * learnt although its form is right comes with its `fault`.
+ *
+ * @throws DataError with file, line and field: a file that can't be read, a format that is not known, a row that breaks
+ * it, or one that has not what the objective compares.
+ */
+export async function* readDataRows(
+  files: readonly string[],
+  wanted: WantedTexts,
+  told: (file: string, words: string) => void = () => {},
+): AsyncGenerator<DataRow> {
+  for (const file of files) {
+    let format: DataFormat | undefined;
+    for await (const { line, value } of readDataFile(file)) {
+      const place = { file, line };
+      if (!isFields(value)) throw new DataError("the row is no map of fields", { ...place, hint: formatsHint });
+      if (format === undefined) {
+        format = formatOf(value, place);
+        told(file, format.words);
+      }
+      if (!format.matches(value)) throw otherFormat(format, value, place);
+      yield* rowsOf(format.examples(value, place), value, place, wanted);
+    }
+    if (format === undefined) throw new DataError("the file has no rows", { file, hint: formatsHint });
+  }
+}
+
+const fieldNames = (row: Fields) => Object.keys(row).join(", ") || "no fields";
+
+const formatsHint =
+  "A row is one of: {prompt, chosen, rejected}, texts or messages; {chosen, rejected}, conversations with the same beginning; {prompt, completion}; {prompt, completion, label}; {messages}; {prompt_id, prompt, chosen: [y_ws, y_wt], rejected: [y_l]}.";
+
+function formatOf(row: Fields, place: Place): DataFormat {
+  const found = dataFormats.find((format) => format.matches(row));
+  if (found !== undefined) return found;
+  const shareGpt = has(row, "conversations")
+    ? " `conversations` of `from` and `value` are written as `messages` of `role` and `content`."
+    : "";
+  throw new DataError(`the fields (${fieldNames(row)}) are of no format that is known`, {
+    ...place,
+    hint: `${formatsHint}${shareGpt}`,
+  });
+}
+
+function otherFormat({ needs, words }: DataFormat, row: Fields, place: Place): DataError {
+  const lacking = needs.filter((name) => !has(row, name));
+  const message =
+    lacking.length > 0 ? `the row has no ${lacking.join(" and no ")}` : "the row is not of the file's format";
+  return new DataError(message, {
+    ...place,
+    hint: `The first row's format holds for the whole file: ${words}. Rows of another one go into a file of their own.`,
+  });
+}
+
+function* rowsOf(
+  examples: readonly Example[],
+  row: Fields,
+  place: { readonly file: string; readonly line: number },
+  wanted: WantedTexts,
+): Generator<DataRow> {
+  const name = ["prompt_id", "id"].map((field) => row[field]).find((id) => isName(id));
+  const id = name === undefined ? `${basename(place.file)}:${place.line}` : String(name);
+  const tools = toolsOf(row, place);
+  for (const [index, example] of examples.entries()) {
+    const responses = responsesOf(example, place, wanted);
+    const fault = example.fault ?? faultOf(row, example, responses, wanted);
+    yield {
+      id: examples.length > 1 ? `${id}#${index + 1}` : id,
+      ...place,
+      messages: example.messages,
+      ...(tools === undefined ? {} : { tools }),
+      responses,
+      ...(example.label === undefined ? {} : { label: example.label }),
+      ...(fault === undefined ? {} : { fault }),
+    };
+  }
+}
+
+const isName = (id: unknown) =>
+  (typeof id === "string" && id !== "") || typeof id === "number" || typeof id === "bigint";
+
+const roleWords: Readonly<Record<TextRole, string>> = {
+  source_chosen: "y_ws, the first of `chosen` of the interchange format",
+  target_chosen: "`chosen`",
+  rejected: "`rejected`",
+  source_rejected: "y_ls, the second of `rejected` of the interchange format",
+  completion: "`completion`, `messages` or `chosen`",
+};
+
+function responsesOf({ texts, label }: Example, place: Place, { objective, roles, labels }: WantedTexts): string[] {
+  const lacking = (what: string, hint: string) =>
+    new DataError(`${objective} needs ${roles.map((role) => roleWords[role]).join(", ")}: ${what}`, { ...place, hint });
+  if (label !== undefined && labels !== true)
+    throw lacking(
+      "the row has a label",
+      "Answers that are marked good or bad are for an objective that learns from both. To learn the good ones by sft, write them without `label`.",
+    );
+  if (label === undefined && labels === true) throw lacking("the row has no label", "Write `label`: true or false.");
+  return roles.map((role) => {
+    // What is good enough to be preferred is good enough to be learnt; of a quadruple, the best (paper, section 4.1).
+    const alone = role === "completion" ? (texts.completion ?? texts.source_chosen ?? texts.target_chosen) : undefined;
+    const text = alone ?? texts[role];
+    if (text !== undefined) return text;
+    const single = texts.completion === undefined ? "" : " Single answers are learnt by sft.";
+    throw lacking(
+      `the row has no ${roleWords[role]}`,
+      `Take an objective that fits the data, or data that fit it.${single}`,
+    );
+  });
+}
+
+function faultOf(row: Fields, { messages }: Example, responses: readonly string[], { roles }: WantedTexts) {
+  if (responses.some((text) => text.trim() === "")) return dataFaults.empty;
+  const texts = [...messages.map(({ content }) => content), ...responses];
+  if (!texts.every((text) => text.isWellFormed())) return dataFaults.surrogate;
+  if (["score_chosen", "score_rejected"].some((name) => name in row && !isFiniteNumber(row[name])))
+    return dataFaults.score;
+  const chosen = responses.filter((_, index) => !roles[index]!.endsWith("rejected"));
+  const rejected = responses.filter((_, index) => roles[index]!.endsWith("rejected"));
+  if (rejected.length > 0 && new Set([...chosen, ...rejected]).size === 1) return dataFaults.same;
+  return undefined;
+}
+
+const isFiniteNumber = (value: unknown): boolean =>
+  typeof value === "bigint" || (typeof value === "number" && Number.isFinite(value));
