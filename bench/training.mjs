@@ -1,6 +1,6 @@
 // Seconds of WRPO steps on the rows of bench/fixtures/quads.jsonl, by the training of the product: 8 rows a step, the
 // reference's log-probs computed beforehand and cached. A worker of `run.mjs`, and runs alone:
-//   node bench/training.mjs --model FOLDER [--precision fp32|bf16] [--rows 8] [--steps 2] [--micro-batch-tokens 2048]
+//   node bench/training.mjs --model FOLDER [--precision fp32|bf16] [--rows 8] [--steps 2] [--micro-batch-tokens 2048] [--profile FILE]
 import { wrpo } from "amalgam/objectives";
 import { recipeSchema } from "amalgam/schema";
 import { preferenceTask, train, trainingFlops, withReference } from "amalgam/training";
@@ -21,6 +21,7 @@ const {
   steps: 2,
   "micro-batch-tokens": 2048,
   "activation-checkpointing": false,
+  profile: "",
 });
 const microBatchTokens = asked["micro-batch-tokens"];
 // The weights are fp32 in either precision; it is the compute type.
@@ -59,6 +60,8 @@ await train(model.decoder, preferenceTask(reference.result, objective), {
   order: "given",
   dtype,
   inputs: "bench",
+  ...(asked.profile === "" ? {} : { profile: asked.profile }),
+  onNotice: (line) => console.error(line),
   onStep: (metrics) => {
     const bundles = rows.slice(samples.length * rowsPerStep, (samples.length + 1) * rowsPerStep);
     samples.push({

@@ -2,7 +2,9 @@
 // the prompt and its own response up to itself. Blocks of queries meet blocks of keys (Dao et al. 2022, "FlashAttention"): scores
 // never leave the processor's cache, what nobody sees is not computed, and the heads that share keys ask them together.
 #include <ATen/ops/empty_like.h>
+#include <ATen/record_function.h>
 
+#include <array>
 #include <cmath>
 
 #include "kernels.h"
@@ -148,6 +150,8 @@ Napi::Value attend_bundles(const Napi::CallbackInfo& info) {
   return guarded(env, "attendBundles", [&]() -> Napi::Value {
     const Problem problem = problem_of(info, 0);
     const auto &q = problem.q, &k = problem.k, &v = problem.v;
+    const std::array<c10::IValue, 3> given{q, k, v};
+    RECORD_FUNCTION("amalgam::attend_bundles", c10::ArrayRef<const c10::IValue>(given.data(), given.size()));
     const auto type = q.scalar_type();
     auto out = at::empty({q.size(0), q.size(1) * q.size(2)}, q.options());
     auto lse = at::empty({q.size(0), q.size(1)}, q.options().dtype(type == at::kDouble ? at::kDouble : at::kFloat));
@@ -172,6 +176,8 @@ Napi::Value attend_bundles_backward(const Napi::CallbackInfo& info) {
     const auto lse = Tensor::unwrap(info[2]).contiguous();
     const Problem problem = problem_of(info, 3);
     const auto &q = problem.q, &k = problem.k, &v = problem.v;
+    const std::array<c10::IValue, 3> given{q, k, v};
+    RECORD_FUNCTION("amalgam::attend_bundles_backward", c10::ArrayRef<const c10::IValue>(given.data(), given.size()));
     const auto type = q.scalar_type();
     TORCH_CHECK(grad.scalar_type() == type && grad.numel() == q.numel() && out.numel() == q.numel(),
                 "the gradient is not that of the output");

@@ -1,6 +1,9 @@
 // Matrix products on the processor, added to what stands where they go: gradients of weights over many rows, of either layout.
+#include <array>
 #include <type_traits>
 #include <utility>
+
+#include <ATen/record_function.h>
 
 #include "kernels.h"
 #include "tensor.h"
@@ -57,6 +60,8 @@ Napi::Value add_product(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), "addProduct", [&]() -> Napi::Value {
     const auto &c = Tensor::unwrap(info[0]), &a = Tensor::unwrap(info[1]), &b = Tensor::unwrap(info[2]);
     const bool add = info[3].ToBoolean();
+    const std::array<c10::IValue, 3> given{c, a, b};
+    RECORD_FUNCTION("amalgam::add_product", c10::ArrayRef<const c10::IValue>(given.data(), given.size()));
     for (const auto& x : {c, a, b})
       TORCH_CHECK(x.device().is_cpu() && x.dim() == 2 && x.scalar_type() == c.scalar_type(), "takes matrices of one type on the processor");
     TORCH_CHECK(a.size(1) == b.size(0) && c.size(0) == a.size(0) && c.size(1) == b.size(1) && c.stride(1) == 1,

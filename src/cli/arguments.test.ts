@@ -137,6 +137,7 @@ test("commands and options stay as they are", () => {
         "--recipe FILE",
         "--set FIELD=VALUE",
         "--offline",
+        "--profile",
         "--help, -h",
       ],
       [
@@ -169,6 +170,7 @@ test("commands and options stay as they are", () => {
         "--model MODEL",
         "--output FOLDER",
         "--offline",
+        "--profile",
         "--help, -h",
       ],
       [

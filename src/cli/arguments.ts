@@ -21,6 +21,7 @@ export interface Arguments {
   /** Of `train`: what to train on, and how, without a run. */
   readonly training: DataTraining | undefined;
   readonly offline: boolean;
+  readonly profile: boolean;
   readonly json: boolean;
   readonly temperature: string | undefined;
   readonly maxTokens: string | undefined;
@@ -138,6 +139,7 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
       set,
       training,
       offline: single("offline") !== undefined,
+      profile: single("profile") !== undefined,
       json: single("json") !== undefined,
       temperature: single("temperature"),
       maxTokens: single("max-tokens"),

@@ -7,6 +7,10 @@ export const options = {
   output: { value: "FOLDER", text: "with --data: where model, checkpoints, metrics and report go" },
   set: { value: "FIELD=VALUE", text: "change a field of the recipe: --set sampling.n=8 (may be repeated)" },
   offline: { value: undefined, text: "fetch nothing: use only models that are on this machine" },
+  profile: {
+    value: undefined,
+    text: "record two steps of each training: a Chrome trace in `profiles`, and a table of where the time went",
+  },
   json: { value: undefined, text: "print JSON" },
   temperature: { value: "NUMBER", text: "0 always takes the most probable token (default 0.7)" },
   "max-tokens": { value: "NUMBER", text: "most tokens of an answer (default 1024)" },
@@ -47,6 +51,7 @@ export const commands = {
   },
   run: {
     ...stage,
+    options: [...stage.options, "profile"],
     summary: "the whole way: sample, score, select, tune, WRPO, evaluate, report",
     details: `Stopped or killed at any moment, the same command goes on where it was. ${here}`,
   },
@@ -63,7 +68,7 @@ export const commands = {
   },
   train: {
     ...stage,
-    options: ["recipe", "set", "data", "objective", "model", "output", "offline"],
+    options: ["recipe", "set", "data", "objective", "model", "output", "offline", "profile"],
     summary: "tune the target on the best responses, then WRPO on the quadruples; or train on data of your own",
     details: `${here} With --data no run is needed: --set then changes a setting of the training, as --set learning_rate=1e-6; stopped or killed, the same command goes on.`,
   },

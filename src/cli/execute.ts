@@ -86,6 +86,7 @@ async function work(
     signal,
     listener: printer,
     offline: given.offline,
+    profile: given.profile,
   });
   try {
     if (command === "run") {
@@ -113,6 +114,7 @@ async function train(given: Arguments, training: DataTraining, around: Surroundi
     signal,
     listener: printer,
     offline: given.offline,
+    profile: given.profile,
   });
   printer.clear();
   print(trainingText(report));

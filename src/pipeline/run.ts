@@ -30,6 +30,8 @@ export interface RunOptions {
   readonly listener: Listener;
   /** Fetch nothing. */
   readonly offline?: boolean;
+  /** Record two steps of each training. */
+  readonly profile?: boolean;
 }
 
 /** An open run: its recipe, its ledger, and what its stages share. */
@@ -43,6 +45,8 @@ export interface Run {
   readonly ledger: Ledger;
   readonly listener: Listener;
   readonly signal: AbortSignal;
+  /** Whether two steps of each training are recorded. */
+  readonly profile: boolean;
   /** Config, tokenizer and digest of a model that the recipe names; found once. */
   model(recipe: ModelRecipe): Promise<ModelFiles>;
   close(): Promise<void>;
@@ -63,6 +67,7 @@ export const runPaths = (folder: string) => ({
   fusedModel: join(folder, "models", "fused"),
   checkpoints: (stage: "sft" | "wrpo") => join(folder, "checkpoints", stage),
   metrics: (stage: "sft" | "wrpo") => join(folder, "metrics", `${stage}.jsonl`),
+  profile: (stage: "sft" | "wrpo") => join(folder, "profiles", `${stage}.json`),
   quadruples: join(folder, "datasets", "quadruples.jsonl"),
   report: join(folder, "report.html"),
 });
@@ -165,6 +170,7 @@ export async function openRun(options: RunOptions): Promise<Run> {
     ledger,
     listener: options.listener,
     signal: options.signal,
+    profile: options.profile === true,
     model(recipe) {
       const key = JSON.stringify([recipe.model, recipe.chat_template, recipe.adapter]);
       const known = found.get(key);

@@ -158,6 +158,7 @@ async function tuneBy<Item>(
       inputs,
       checkpoints: paths.checkpoints(stage),
       metrics: paths.metrics(stage),
+      ...(run.profile ? { profile: paths.profile(stage) } : {}),
       signal: run.signal,
       onStep(metrics, total) {
         last = metrics;

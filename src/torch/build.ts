@@ -18,6 +18,14 @@ function platformFlags(torch: TorchInstallation): string[] {
   return torch.cuda ? ["-Wl,--no-as-needed", "-ltorch_cuda", "-lc10_cuda", ...common] : common;
 }
 
+/** Flags of every platform. */
+const compilerFlags = [
+  ...["-O3", "-std=c++20", "-fPIC", "-shared"],
+  // As libtorch itself is compiled: without it some of its classes have a member more.
+  "-DNDEBUG",
+  ...["-DUSE_C10D_GLOO", "-DNODE_ADDON_API_CPP_EXCEPTIONS", "-DNAPI_VERSION=9"],
+];
+
 function filesUnder(folder: string): string[] {
   return readdirSync(folder)
     .sort()
@@ -25,11 +33,12 @@ function filesUnder(folder: string): string[] {
     .flatMap((path) => (statSync(path).isDirectory() ? filesUnder(path) : [path]));
 }
 
-/** Everything that decides what the compiler gives: the sources, libtorch, the ABI and the platform. */
+/** Everything that decides what the compiler gives: the sources, its flags, libtorch, the ABI and the platform. */
 function buildKey(torch: TorchInstallation): string {
   const hash = createHash("sha256");
   for (const file of filesUnder(sourceFolder))
     hash.update(relative(sourceFolder, file)).update("\0").update(readFileSync(file));
+  hash.update(compilerFlags.join("\0"));
   hash.update(
     [torch.version, torch.root, torch.cuda, process.versions.modules, process.platform, process.arch].join("\0"),
   );
@@ -70,8 +79,7 @@ export function buildAddon(torch: TorchInstallation, notify: (line: string) => v
   const outcome = spawnSync(
     compiler,
     [
-      ...["-O3", "-std=c++20", "-fPIC", "-shared"],
-      ...["-DUSE_C10D_GLOO", "-DNODE_ADDON_API_CPP_EXCEPTIONS", "-DNAPI_VERSION=9"],
+      ...compilerFlags,
       include(join(packageFolder("node-api-headers"), "include")),
       include(packageFolder("node-addon-api")),
       include(sourceFolder),

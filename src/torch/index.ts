@@ -11,6 +11,7 @@ export * from "./memory.ts";
 export type { Generator, GroupOptions } from "./native.ts";
 export { native, onSetup } from "./native.ts";
 export * as ops from "./ops.generated.ts";
+export * from "./profile.ts";
 export * from "./random.ts";
 export * from "./scope.ts";
 export type { NumericArray, Tensor } from "./tensor.ts";

@@ -71,6 +71,10 @@ export interface Native {
   ): [Tensor, Tensor, Tensor];
   /** c [m, n] = a [m, k] b [k, n], or added to c, on the processor in fp32 or float64. The rows of c are each in one piece. */
   addProduct(c: Tensor, a: Tensor, b: Tensor, add: boolean): void;
+  /** Records the calls of operators on this thread. */
+  startProfile(): void;
+  /** Name, shapes, start and end in microseconds of each call that was recorded, one after another. */
+  stopProfile(): (string | number)[];
   setGradEnabled(enabled: boolean): boolean;
   joinGroup(options: GroupOptions): void;
   leaveGroup(name: string): void;

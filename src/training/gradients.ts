@@ -1,7 +1,7 @@
 import type { Decoder, ForwardOptions } from "../models/index.ts";
 import { clipGradNorm, type Parameters } from "../nn/index.ts";
 import { microBatches } from "../scoring/index.ts";
-import { backward, scope } from "../torch/index.ts";
+import { backward, scope, span } from "../torch/index.ts";
 import type { TrainingTask } from "./task.ts";
 
 /** Means of a batch's loss and metrics, the gradient being in the weights; or why there is none. */
@@ -41,11 +41,11 @@ export async function batchGradient<Item>(
   for (const micro of micros) {
     if (signal?.aborted) return { kind: "aborted" };
     const figures = scope(() => {
-      const { loss, metrics } = task.compute(model, micro, progress, forward);
+      const { loss, metrics } = span("forward", () => task.compute(model, micro, progress, forward));
       const mean = loss.div(total);
       const value = mean.item() as number;
       if (!Number.isFinite(value)) return { loss: value };
-      backward(mean);
+      span("backward", () => backward(mean));
       return {
         loss: value,
         ...Object.fromEntries(Object.entries(metrics).map(([name, sum]) => [name, (sum.item() as number) / total])),

@@ -11,6 +11,7 @@ export * from "./memory-need.ts";
 export type { StepMetrics } from "./metrics.ts";
 export { type MovingReference, movingReference, type ReferenceSync } from "./moving-reference.ts";
 export { preferenceTask } from "./preference.ts";
+export { chromeTrace, ownTimes, profileTable } from "./profile.ts";
 export * from "./reference.ts";
 export type { PreferenceRow, ReferencedRow } from "./response-table.ts";
 export { type PlacedRow, type RowFile, writeRowFile } from "./row-file.ts";

@@ -1,7 +1,7 @@
 import type { Decoder, ForwardOptions } from "../models/index.ts";
 import { checkpointed, type Parameters } from "../nn/index.ts";
 import { contentKey, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
-import { type DType, manualSeed, scope } from "../torch/index.ts";
+import { type DType, manualSeed, scope, span } from "../torch/index.ts";
 import { checkpointKeeper } from "./checkpoint-keeper.ts";
 import type { TrainingState } from "./checkpoints.ts";
 import { decisiveFields } from "./decisive.ts";
@@ -12,6 +12,7 @@ import { lossWatch } from "./loss-watch.ts";
 import { openMetrics, type StepMetrics, stepMeter } from "./metrics.ts";
 import { optimiserOf, scheduleOf } from "./optimiser.ts";
 import { batchesOf, shuffled } from "./order.ts";
+import { stepProfiler } from "./profile.ts";
 import { keepingTask, type TrainingTask } from "./task.ts";
 import { drops, trainedWeights } from "./trainable.ts";
 
@@ -32,6 +33,8 @@ export interface TrainingOptions {
   readonly checkpoints?: string;
   /** Where the metrics go, a JSONL line a step. */
   readonly metrics?: string;
+  /** Where a Chrome trace of two steps goes; where their time went is given to `onNotice` as a table. None is written without it. */
+  readonly profile?: string;
   readonly signal?: AbortSignal;
   readonly onStep?: (metrics: StepMetrics, totalSteps: number) => void;
   /** Told the figures of each evaluation, `eval/...`, and after which step it was. */
@@ -108,6 +111,9 @@ export async function train<Item>(
   const isDue = (step: number) =>
     task.heldOut?.length && (step % recipe.evaluate_every_steps === 0 || step === totalSteps);
 
+  const profiler =
+    options.profile === undefined ? undefined : stepProfiler(options.profile, totalSteps - start.step, notice);
+
   let skipped = start.skipped;
   const stateAfter = (step: number): TrainingState => ({ step, skipped, evaluations });
   const unfinished = (step: number): TrainingSummary => ({ steps: step, totalSteps, skipped, finished: false });
@@ -148,6 +154,7 @@ export async function train<Item>(
         signal: options.signal,
       };
       if (drops(recipe)) manualSeed(seedOf(options.seed, done));
+      profiler?.begin();
       const result = await batchGradient(model, task, items, batchOptions);
       if (result.kind === "aborted") {
         if (suspects.length === 0) keeper.save(stateAfter(done));
@@ -156,7 +163,7 @@ export async function train<Item>(
       const step = done + 1;
       const learningRate = recipe.learning_rate * factorAt(done);
       if (result.kind === "done") {
-        optimiser.step(learningRate);
+        span("optimiser", () => optimiser.step(learningRate));
         task.stepped?.(step);
         suspects = [];
       } else {
@@ -166,6 +173,7 @@ export async function train<Item>(
         notice(`step ${step} was skipped: its ${result.what}, by ${names.join(", ")}`);
       }
       optimiser.zeroGrad();
+      profiler?.end();
       const metrics: StepMetrics = {
         step,
         epoch: Math.min(recipe.epochs, (step * recipe.batch_size) / task.items.length),
@@ -187,6 +195,7 @@ export async function train<Item>(
       notice(`stopped early after step ${done} of ${totalSteps}: ${metricOf(recipe)} was best after step ${best}`);
     return { steps: done, totalSteps, skipped, finished: true, ...(best === undefined ? {} : { best }) };
   } finally {
+    profiler?.close();
     optimiser.zeroGrad();
     for (const weight of trained.values()) weight.requiresGrad = false;
     for (const held of optimiser.state().values()) held.dispose();

@@ -301,10 +301,13 @@ describe("hostile rows", () => {
     const lora = ["lora={rank: 4, alpha: 8, dropout: 0.1}", "micro_batch_tokens=auto", "optimiser=lion", "keep_last=2"];
     const report = await own(
       "adapters",
-      { data: [jsonl(pairs(6))], settings: [...lora, "checkpoint_every_steps=1"] },
+      { data: [jsonl(pairs(6))], settings: [...lora, "checkpoint_every_steps=1"], profile: true },
       heard,
     );
     expect(heard.notices.join("\n")).toMatch(/micro_batch_tokens: auto is \d+/);
+    expect(heard.notices.join("\n")).toMatch(/^where +calls +ms +share$/m);
+    const trace = readFileSync(join(folder, "adapters", "profiles", "train.json"), "utf8");
+    expect(JSON.parse(trace).traceEvents.some(({ name }: { name: string }) => name === "backward")).toBe(true);
     expect(readdirSync(join(report.model, "adapter")).sort()).toEqual([
       "adapter_config.json",
       "adapter_model.safetensors",
