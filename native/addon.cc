@@ -5,6 +5,7 @@
 #include "autograd.cc"
 #include "attention.cc"
 #include "product.cc"
+#include "elementwise.cc"
 #include "profile.cc"
 #include "distributed.cc"
 
@@ -15,6 +16,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   amalgam::init_autograd(env, exports);
   amalgam::init_attention(env, exports);
   amalgam::init_product(env, exports);
+  amalgam::init_elementwise(env, exports);
   amalgam::init_profile(env, exports);
   amalgam::init_distributed(env, exports);
   return exports;

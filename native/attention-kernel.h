@@ -53,46 +53,6 @@ AMALGAM_TARGET void multiply(int64_t rows, int64_t width, int64_t depth, const R
   for (; n < width; n += kLanes) columns<1>(rows, depth, a, a_row, a_column, b + n, b_row, c + n, c_row, add);
 }
 
-// e^x for x <= 0; 0 where that is below the smallest normal number.
-AMALGAM_INLINE Vec exponential(Vec x) {
-#ifdef AMALGAM_EXACT
-  Vec result;
-  for (int k = 0; k < kLanes; ++k) result[k] = std::exp(x[k]);
-  return result;
-#else
-  typedef int32_t Bits __attribute__((vector_size(AMALGAM_LANES * sizeof(int32_t))));
-  const Vec least = all(static_cast<Real>(-87.0));
-  const Vec bounded = x > least ? x : least;
-  // x = n ln 2 + r with whole n and |r| <= ln 2 / 2, which adding and taking away 1.5 * 2^23 rounds to.
-  const Vec magic = all(static_cast<Real>(12582912.0));
-  const Vec n = bounded * static_cast<Real>(1.44269504088896341) + magic - magic;
-  Vec r = bounded - n * static_cast<Real>(0.693359375);
-  r -= n * static_cast<Real>(-2.12194440054690583e-4);
-  // Taylor's series to r^7: its rest is below 6e-9.
-  Vec series = all(static_cast<Real>(1.0 / 5040));
-  series = series * r + static_cast<Real>(1.0 / 720);
-  series = series * r + static_cast<Real>(1.0 / 120);
-  series = series * r + static_cast<Real>(1.0 / 24);
-  series = series * r + static_cast<Real>(1.0 / 6);
-  series = series * r + static_cast<Real>(0.5);
-  series = series * r + static_cast<Real>(1.0);
-  series = series * r + static_cast<Real>(1.0);
-  const Bits power = (__builtin_convertvector(n, Bits) + 127) << 23;
-  const Vec result = series * __builtin_bit_cast(Vec, power);
-  return x > least ? result : Vec{};
-#endif
-}
-
-// Halves are joined until one number is left.
-AMALGAM_INLINE Real sum_of(Vec x) {
-  alignas(64) Real lanes[kLanes];
-  store(lanes, x);
-#pragma GCC unroll 8
-  for (int half = kLanes / 2; half > 0; half /= 2)
-#pragma GCC unroll 8
-    for (int k = 0; k < half; ++k) lanes[k] += lanes[k + half];
-  return lanes[0];
-}
 AMALGAM_INLINE Real greatest_of(Vec x) {
   alignas(64) Real lanes[kLanes];
   store(lanes, x);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { gradcheck, manualSeed, ops, toNumbers } from "../torch/index.ts";
+import { type DType, gradcheck, gradients, manualSeed, ops, toNumbers } from "../torch/index.ts";
 import { gatedActivation } from "./activation.ts";
 
 const inputs = () =>
@@ -26,3 +26,30 @@ test.each(["silu", "gelu_tanh"] as const)("the %s gate is its formula, and leave
   for (const [k, value] of got.entries()) expect(value).toBeCloseTo(act(g[k]!) * u[k]!, 12);
   expect([toNumbers(gate!), toNumbers(up!)]).toEqual([g, u]);
 });
+
+test.each([
+  ["silu", "float32", 1e-6],
+  ["silu", "bfloat16", 1e-2],
+  ["gelu_tanh", "float32", 1e-6],
+  ["gelu_tanh", "bfloat16", 1e-2],
+] as const)(
+  "the %s gate in %s, far out too, is that of float64 but for rounding, and so are its gradients",
+  (kind, dtype, bound) => {
+    manualSeed(3);
+    const given = [ops.randn([37, 29]).mul(30), ops.randn([37, 29]), ops.randn([37, 29])].map((x) => x.to(dtype));
+    const run = (type: DType) => {
+      const [gate, up] = given.slice(0, 2).map((x) => {
+        const leaf = x.to(type).clone();
+        leaf.requiresGrad = true;
+        return leaf;
+      });
+      const out = gatedActivation(gate!, up!, kind);
+      return [out.detach(), ...gradients(out, [gate!, up!], given[2]!.to(type))];
+    };
+    const exact = run("float64");
+    for (const [k, got] of run(dtype).entries()) {
+      const deviation = got!.to("float64").sub(exact[k]!).abs().max().item() as number;
+      expect(deviation).toBeLessThan(bound * (exact[k]!.abs().max().item() as number));
+    }
+  },
+);

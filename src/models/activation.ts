@@ -1,5 +1,5 @@
 import type { Tensor } from "../torch/index.ts";
-import { customFunction, ops } from "../torch/index.ts";
+import { customFunction, hasKernels, native, ops } from "../torch/index.ts";
 import type { DecoderConfig } from "./config.ts";
 
 const activate = (gate: Tensor, kind: DecoderConfig["activation"]): Tensor =>
@@ -12,8 +12,12 @@ const activate = (gate: Tensor, kind: DecoderConfig["activation"]): Tensor =>
 export function gatedActivation(gate: Tensor, up: Tensor, kind: DecoderConfig["activation"]): Tensor {
   return customFunction({
     inputs: [gate, up],
-    forward: () => ({ output: activate(gate, kind).mul_(up), saved: [gate, up] }),
+    forward: () => ({
+      output: hasKernels(gate) ? native().gate(gate, up, kind === "silu") : activate(gate, kind).mul_(up),
+      saved: [gate, up],
+    }),
     backward: ([grad], [g, u]) => {
+      if (hasKernels(g!)) return native().gateBackward(grad!, g!, u!, kind === "silu");
       const gradOfActivated = grad!.mul(u!);
       const gradOfGate =
         kind === "silu"

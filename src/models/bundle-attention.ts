@@ -1,5 +1,5 @@
 import type { Tensor } from "../torch/index.ts";
-import { customFunction, native, noGrad, ops } from "../torch/index.ts";
+import { customFunction, hasKernels, native, noGrad, ops } from "../torch/index.ts";
 import type { DecoderConfig } from "./config.ts";
 import type { Attend } from "./decoder.ts";
 import { softcap } from "./softcap.ts";
@@ -117,7 +117,7 @@ export function bundleAttention(config: DecoderConfig, spans: readonly BundleSpa
   const { attentionScale: scale, attentionSoftcap: cap } = config;
   return (layer, q, k, v) => {
     const { window } = config.layers[layer]!;
-    return q.device === "cpu" && cap === null
+    return hasKernels(q) && cap === null
       ? kernelAttention(q, k, v, segments, window, scale)
       : plainAttention(q, k, v, spans, window, scale, cap);
   };

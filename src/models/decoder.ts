@@ -1,7 +1,7 @@
-import { type Adapters, adapted, adapterTensors, embedding, linear, linears } from "../nn/index.ts";
+import { type Adapters, adapted, adapterTensors, embedding, linear, linears, rmsNorm } from "../nn/index.ts";
 import { ModelError } from "../schema/index.ts";
 import type { DType, Tensor } from "../torch/index.ts";
-import { ops, scope } from "../torch/index.ts";
+import { scope } from "../torch/index.ts";
 import { gatedActivation } from "./activation.ts";
 import type { DecoderConfig } from "./config.ts";
 import { mixture } from "./experts.ts";
@@ -127,7 +127,7 @@ function norm(model: Decoder, x: Tensor, name: string, dtype: DType): Tensor {
   const { normEpsilon, normOffset } = model.config;
   const stored = weight(model, name, dtype);
   const scale = normOffset === 0 ? stored : stored.add(normOffset);
-  return ops._fused_rms_norm(x, [scale.elements], scale, normEpsilon)[0];
+  return rmsNorm(x, scale, normEpsilon);
 }
 
 /**

@@ -85,6 +85,24 @@ test("a part of each head is turned, the rest stays; an amplitude scales what is
   expect(norm(out) / norm(x)).toBeCloseTo(1.2, 6);
 });
 
+test("in fp32 and bf16, of heads that lie apart too, a rotation is that of float64 but for rounding", () => {
+  manualSeed(6);
+  const positions = Array.from({ length: 9 }, (_, k) => k * k);
+  const wide = ops.randn([9, 5 * 40], { dtype: "float64" });
+  const heads = (x: typeof wide) => x.narrow(1, 40, 3 * 40).view([9, 3, 40]);
+  const exact = rotate(heads(wide), turns(positions, 36, "float64"));
+  for (const [dtype, bound] of [
+    ["float32", 1e-5],
+    ["bfloat16", 3e-2],
+  ] as const) {
+    const got = rotate(
+      heads(wide.to(dtype)),
+      rotations({ rotaryDim: 36 } as DecoderConfig, tensor(positions, [9], "int64"), dtype)(plain),
+    );
+    expect(got.to("float64").sub(exact).abs().max().item()).toBeLessThan(bound * (exact.abs().max().item() as number));
+  }
+});
+
 test("LongRoPE refuses texts that are longer than its factors are for", () => {
   expect(() => turns([99, 100], 8, "float32", longrope)).toThrow(ModelError);
   expect(() => turns([99, 100], 8, "float32", longrope)).toThrow(/101 tokens.*up to 100/);

@@ -1,6 +1,6 @@
 import { ModelError } from "../schema/index.ts";
 import type { DType, Tensor } from "../torch/index.ts";
-import { customFunction, noGrad, ops, tensor } from "../torch/index.ts";
+import { customFunction, hasKernels, native, noGrad, ops, tensor } from "../torch/index.ts";
 import type { DecoderConfig, Rope } from "./config.ts";
 
 /** Angle per position of each pair of dimensions, [rotaryDim / 2]. */
@@ -59,6 +59,7 @@ export function rotations(config: DecoderConfig, positions: Tensor, dtype: DType
 
 /** [x1, x2, rest] -> [x1 cos - x2 sin, x2 cos + x1 sin, rest]; x1 and x2 are the pairs. */
 function turned(x: Tensor, cos: Tensor, sin: Tensor, direction: 1 | -1): Tensor {
+  if (hasKernels(x)) return native().rotatePairs(x, cos, sin, direction);
   const half = cos.shape.at(-1)!;
   const rest = x.shape.at(-1)! - 2 * half;
   const [x1, x2] = [x.narrow(-1, 0, half), x.narrow(-1, half, half)];

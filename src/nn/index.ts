@@ -10,6 +10,7 @@ export * from "./lora.ts";
 export * from "./machine-rates.ts";
 export type { Optimiser, ParameterRule, Parameters } from "./optimiser.ts";
 export { addProduct, product } from "./product.ts";
+export { rmsNorm } from "./rms-norm.ts";
 export * from "./safetensors.ts";
 export type { SafetensorsHeader, StoredTensor } from "./safetensors-header.ts";
 export { readSafetensorsHeader } from "./safetensors-header.ts";

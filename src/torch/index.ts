@@ -5,6 +5,7 @@ export { bytesOf } from "./dtype.ts";
 export type { GradcheckOptions } from "./gradcheck.ts";
 export { gradcheck } from "./gradcheck.ts";
 export * from "./group.ts";
+export * from "./kernels.ts";
 export type { TorchInstallation } from "./locate.ts";
 export { findTorch, locateTorch, supportedTorch } from "./locate.ts";
 export * from "./memory.ts";

@@ -71,6 +71,22 @@ export interface Native {
   ): [Tensor, Tensor, Tensor];
   /** c [m, n] = a [m, k] b [k, n], or added to c, on the processor in fp32 or float64. The rows of c are each in one piece. */
   addProduct(c: Tensor, a: Tensor, b: Tensor, add: boolean): void;
+  /** On the processor: x [..., n] by its root mean square, times weight [n]; and 1 / rms of each row, in fp32 (float64 for float64). */
+  rmsNorm(x: Tensor, weight: Tensor, epsilon: number): [Tensor, Tensor];
+  /** The gradients of x and, if wanted, of the weight. */
+  rmsNormBackward(
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    scales: Tensor,
+    withWeight: boolean,
+  ): [Tensor, Tensor | null];
+  /** On the processor: numbers d and half + d of x [T, heads, dim] turned as one, by the angles of cosines and sines [T, ..., half]. */
+  rotatePairs(x: Tensor, cosines: Tensor, sines: Tensor, direction: 1 | -1): Tensor;
+  /** On the processor: act(gate) * up, the activation being SiLU or GELU by tanh. */
+  gate(gate: Tensor, up: Tensor, isSilu: boolean): Tensor;
+  /** The gradients of gate and up. */
+  gateBackward(grad: Tensor, gate: Tensor, up: Tensor, isSilu: boolean): [Tensor, Tensor];
   /** Records the calls of operators on this thread. */
   startProfile(): void;
   /** Name, shapes, start and end in microseconds of each call that was recorded, one after another. */
