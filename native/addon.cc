@@ -6,6 +6,7 @@
 #include "attention.cc"
 #include "product.cc"
 #include "elementwise.cc"
+#include "log-probs.cc"
 #include "profile.cc"
 #include "distributed.cc"
 
@@ -17,6 +18,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   amalgam::init_attention(env, exports);
   amalgam::init_product(env, exports);
   amalgam::init_elementwise(env, exports);
+  amalgam::init_log_probs(env, exports);
   amalgam::init_profile(env, exports);
   amalgam::init_distributed(env, exports);
   return exports;

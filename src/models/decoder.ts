@@ -179,6 +179,7 @@ function decoderLayer(
   const { heads, keyValueHeads, headDim, intermediateSize, fusedProjections: fused } = config;
   const name = (part: string) => `model.layers.${index}.${part}`;
   const normed = (input: Tensor, part: string) => norm(model, input, name(`${part}.weight`), dtype);
+  const adapterOf = (part: string) => model.adapters?.get(name(`${part}.weight`));
   /** The projections of one input by some parts of the layer, with their adapters. */
   const projections = (input: Tensor, parts: readonly string[], biased = false): Tensor[] => {
     const layers = parts.map((part) => ({
@@ -186,20 +187,31 @@ function decoderLayer(
       bias: biased ? weight(model, name(`${part}.bias`), dtype) : null,
     }));
     return linears(input, layers).map((output, k) => {
-      const adapter = model.adapters?.get(name(`${parts[k]!}.weight`));
+      const adapter = adapterOf(parts[k]!);
       return adapter === undefined ? output : adapted(adapter, { input, output, ...layers[k]! }, training);
     });
   };
   const project = (input: Tensor, part: string) => projections(input, [part])[0]!;
-  const withResidual = (input: Tensor, { before, after }: BlockNorms, block: (input: Tensor) => Tensor) => {
-    const added = block(before === undefined ? input : normed(input, before));
-    return input.add(after === undefined ? added : normed(added, after));
+  /** The projection that ends a block, added to what the block began with. */
+  const projectOnto = (residual: Tensor | null, input: Tensor, part: string): Tensor => {
+    if (residual === null) return project(input, part);
+    if (adapterOf(part) !== undefined) return residual.add(project(input, part));
+    return linears(input, [{ weight: weight(model, name(`${part}.weight`), dtype), residual }])[0]!;
+  };
+  /** `block` adds what it computes to its residual, unless that is normed before. */
+  const withResidual = (
+    input: Tensor,
+    { before, after }: BlockNorms,
+    block: (input: Tensor, residual: Tensor | null) => Tensor,
+  ): Tensor => {
+    const begun = before === undefined ? input : normed(input, before);
+    return after === undefined ? block(begun, input) : input.add(normed(block(begun, null), after));
   };
 
   const norms = normNames[config.norms];
   return withResidual(withResidual(x, norms.attention, attention), norms.mlp, feedForward);
 
-  function attention(input: Tensor): Tensor {
+  function attention(input: Tensor, residual: Tensor | null): Tensor {
     const sizes = [heads, keyValueHeads, keyValueHeads].map((count) => count * headDim);
     const [q, k, v] = fused
       ? project(input, "self_attn.qkv_proj").split_with_sizes(sizes, -1)
@@ -221,21 +233,23 @@ function decoderLayer(
       turned(k!, keyValueHeads, "self_attn.k_norm"),
       perHead(v!, keyValueHeads),
     );
-    return project(attended, "self_attn.o_proj");
+    return projectOnto(residual, attended, "self_attn.o_proj");
   }
 
-  function feedForward(input: Tensor): Tensor {
+  function feedForward(input: Tensor, residual: Tensor | null): Tensor {
     const { experts } = config;
-    if (experts !== null)
-      return mixture(input, project(input, router), experts.perToken, (expert, some) => {
+    if (experts !== null) {
+      const mixed = mixture(input, project(input, router), experts.perToken, (expert, some) => {
         const [gate, up, down] = expertNames(expert) as [string, string, string];
         const [gated, raised] = projections(some, [gate, up]);
         return project(gatedActivation(gated!, raised!, config.activation), down);
       });
+      return residual === null ? mixed : residual.add(mixed);
+    }
     const [gate, up] = fused
       ? project(input, "mlp.gate_up_proj").split_with_sizes([intermediateSize, intermediateSize], -1)
       : projections(input, ["mlp.gate_proj", "mlp.up_proj"]);
-    return project(gatedActivation(gate!, up!, config.activation), "mlp.down_proj");
+    return projectOnto(residual, gatedActivation(gate!, up!, config.activation), "mlp.down_proj");
   }
 }
 

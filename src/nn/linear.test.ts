@@ -41,6 +41,27 @@ describe.each([
     for (const [k, value] of got.entries()) expectNear(value, exact[k]!);
   });
 
+  test("a residual is added, and its gradient is that of the output", () => {
+    manualSeed(8);
+    const given = [randn(rows, inner), randn(columns, inner), randn(rows, columns)];
+    const scale = randn(rows, columns);
+    const run = (inputs: Tensor[], compute: (x: Tensor, w: Tensor, r: Tensor) => Tensor) => {
+      const [x, w, r] = inputs.map(asLeaf) as [Tensor, Tensor, Tensor];
+      const out = compute(x, w, r);
+      // The residual goes on beside the layer, as in a decoder: its gradients from both are summed.
+      backward(out.mul(scale.to(out.dtype)).sum().add(r.square().sum()));
+      return [out.detach(), ...inputs.map((input) => input.grad!)];
+    };
+    const exact = run(
+      given.map((x) => x.clone()),
+      (x, w, r) => ops.linear(x, w).add(r),
+    );
+    const inputs = given.map((x) => x.to("float32"));
+    const got = run(inputs, (x, w, r) => linears(x, [{ weight: w, residual: r }])[0]!);
+    for (const [k, value] of got.entries()) expectNear(value, exact[k]!);
+    expect(toNumbers(inputs[2]!.detach())).toEqual(toNumbers(given[2]!.to("float32")));
+  });
+
   test("a second backward adds to the gradient, in place; gradients asked for are not added to it", () => {
     manualSeed(5);
     const [x, w] = [randn(rows, inner).to("float32"), asLeaf(randn(columns, inner).to("float32"))];

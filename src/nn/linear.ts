@@ -1,10 +1,11 @@
 import { accumulatedGradient, customFunction, type Tensor } from "../torch/index.ts";
 import { addProduct, product } from "./product.ts";
 
-/** A matrix [out, in] with the bias [out] that goes with it. */
+/** A matrix [out, in] with the bias [out] that goes with it, and what its output [rows, out] is added to. */
 export interface LinearLayer {
   readonly weight: Tensor;
   readonly bias?: Tensor | null;
+  readonly residual?: Tensor | null;
 }
 
 /**
@@ -19,18 +20,19 @@ export function weightGradient(weight: Tensor, a: Tensor, b: Tensor): Tensor | n
 }
 
 /**
- * x [rows, in] times the transpose of each weight [out, in], plus its bias -> [rows, out] for each. Layers of the same input are
+ * x [rows, in] times the transpose of each weight [out, in], plus its bias and its residual -> [rows, out] for each. Layers of the same input are
  * given together: their gradients of it are summed as they are computed.
  */
 export function linears(x: Tensor, layers: readonly LinearLayer[]): Tensor[] {
   const weights = layers.map(({ weight }) => weight);
   const biases = layers.map(({ bias }) => bias ?? null);
-  const wanted = [x, ...weights, ...biases].map((input) => input?.requiresGrad === true);
+  const residuals = layers.map(({ residual }) => residual ?? null);
+  const wanted = [x, ...weights, ...biases, ...residuals].map((input) => input?.requiresGrad === true);
   return customFunction({
-    inputs: [x, ...weights, ...biases],
+    inputs: [x, ...weights, ...biases, ...residuals],
     forward: () => ({
-      output: layers.map(({ weight, bias }) => {
-        const product_ = product(x, weight.t());
+      output: layers.map(({ weight, bias, residual }) => {
+        const product_ = product(x, weight.t(), residual);
         return bias == null ? product_ : product_.add_(bias);
       }),
       saved: [x, ...weights],
@@ -50,6 +52,7 @@ export function linears(x: Tensor, layers: readonly LinearLayer[]): Tensor[] {
         gradOfX,
         ...each(1, (grad, layer) => weightGradient(weights[layer]!, grad.t(), xs!)),
         ...each(1 + layers.length, (grad) => grad.sum([0])),
+        ...each(1 + 2 * layers.length, (grad) => grad),
       ];
     },
   });

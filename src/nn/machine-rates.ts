@@ -33,7 +33,7 @@ const blasProduct: Product = (a, b) => a.mm(b);
 const oneDnnProduct: Product = (a, b) => oneDnnLinear(a, b.t());
 function kernelProduct(a: Tensor, b: Tensor): Tensor {
   const result = ops.empty([a.shape[0]!, b.shape[1]!]);
-  native().addProduct(result, a, b, false);
+  native().addProduct(result, a, b, null);
   return result;
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { manualSeed, native, ops, type Tensor } from "../torch/index.ts";
+import { manualSeed, native, ops, type Tensor, toNumbers } from "../torch/index.ts";
 import { addProduct, product } from "./product.ts";
 
 const randn = (...shape: number[]): Tensor => ops.randn(shape, { dtype: "float64" });
@@ -38,7 +38,10 @@ describe.each(layouts)("matrices %s", (_, left, right) => {
       ] as const)
         for (const add of [false, true]) {
           const sum = before.to(type).clone();
-          native().addProduct(sum, a.to(type), b.to(type), add);
+          native().addProduct(sum, a.to(type), b.to(type), add ? sum : null);
+          const apart = ops.full([m, n], Number.NaN, { dtype: type });
+          native().addProduct(apart, a.to(type), b.to(type), add ? before.to(type) : null);
+          expect(toNumbers(apart)).toEqual(toNumbers(sum));
           expect(deviation(sum, add ? exact.add(before) : exact)).toBeLessThan(bound);
         }
     },
@@ -48,19 +51,19 @@ describe.each(layouts)("matrices %s", (_, left, right) => {
 test("rows of the sum may lie apart, factors may be seen everywhere or empty", () => {
   const wide = ops.zeros([20, 40], { dtype: "float64" });
   const [a, b] = [randn(20, 9), randn(9, 30)];
-  native().addProduct(wide.narrow(1, 5, 30), a, b, false);
+  native().addProduct(wide.narrow(1, 5, 30), a, b, null);
   expect(deviation(wide.narrow(1, 5, 30), a.mm(b))).toBeLessThan(1e-13);
   expect(wide.narrow(1, 35, 5).abs().max().item()).toBe(0);
   const one = randn(1, 1).expand([20, 9]);
-  native().addProduct(wide.narrow(1, 5, 30), one, b, false);
+  native().addProduct(wide.narrow(1, 5, 30), one, b, null);
   expect(deviation(wide.narrow(1, 5, 30), one.mm(b))).toBeLessThan(1e-12);
-  native().addProduct(wide, randn(20, 0), randn(0, 40), false);
+  native().addProduct(wide, randn(20, 0), randn(0, 40), null);
   expect(wide.abs().max().item()).toBe(0);
 });
 
 test("matrices that don't fit together are refused", () => {
-  expect(() => native().addProduct(randn(2, 2), randn(2, 3), randn(4, 2), true)).toThrow(/fit together/);
-  expect(() => native().addProduct(randn(2, 2), randn(2, 3).to("float32"), randn(3, 2), true)).toThrow(/one type/);
+  expect(() => native().addProduct(randn(2, 2), randn(2, 3), randn(4, 2), null)).toThrow(/fit together/);
+  expect(() => native().addProduct(randn(2, 2), randn(2, 3).to("float32"), randn(3, 2), null)).toThrow(/one type/);
 });
 
 test.each(["float32", "float64"] as const)("product and addProduct by whatever is fastest here, in %s", (type) => {

@@ -1,6 +1,16 @@
 import { expect, test } from "vitest";
 import { softcap } from "../models/index.ts";
-import { backward, type DType, gradcheck, manualSeed, ops, type Tensor, tensor, toNumbers } from "../torch/index.ts";
+import {
+  backward,
+  type DType,
+  gradcheck,
+  manualSeed,
+  noGrad,
+  ops,
+  type Tensor,
+  tensor,
+  toNumbers,
+} from "../torch/index.ts";
 import { tokenAlignments, tokenLogProbs } from "./token-log-probs.ts";
 
 const rows = 7;
@@ -41,6 +51,51 @@ test.each([null, 1.5])(
     }
   },
 );
+
+test.each([{}, { keptBytes: 0 }])(
+  "a second backward through the same pass gives the same gradients (%o)",
+  (options) => {
+    const given = inputs("float64");
+    const logProbs = tokenLogProbs(...given, targets(), { size: 3, ...options });
+    backward(logProbs.sum(), undefined, true);
+    const once = given.map((x) => toNumbers(x.grad!));
+    backward(logProbs.sum());
+    for (const [k, x] of given.entries())
+      for (const [n, value] of toNumbers(x.grad!).entries()) expect(value).toBeCloseTo(2 * once[k]![n]!, 12);
+  },
+);
+
+test.each(["float32", "bfloat16", "float64"] as const)(
+  "a row with a logit that is no number has no log-prob, in %s",
+  (type) => {
+    for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
+      const [hidden, matrix] = inputs(type);
+      noGrad(() => void hidden.select(0, 2).fill_(value));
+      const logProbs = tokenLogProbs(hidden, matrix, targets());
+      expect(toNumbers(logProbs).map(Number.isFinite)).toEqual([true, true, false, true, true, true, true]);
+      backward(logProbs.sum());
+      const finite = toNumbers(hidden.grad!.sum([1])).map(Number.isFinite);
+      expect(finite).toEqual([true, true, false, true, true, true, true]);
+    }
+  },
+);
+
+test("large logits neither overflow nor vanish, and a token without a chance has none", () => {
+  const hidden = tensor([1], [1, 1], "float32");
+  const logits = [1000, 999, -1e30, Number.NEGATIVE_INFINITY, ...Array.from({ length: 20 }, (_, k) => k)];
+  const matrix = tensor(logits, [logits.length, 1], "float32");
+  const logProb = (token: number) => toNumbers(tokenLogProbs(hidden, matrix, tensor([token], [1], "int64")))[0];
+  const rest = Math.log1p(Math.exp(-1));
+  expect(logProb(0)).toBeCloseTo(-rest, 6);
+  expect(logProb(1)).toBeCloseTo(-1 - rest, 4);
+  expect(logProb(3)).toBe(Number.NEGATIVE_INFINITY);
+});
+
+test("a target that is not in the vocabulary is refused", () => {
+  const [hidden, matrix] = inputs("float32");
+  const wrong = tensor([3, 0, vocabulary, 3, 7, 1, 3], [rows], "int64");
+  expect(() => tokenLogProbs(hidden, matrix, wrong)).toThrow(/target 11 is not in the vocabulary of 11/);
+});
 
 test("bfloat16 logits are summed up in float32", () => {
   const [hidden, matrix] = inputs("bfloat16");

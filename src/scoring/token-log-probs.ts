@@ -1,7 +1,7 @@
 import { softcap } from "../models/index.ts";
 import { addProduct, linear, product, weightGradient } from "../nn/index.ts";
-import type { Tensor } from "../torch/index.ts";
-import { bytesOf, customFunction, ops, scope } from "../torch/index.ts";
+import type { DType, Tensor } from "../torch/index.ts";
+import { bytesOf, customFunction, hasKernels, native, ops, scope } from "../torch/index.ts";
 
 /** Logits computed at a time: enough rows for a fast matrix product, few enough to stay small. */
 const logitsAtATime = 1 << 25;
@@ -25,17 +25,43 @@ export interface LogProbOptions {
  * there, and the whole matrix [S, vocabulary] never exists.
  */
 export const tokenLogProbs = (hidden: Tensor, matrix: Tensor, targets: Tensor, options: LogProbOptions = {}): Tensor =>
-  chosenAndCollisions(hidden, matrix, targets, options, false)[0]!;
+  chosenAndCollisions(hidden, matrix, targets, options).logProbs;
 
 /** `tokenLogProbs`, and for each row log sum_v p(v)^2 over the vocabulary: float32 [S], without a gradient. */
-export function tokenAlignments(
+export const tokenAlignments = (
   hidden: Tensor,
   matrix: Tensor,
   targets: Tensor,
   options: LogProbOptions = {},
-): { logProbs: Tensor; collisions: Tensor } {
-  const [logProbs, collisions] = chosenAndCollisions(hidden, matrix, targets, options, true);
-  return { logProbs: logProbs!, collisions: collisions!.detach() };
+): { logProbs: Tensor; collisions: Tensor } => chosenAndCollisions(hidden, matrix, targets, options);
+
+/**
+ * Of each row of logits [rows, vocabulary], in `wide`: log p(target), the largest logit beside log sum e^(logit - largest) [rows, 2], and
+ * log sum p^2.
+ */
+function rowFigures(logits: Tensor, targets: Tensor, wide: DType): readonly [Tensor, Tensor, Tensor] {
+  if (hasKernels(logits)) return native().logProbs(logits, targets);
+  const widened = logits.to(wide);
+  const top = widened.amax([-1], true);
+  const shifted = widened.sub(top);
+  const log = shifted.exp().sum([-1], true).log();
+  const chosen = shifted.gather(-1, targets.unsqueeze(-1)).sub(log).squeeze(-1);
+  return [chosen, ops.cat([top, log], -1), ops.logsumexp(shifted.sub(log).mul(2), -1)];
+}
+
+/** The gradient of the logits, [t = target] - softmax times `grad` [rows]; the kernel writes it into their place. */
+function logitGradient(logits: Tensor, targets: Tensor, norms: Tensor, grad: Tensor, cap: number | null): Tensor {
+  if (hasKernels(logits)) {
+    native().logProbsGradient(logits, targets, norms, grad, cap ?? 0);
+    return logits;
+  }
+  const widened = logits.to(norms.dtype);
+  const [top, log] = norms.split(1, -1);
+  const probabilities = widened.sub(top!).sub_(log!).exp_();
+  const gradient = probabilities.neg().scatter_add_(-1, targets.unsqueeze(-1), ops.ones_like(log!));
+  // d capped / d logit = 1 - tanh² = 1 - (capped / cap)².
+  if (cap !== null) gradient.mul_(widened.div(cap).square().neg().add(1));
+  return gradient.mul_(grad.unsqueeze(-1)).to(logits.dtype);
 }
 
 function chosenAndCollisions(
@@ -43,8 +69,7 @@ function chosenAndCollisions(
   matrix: Tensor,
   targets: Tensor,
   options: LogProbOptions,
-  collisions: boolean,
-): readonly Tensor[] {
+): { logProbs: Tensor; collisions: Tensor } {
   const [rows, vocabulary] = [hidden.shape[0]!, matrix.shape[0]!];
   const size = options.size ?? Math.max(64, Math.floor(logitsAtATime / vocabulary));
   const cap = options.cap ?? null;
@@ -65,39 +90,32 @@ function chosenAndCollisions(
     else sum.add_(product(a, b));
     return sum;
   };
-  return customFunction<readonly Tensor[]>({
+  // The gradients of kept logits take their place: a second backward computes them again.
+  let spent = false;
+  const [logProbs, collisions] = customFunction<readonly Tensor[]>({
     inputs: [hidden, matrix],
     forward() {
       const parts = chunks((take) => {
         const logits = logitsOf(take(hidden), matrix);
-        const logProbs = logits.log_softmax(-1, wide);
-        const chosen = logProbs.gather(-1, take(targets).unsqueeze(-1)).squeeze(-1);
-        const collided = collisions ? ops.logsumexp(logProbs.mul(2), -1) : null;
-        return { chosen, collided, kept: keep ? logits : null };
+        return { figures: rowFigures(logits, take(targets), wide), kept: keep ? logits : null };
       });
+      const [chosen, norms, collided] = [0, 1, 2].map((k) => ops.cat(parts.map(({ figures }) => figures[k]!)));
       return {
-        output: [
-          ops.cat(parts.map(({ chosen }) => chosen)),
-          ...(collisions ? [ops.cat(parts.map(({ collided }) => collided!))] : []),
-        ],
-        saved: [hidden, matrix, targets, ...parts.flatMap(({ kept }) => kept ?? [])],
+        output: [chosen!, collided!],
+        saved: [hidden, matrix, targets, norms!, ...parts.flatMap(({ kept }) => kept ?? [])],
       };
     },
-    backward([grad], [h, w, t, ...kept]) {
+    backward([grad], [h, w, t, norms, ...kept]) {
       let gradMatrix = null as Tensor | null;
       const parts = chunks((take, chunk) => {
-        const logits = kept[chunk] ?? logitsOf(take(h!), w!);
-        // d log p(t) / d logits = [t] - softmax; its scale goes to the smaller factors of the products.
-        const softmaxLessTarget = logits.softmax(-1, wide);
-        const scale = take(grad!).neg().unsqueeze(-1);
-        softmaxLessTarget.scatter_add_(-1, take(t!).unsqueeze(-1), ops.full_like(scale, -1));
-        // d capped / d logit = 1 - tanh² = 1 - (capped / cap)².
-        if (cap !== null) softmaxLessTarget.mul_(logits.div(cap).square().neg().add(1));
-        const narrow = softmaxLessTarget.to(h!.dtype);
-        if (trainsMatrix) gradMatrix = withProduct(gradMatrix, narrow.t(), take(h!).mul(scale).to(h!.dtype));
-        return { ofHidden: product(narrow, w!).mul_(scale), gradMatrix };
+        const logits = (spent ? undefined : kept[chunk]) ?? logitsOf(take(h!), w!);
+        const gradient = logitGradient(logits, take(t!), take(norms!), take(grad!), cap);
+        if (trainsMatrix) gradMatrix = withProduct(gradMatrix, gradient.t(), take(h!));
+        return { ofHidden: product(gradient, w!), gradMatrix };
       });
+      spent = true;
       return [ops.cat(parts.map(({ ofHidden }) => ofHidden)), gradMatrix?.to(w!.dtype) ?? null];
     },
   });
+  return { logProbs: logProbs!, collisions: collisions!.detach() };
 }

@@ -69,8 +69,11 @@ export interface Native {
     scale: number,
     window: number,
   ): [Tensor, Tensor, Tensor];
-  /** c [m, n] = a [m, k] b [k, n], or added to c, on the processor in fp32 or float64. The rows of c are each in one piece. */
-  addProduct(c: Tensor, a: Tensor, b: Tensor, add: boolean): void;
+  /**
+   * c [m, n] = plus + a [m, k] b [k, n] on the processor in fp32 or float64. `plus` is null, c itself or another matrix; its rows and
+   * those of c are each in one piece.
+   */
+  addProduct(c: Tensor, a: Tensor, b: Tensor, plus: Tensor | null): void;
   /** On the processor: x [..., n] by its root mean square, times weight [n]; and 1 / rms of each row, in fp32 (float64 for float64). */
   rmsNorm(x: Tensor, weight: Tensor, epsilon: number): [Tensor, Tensor];
   /** The gradients of x and, if wanted, of the weight. */
@@ -87,6 +90,13 @@ export interface Native {
   gate(gate: Tensor, up: Tensor, isSilu: boolean): Tensor;
   /** The gradients of gate and up. */
   gateBackward(grad: Tensor, gate: Tensor, up: Tensor, isSilu: boolean): [Tensor, Tensor];
+  /**
+   * On the processor, for each row of logits [rows, vocabulary]: log p(target), the largest logit beside log sum e^(logit - largest)
+   * [rows, 2], and log sum p^2.
+   */
+  logProbs(logits: Tensor, targets: Tensor): [Tensor, Tensor, Tensor];
+  /** The gradient of the logits takes their place. They are capped at `cap` already; 0 is no cap. */
+  logProbsGradient(logits: Tensor, targets: Tensor, norms: Tensor, grad: Tensor, cap: number): void;
   /** Records the calls of operators on this thread. */
   startProfile(): void;
   /** Name, shapes, start and end in microseconds of each call that was recorded, one after another. */
