@@ -38,6 +38,8 @@ export interface TrainingTask<Item> {
   bundlesOf(item: Item): readonly Bundle[];
   /** Looks at a batch as a whole, where the loss of a micro-batch depends on the others. False where the signal ended it. */
   prepare?(batch: WholeBatch<Item>): Promise<boolean>;
+  /** Means of loss and metrics over held-out items as one batch, where they are no sums over items. Undefined where the signal ended it. */
+  evaluate?(batch: WholeBatch<Item>): Promise<Readonly<Record<string, number>> | undefined>;
   compute(model: Decoder, items: readonly Item[], progress: number, options: ForwardOptions): MicroBatchResult;
   /** The optimiser has made its step of this number, counted from 1. */
   stepped?(step: number): void;
