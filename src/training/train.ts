@@ -108,9 +108,9 @@ export async function train<Item>(
   const spikeIn = lossWatch();
   const forward = { dtype: options.dtype, training: true, ...wrapping[recipe.activation_checkpointing] };
   const { device } = model.parameters.get("model.embed_tokens.weight")!;
-  const adapters = model.adapters !== undefined;
+  const part = { names: trained.keys(), adapters: model.adapters !== undefined };
   const { config } = model;
-  const measure = stepMeter({ config, dtype: options.dtype, device, adapters, from: start.step, totalSteps });
+  const measure = stepMeter({ config, dtype: options.dtype, device, trained: part, from: start.step, totalSteps });
   const isDue = (step: number) =>
     task.heldOut?.length && (step % recipe.evaluate_every_steps === 0 || step === totalSteps);
 
