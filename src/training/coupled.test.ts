@@ -7,6 +7,7 @@ import type { Objective } from "../objectives/index.ts";
 import { fromRecipe } from "../objectives/testing/evaluate.ts";
 import { TrainingError } from "../schema/index.ts";
 import { liveTensors, toNumbers } from "../torch/index.ts";
+import { evaluateHeldOut } from "./held-out.ts";
 import type { StepMetrics } from "./metrics.ts";
 import { withMismatched } from "./mismatched.ts";
 import { preferenceTask } from "./preference.ts";
@@ -83,6 +84,30 @@ describe.each(objectives)("%s", (_, objective) => {
         for (const [name, value] of Object.entries(figures(step)))
           expect(value, name).toBeCloseTo(figures(whole.steps[k]!)[name]!, 4);
     }
+  });
+
+  test("is evaluated on all rows held out as one batch, whatever the micro-batches, and learns nothing by it", async () => {
+    const { decoder } = await tinyModel("llama");
+    const heldOut = rowsFor(objective);
+    const task = { ...preferenceTask(heldOut, objective), heldOut };
+    const evaluated = async (budget: number) =>
+      (await evaluateHeldOut(decoder, task, budget, { dtype: "float32" })) as Record<string, number>;
+    const state = [...task.state!.values()].map(toNumbers);
+    const [whole, split] = [await evaluated(1e6), await evaluated(16)];
+    expect(Object.keys(split)).toEqual(Object.keys(whole));
+    for (const [name, value] of Object.entries(whole)) expect(split[name]).toBeCloseTo(value, 4);
+    expect([...task.state!.values()].map(toNumbers)).toEqual(state);
+    // The mean reward so far is not moved by the rows that are evaluated on.
+    if ("eval/delta" in whole) expect(whole["eval/delta"]).toBe(0);
+    const parts = await Promise.all(
+      heldOut.map((row) =>
+        evaluateHeldOut(decoder, { ...task, heldOut: [row] }, 1e6, { dtype: "float32" }).then(
+          (figures) => figures!["eval/loss"]!,
+        ),
+      ),
+    );
+    const apart = parts.reduce((sum, value) => sum + value, 0) / parts.length;
+    if (/^(aot_unpaired|kto)/.test(objective.name)) expect(Math.abs(apart - whole["eval/loss"]!)).toBeGreaterThan(1e-6);
   });
 
   test("goes on after an abort, also amid a batch, to the same weights bit for bit", async () => {

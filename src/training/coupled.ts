@@ -1,4 +1,3 @@
-import type { ForwardOptions } from "../models/index.ts";
 import type { Objective, ObjectiveState } from "../objectives/index.ts";
 import { TrainingError } from "../schema/index.ts";
 import { backward, noGrad, scope, type Tensor, tensor, toNumbers } from "../torch/index.ts";
@@ -11,7 +10,7 @@ import {
   responseTable,
   rolesOf,
 } from "./response-table.ts";
-import type { MicroBatchResult, TrainingTask, WholeBatch } from "./task.ts";
+import type { MicroBatchResult, TaskOptions, TrainingTask, WholeBatch } from "./task.ts";
 
 /** The columns of a table that gradients flow back from; heads are there for the objectives that look at them. */
 const differentiable = ["policy", "head"] as const;
@@ -115,7 +114,7 @@ export function coupledTask(
     model: WholeBatch<PreferenceRow>["model"],
     rows: readonly PreferenceRow[],
     progress: number,
-    options: ForwardOptions,
+    options: TaskOptions,
   ): MicroBatchResult {
     const share = (values: Tensor) => values.mul(rows.length);
     const plan = plans.get(rows);

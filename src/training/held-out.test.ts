@@ -2,11 +2,12 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import type { Decoder } from "../models/index.ts";
 import { tinyFigures, tinyModel } from "../models/testing/tiny-model.ts";
 import { wrpo } from "../objectives/index.ts";
 import { toNumbers } from "../torch/index.ts";
 import { bestSteps, isStale } from "./early-stopping.ts";
-import { holdOut, promptTokensOf } from "./held-out.ts";
+import { evaluateHeldOut, holdOut, promptTokensOf } from "./held-out.ts";
 import type { StepMetrics } from "./metrics.ts";
 import { preferenceTask } from "./preference.ts";
 import type { ReferencedRow } from "./response-table.ts";
@@ -38,6 +39,7 @@ interface Trained {
   readonly notices: string[];
   readonly lines: Record<string, number>[];
   readonly checkpoints: string[];
+  readonly decoder: Decoder;
 }
 
 interface RunOptions {
@@ -79,7 +81,7 @@ async function run(
   );
   const lines = readFileSync(join(folder, "metrics.jsonl"), "utf8").trimEnd().split("\n");
   return {
-    ...{ summary, steps, weights, notices, end: held() },
+    ...{ summary, steps, weights, notices, end: held(), decoder },
     lines: lines.map((line) => JSON.parse(line) as Record<string, number>),
     checkpoints: existsSync(join(folder, "checkpoints")) ? readdirSync(join(folder, "checkpoints")).sort() : [],
   };
@@ -168,6 +170,56 @@ describe("early stopping", () => {
     expect([worse.summary.steps, worse.summary.best, worse.end]).toEqual([6, 2, worse.weights[1]]);
     const better = await run("better", {}, stopping);
     expect([better.summary.steps, better.summary.best, better.end]).toEqual([18, 18, better.weights.at(-1)]);
+  });
+
+  describe("with averaged weights", () => {
+    const decay = 0.6;
+    const flat = (text: string) => JSON.parse(text) as number[];
+    /** By hand, from the weights of each step of a training without averages: which they don't change. */
+    async function averages(): Promise<number[][]> {
+      const { weights } = await run("ema-plain", {}, { epochs: 6 });
+      const { decoder } = await tinyModel("llama");
+      const start = toNumbers(decoder.parameters.get("model.layers.0.mlp.up_proj.weight")!);
+      const all = [start];
+      for (const text of weights) all.push(flat(text).map((value, k) => decay * all.at(-1)![k]! + (1 - decay) * value));
+      return all;
+    }
+    const expectClose = (got: readonly number[], want: readonly number[]) => {
+      for (const [k, value] of got.entries()) expect(Math.abs(value - want[k]!)).toBeLessThan(1e-6);
+    };
+
+    test("the averages are what is evaluated, stopped by, and in the model in the end", async () => {
+      const want = await averages();
+      const stopped = await run("ema", { heldOut: reversed }, { ...stopping, ema_decay: decay });
+      expect(stopped.summary.best).toBe(2);
+      expectClose(flat(stopped.end), want[2]!);
+      const whole = await run("ema-whole", {}, { evaluate_every_steps: 9, ema_decay: decay });
+      expectClose(flat(whole.end), want[18]!);
+      // What stands in the model in the end is what the last evaluation looked at; the policy itself is ahead of it.
+      const plain = await run("ema-ahead", {}, { evaluate_every_steps: 9 });
+      const last = (lines: typeof whole.lines) => lines.findLast((line) => "eval/loss" in line)!["eval/loss"]!;
+      expect(Math.abs(last(whole.lines) - last(plain.lines))).toBeGreaterThan(1e-3);
+      const evaluated = await evaluateHeldOut(
+        whole.decoder,
+        { ...preferenceTask(rows, objective), heldOut: rows },
+        64,
+        {
+          dtype: "float32",
+        },
+      );
+      expect(evaluated!["eval/loss"]).toBeCloseTo(last(whole.lines), 6);
+      expect(whole.steps.map(({ loss }) => loss)).toEqual(plain.steps.map(({ loss }) => loss));
+    });
+
+    test("keep_best goes by them, and a training that was stopped goes on alike", async () => {
+      const keep = { ...stopping, ema_decay: decay, keep_best: 2, keep_last: 1 };
+      const want = await run("ema-kept", { heldOut: reversed }, keep);
+      await run("ema-halves", { heldOut: reversed, stopAt: 5 }, keep);
+      const { summary, end, checkpoints } = await run("ema-halves", { heldOut: reversed }, keep);
+      expect(summary).toEqual(want.summary);
+      expect(end === want.end).toBe(true);
+      for (const name of want.checkpoints) expect(checkpoints).toContain(name);
+    });
   });
 
   test.each([1, 2, 3, 7])("goes on alike after a stop in step %i", async (stopAt) => {

@@ -20,6 +20,6 @@ export type { PreferenceRow, ReferencedRow } from "./response-table.ts";
 export { type PlacedRow, type RowFile, writeRowFile } from "./row-file.ts";
 export * from "./rows.ts";
 export { type PackedSequence, packSequences, sftTask } from "./sft.ts";
-export type { MicroBatchResult, TrainingTask, WholeBatch } from "./task.ts";
+export type { MicroBatchResult, TaskOptions, TrainingTask, WholeBatch } from "./task.ts";
 export { type ResolvedOptimisation, type TrainingOptions, type TrainingSummary, train } from "./train.ts";
-export { drops, trainedNames } from "./trainable.ts";
+export { trainedNames } from "./trainable.ts";

@@ -1,5 +1,6 @@
 import { batchTokenLogProbs, bundleTokens, packBundles } from "../scoring/index.ts";
 import { packed } from "./packing.ts";
+import { dropByRow } from "./row-dropout.ts";
 import type { TrainingRow } from "./rows.ts";
 import type { TrainingTask } from "./task.ts";
 
@@ -35,7 +36,9 @@ export function supervisedTask<Item>(
         .join(", "),
     bundlesOf: rowsOf,
     compute(model, some, _progress, options) {
-      const batch = packBundles(some.flatMap(rowsOf), model.parameters.get("model.embed_tokens.weight")!.device);
+      const rows = some.flatMap(rowsOf);
+      dropByRow(rows, options);
+      const batch = packBundles(rows, model.parameters.get("model.embed_tokens.weight")!.device);
       return { loss: batchTokenLogProbs(model, batch, options).sum().neg(), metrics: {} };
     },
   };

@@ -1,7 +1,7 @@
 import type { Decoder, ForwardOptions } from "../models/index.ts";
-import { checkpointed, type Parameters } from "../nn/index.ts";
+import { checkpointed, dropBy, type Parameters } from "../nn/index.ts";
 import { contentKey, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
-import { type DType, manualSeed, scope, span } from "../torch/index.ts";
+import { type DType, scope, span } from "../torch/index.ts";
 import { checkpointKeeper } from "./checkpoint-keeper.ts";
 import type { TrainingState } from "./checkpoints.ts";
 import { decisiveFields } from "./decisive.ts";
@@ -64,8 +64,8 @@ export interface TrainingSummary {
 
 /**
  * The one training loop. Each optimiser step takes the batch in micro-batches of at most `micro_batch_tokens` tokens and
- * divides the loss by the weight of the whole batch, so that micro-batching bounds the memory and never the result, but for
- * what a dropout drops. Goes on from the latest checkpoint with the same inputs; on an abort it writes one and returns.
+ * divides the loss by the weight of the whole batch, so that micro-batching bounds the memory and never the result, dropouts
+ * included. Goes on from the latest checkpoint with the same inputs; on an abort it writes one and returns.
  *
  * A step whose loss or gradient is not finite changes nothing and is told with its rows. Where the task has items held out,
  * they are evaluated on at step 0, every `evaluate_every_steps` and at the end; with `early_stopping` the model has the
@@ -159,10 +159,9 @@ export async function train<Item>(
         microBatchTokens: recipe.micro_batch_tokens,
         maxGradNorm: recipe.max_grad_norm,
         progress: done / totalSteps,
-        forward,
+        forward: drops(recipe) ? { ...forward, dropoutSeed: seedOf(options.seed, done) } : forward,
         signal: options.signal,
       };
-      if (drops(recipe)) manualSeed(seedOf(options.seed, done));
       profiler?.begin();
       const result = await batchGradient(model, task, items, batchOptions);
       if (result.kind === "aborted") {
@@ -208,6 +207,7 @@ export async function train<Item>(
       ...(best === undefined ? {} : { best }),
     };
   } finally {
+    dropBy(undefined);
     profiler?.close();
     optimiser.zeroGrad();
     for (const weight of trained.values()) weight.requiresGrad = false;

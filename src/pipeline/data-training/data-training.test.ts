@@ -9,7 +9,7 @@ import { objectiveOf } from "../../objectives/index.ts";
 import { dataTrainingSettings, type PreferenceSettings } from "../../schema/index.ts";
 import { batchLogProbs, packBundles } from "../../scoring/index.ts";
 import { noGrad, scope, toNumbers } from "../../torch/index.ts";
-import { preferenceTask, tokeniseRows, train, withReference } from "../../training/index.ts";
+import { movingReference, preferenceTask, tokeniseRows, train, withReference } from "../../training/index.ts";
 import { Interrupted } from "../run.ts";
 import { type Heard, hearing, jsonLines } from "../testing/tiny-world.ts";
 import { type DataTrainingOptions, trainOnData } from "./index.ts";
@@ -74,42 +74,109 @@ const figures = (lines: readonly Record<string, unknown>[]) =>
   lines.map((line) => Object.fromEntries(Object.entries(line).filter(([name]) => !ofTheMachine.has(name))));
 
 describe("a training on data of one's own", () => {
-  test("is that of the same rows tokenised at once", async () => {
-    const rows = pairs(8);
-    const report = await own("plain", { data: [jsonl(rows)], settings: ["epochs=2"] });
-    expect(report).toMatchObject({
-      objective: "dpo",
-      doneBefore: false,
-      steps: 6,
-      rows: { read: 8, learnt: 8, leftOut: [] },
-    });
+  const answer = (content: string) => ({ role: "assistant", content });
+  const several = pairs(6).map(({ prompt, chosen, rejected }, k) => ({
+    prompt: { role: "user", content: prompt },
+    chosen: [`Source one ${k}.`, `Source two, ${"again ".repeat(k)}`, chosen].map(answer),
+    rejected: [answer(rejected)],
+  }));
 
-    const given = dataTrainingSettings("dpo", [...settings, "epochs=2"]) as PreferenceSettings;
-    const unwatched = { held_out_share: 0, evaluate_every_steps: 1, evaluation_samples: 0, keep_best: 0 };
-    const recipe = { ...given, ...unwatched, micro_batch_tokens: given.micro_batch_tokens as number };
+  test.each<[string, string, readonly string[], number]>([
+    ["plain", "dpo", [], 0],
+    ["ld", "dpo", ["ld_alpha=0.3"], 0],
+    ["moving", "dpo", ["reference_sync_steps=2", "reference_sync_alpha=0.5"], 0],
+    ["sources", "wrpo", ["source_weights=[3, 1]", "beta=0.5"], 2],
+    ["reference-tokens", "wrpo", ["tokenisation=wrpo_reference", "max_prompt_length=20", "max_length=60"], 2],
+  ])("%s: %s with %j is that of the same rows tokenised at once", async (name, objectiveName, more, sources) => {
+    const rows = sources === 0 ? pairs(8) : several;
+    const options = { data: [jsonl(rows)], objective: objectiveName, settings: [...more, "epochs=2"] };
+    const report = await own(name, options);
+    expect(report).toMatchObject({ doneBefore: false, rows: { read: rows.length, learnt: rows.length, leftOut: [] } });
+
+    const given = dataTrainingSettings(objectiveName, [...settings, ...more, "epochs=2"]) as PreferenceSettings;
+    const recipe = { ...given, evaluation_samples: 0, micro_batch_tokens: given.micro_batch_tokens as number };
     const loaded = loadFiles(await readModelFiles(model, "tiny"), { precision: "fp32", device: "cpu" });
-    const texts = rows.map(({ prompt, chosen, rejected }, index) => ({
+    const texts =
+      sources === 0
+        ? pairs(8).map(({ prompt, chosen, rejected }) => ({ prompt, responses: [chosen, rejected] }))
+        : several.map(({ prompt, chosen, rejected }) => ({
+            prompt: prompt.content,
+            responses: [...chosen, ...rejected].map(({ content }) => content),
+          }));
+    const rowsOfTexts = texts.map(({ prompt, responses }, index) => ({
       id: String(index),
       messages: [{ role: "user", content: prompt }],
-      responses: [chosen, rejected],
+      responses,
     }));
-    const tokens = tokeniseRows(texts, loaded.tokenizer, given).rows;
+    const { rows: tokens, cut } = tokeniseRows(rowsOfTexts, loaded.tokenizer, given);
+    expect(report.rows.cut).toBe(cut.length);
+    if (name === "reference-tokens") expect(cut.length).toBeGreaterThan(0);
+    const objective = objectiveOf(given, sources);
     const none = { get: async (keys: readonly unknown[]) => keys.map(() => undefined), add: async () => {} };
     const referenced = await withReference(loaded, tokens, none, {
       microBatchTokens: recipe.micro_batch_tokens,
       dtype: "float32",
+      heads: objective.needsHeads ?? false,
       signal: new AbortController().signal,
     });
+    const reference =
+      name === "moving" ? { reference: movingReference(loaded.decoder, { everySteps: 2, alpha: 0.5 }) } : {};
     const steps: Record<string, unknown>[] = [];
-    await train(loaded.decoder, preferenceTask(referenced!, objectiveOf(given)), {
+    await train(loaded.decoder, preferenceTask(referenced!, objective, reference), {
       recipe,
       seed: given.seed,
       dtype: "float32",
       inputs: "",
       onStep: (step) => void steps.push({ ...step }),
     });
-    expect(figures(metricsOf("plain"))).toEqual(figures(steps));
+    expect(report.steps).toBe(steps.length);
+    expect(figures(metricsOf(name))).toEqual(figures(steps));
     expect(steps[0]!.loss).toBeCloseTo(Math.LN2, 6);
+  });
+
+  test("rows of another number of sources are an error with their place", async () => {
+    const [first, second] = several;
+    const file = jsonl([first, { ...second, chosen: second!.chosen.slice(1) }]);
+    await expect(own("odd", { data: [file], objective: "wrpo" })).rejects.toMatchObject({
+      code: "DATA",
+      place: { file, line: 2, field: "chosen" },
+    });
+  });
+
+  test("of less than an epoch counts the rows that were learnt, and those whose turn never came", async () => {
+    const rows = [...pairs(9), { prompt: "x", chosen: "", rejected: "l" }];
+    const part = await own("part", { data: [jsonl(rows)], settings: ["epochs=0.5"] });
+    expect(part.rows).toMatchObject({ read: 10, learnt: 5, unused: 4, heldOut: 0 });
+    const twice = await own("twice", { data: [jsonl(rows)], settings: ["epochs=1.4"] });
+    expect(twice.rows).toMatchObject({ read: 10, learnt: 9, unused: 0 });
+  });
+
+  test("a batch that is smaller by a row has the mean over the others", async () => {
+    const long = { prompt: "x ".repeat(400), chosen: "w", rejected: "l" };
+    const rows = [pair(0), long, pair(1)];
+    const report = await own("smaller", { data: [jsonl(rows)], objective: "simpo" });
+    expect(report).toMatchObject({ rows: { learnt: 2 }, smallerSteps: 1, steps: 1 });
+    await own("without", { data: [jsonl([pair(0), pair(1)])], objective: "simpo" });
+    for (const name of ["loss", "grad_norm", "logps/chosen"])
+      expect(metricsOf("smaller")[0]![name]).toBeCloseTo(metricsOf("without")[0]![name] as number, 4);
+  });
+
+  test("supervised, packed: as many steps as the sequences make, each row once", async () => {
+    const rows = Array.from({ length: 40 }, (_, k) => ({
+      prompt: `Say ${k}.`,
+      completion: `Said, ${"and again ".repeat(1 + (k % 7))}${k}.`,
+    }));
+    const rowWise = await own("rows", { data: [jsonl(rows)], objective: "sft", settings: ["batch_size=40"] });
+    const packedOptions = ["packing=true", "batch_size=2"];
+    const packed = await own("packed", { data: [jsonl(rows)], objective: "sft", settings: packedOptions });
+    expect(packed.rows).toMatchObject({ learnt: 40, unused: 0 });
+    expect(packed.steps).toBeGreaterThan(3);
+    const tokens = (name: string) => metricsOf(name).map((step) => step.tokens as number);
+    expect(tokens("packed").reduce((sum, count) => sum + count, 0)).toBe(tokens("rows")[0]);
+    // Sequences of about max_length tokens: two a step.
+    for (const count of tokens("packed")) expect(count).toBeLessThan(1.15 * 400);
+    expect(packed.steps).toBeLessThanOrEqual(Math.ceil(tokens("rows")[0]! / 400) + 1);
+    expect(rowWise.steps).toBe(1);
   });
 
   test("stopped and called again gives the weights of one that was not, and computes no reference twice", async () => {
@@ -279,6 +346,8 @@ describe("hostile rows", () => {
       expect(heard.notices.some((notice) => notice.includes(reason))).toBe(before);
     }
     expect(metricsOf(`hostile-${objective}`)).toHaveLength(5);
+    // Of these batches of one, those whose row was left out only when it came.
+    expect(report.smallerSteps).toBe(objective === "dpo" ? 0 : 3);
     expect(metricsOf(`hostile-${objective}`).every(({ loss }) => Number.isFinite(loss))).toBe(true);
     expect(JSON.parse(readFileSync(join(folder, `hostile-${objective}`, "report.json"), "utf8")).rows).toEqual(
       report.rows,
@@ -314,13 +383,6 @@ describe("hostile rows", () => {
     ]);
     expect(weightsDigest(report.model)).not.toBe(weightsDigest(model));
     expect(existsSync(join(folder, "adapters", "checkpoints"))).toBe(true);
-  });
-
-  test("refuses what looks at more than a row", async () => {
-    const data = [jsonl(pairs(2))];
-    await expect(own("kto", { data, objective: "kto" })).rejects.toThrow(/kto compares with responses of other rows/);
-    await expect(own("ld", { data, settings: ["ld_alpha=0.5"] })).rejects.toThrow(/ld_alpha looks at the heads/);
-    await expect(own("held", { data, settings: ["held_out_share=0.1"] })).rejects.toThrow(/unknown field/);
   });
 
   test("a prompt that fills the context loses its beginning, a response nothing", async () => {

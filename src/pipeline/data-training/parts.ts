@@ -48,7 +48,7 @@ export async function partRows({ data, rows, settings, ...around }: Parting): Pr
   });
   if (!fits) throw noRow(rows, "no row can be learnt from");
   const heldOut = await fittingOf(rows, [...parted.heldOut, ...own], around);
-  if (heldOut.length === 0 && (own.length > 0 || held_out_share > 0))
+  if (heldOut.length === 0 && (data.evaluates || held_out_share > 0))
     throw noRow(rows, "no row is left to evaluate on");
   tellShared(data, around.listener);
   return { training: parted.training, heldOut };

@@ -10,6 +10,8 @@ export interface ReadData {
   readonly rows: RowFile;
   /** Of these, the first are to be learnt from, and the others are those of the files to evaluate on. */
   readonly training: number;
+  /** Whether there are such files. */
+  readonly evaluates: boolean;
   /** Each file with how it was read. */
   readonly files: readonly { readonly file: string; readonly format: string; readonly rows: number }[];
   /** Rows from which nothing can be learnt, by what is wrong with them. */
@@ -63,7 +65,14 @@ export async function readData(reading: Reading): Promise<ReadData> {
     faults.set(fault, { rows: rows + 1, first: first.length < 5 ? [...first, `${file}:${line}`] : first });
   }
   const rows = await writeRowFile(join(output, "rows.jsonl"), usable());
-  return { rows, training, files, leftOut: [...faults].map(([reason, counted]) => ({ reason, ...counted })) };
+  const evaluates = evalData.length > 0;
+  return {
+    rows,
+    training,
+    evaluates,
+    files,
+    leftOut: [...faults].map(([reason, counted]) => ({ reason, ...counted })),
+  };
 }
 
 interface Around {
