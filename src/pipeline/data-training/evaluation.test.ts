@@ -1,50 +1,17 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { tinyFolder } from "../../models/testing/tiny-model.ts";
 import { Interrupted } from "../run.ts";
-import { hearing, jsonLines } from "../testing/tiny-world.ts";
-import { type DataTrainingOptions, trainOnData } from "./index.ts";
+import { weightsDigest as digestOf, ownData, pair, pairs as some } from "../testing/own-data.ts";
+import { hearing } from "../testing/tiny-world.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "amalgam-own-evaluation-"));
-const model = tinyFolder("llama");
-afterAll(() => {
-  for (const path of [folder, model]) rmSync(path, { recursive: true });
-});
+const { folder, jsonl, own, metricsOf: linesOf, remove } = ownData();
+afterAll(remove);
 
-let files = 0;
-function jsonl(rows: readonly unknown[]): string {
-  const file = join(folder, `data-${files++}.jsonl`);
-  writeFileSync(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
-  return file;
-}
-const pair = (index: number) => ({
-  prompt: `Name thing ${index}.`,
-  chosen: `A fine thing, number ${index}, and ${"more ".repeat(index % 4)}words.`,
-  rejected: `No ${index * 7}`,
-});
-const pairs = Array.from({ length: 12 }, (_, index) => pair(index));
+const pairs = some(12);
 const reversed = pairs.map(({ prompt, chosen, rejected }) => ({ prompt, chosen: rejected, rejected: chosen }));
-
-const settings = ["precision=fp32", "learning_rate=3e-3", "batch_size=3", "max_length=200", "max_prompt_length=150"];
-
-function own(name: string, options: Partial<DataTrainingOptions>, heard = hearing()) {
-  const { settings: more = [], ...others } = options;
-  return trainOnData({
-    ...{ data: [], model, objective: "dpo", output: join(folder, name), listener: heard.listener, offline: true },
-    signal: new AbortController().signal,
-    ...others,
-    settings: [...settings, ...more],
-  });
-}
-const linesOf = (name: string) => jsonLines(join(folder, name, "metrics", "train.jsonl")) as Record<string, number>[];
 const evaluationsOf = (name: string) => linesOf(name).filter((line) => "eval/loss" in line);
-const digestOf = (path: string) =>
-  createHash("sha256")
-    .update(readFileSync(join(path, "model.safetensors")))
-    .digest("hex");
 
 describe("rows to evaluate on", () => {
   test("from a file of their own: evaluated before the first step, every so many, and at the end; not learnt", async () => {
