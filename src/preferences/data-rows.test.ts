@@ -207,6 +207,11 @@ describe("rows from which nothing can be learnt", () => {
     ["the same response twice", dataFaults.same, { prompt: "x", chosen: "w", rejected: "w" }],
     ["half a character", dataFaults.surrogate, '{"prompt": "x", "chosen": "w\\ud83d", "rejected": "l"}'],
     ["half a character in the prompt", dataFaults.surrogate, '{"prompt": "\\udc00", "chosen": "w", "rejected": "l"}'],
+    [
+      "a score that Python calls NaN",
+      dataFaults.score,
+      '{"prompt": "x", "chosen": "w \\"NaN", "rejected": "l", "score_chosen": NaN, "score_rejected": -Infinity}',
+    ],
     ["no score", dataFaults.score, { prompt: "x", chosen: "w", rejected: "l", score_chosen: null }],
   ])("%s is named", async (_, fault, row) => {
     expect((await read(dpo, jsonl(row))).map((found) => found.fault)).toEqual([fault]);
@@ -346,7 +351,7 @@ describe("rows that are not what they should be", () => {
     ],
     ["tools", dpo, [{ ...good, tools: "{" }], "tools should be a list", "tools"],
     ["no answer", sft, [{ messages: [user("x")] }], "the conversation has no answer of the assistant", "messages"],
-    ["NaN", dpo, ['{"score_chosen": NaN}'], "this line is not JSON"],
+    ["half a line", dpo, ['{"score_chosen": NaN, "prompt": "x'], "this line is not JSON"],
   ])("%s", async (_, wanted, rows, message, field) => {
     const file = jsonl(...rows);
     await expect(read(wanted, file)).rejects.toMatchObject({

@@ -105,6 +105,8 @@ export async function train<Item>(
   const evaluations = [...start.evaluations];
   const metricsFile = options.metrics === undefined ? undefined : openMetrics(options.metrics, start.step);
   const notice = options.onNotice ?? (() => {});
+  if (batches.every((_, step) => factorAt(step) === 0))
+    notice("the warm-up takes every step: nothing is learnt. Give more rows or epochs, or set warmup_ratio: 0");
   const spikeIn = lossWatch();
   const forward = { dtype: options.dtype, training: true, ...wrapping[recipe.activation_checkpointing] };
   const { device } = model.parameters.get("model.embed_tokens.weight")!;

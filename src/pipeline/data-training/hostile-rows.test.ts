@@ -111,7 +111,13 @@ describe("hostile rows", () => {
   });
 
   test("one row is enough, and none is told", async () => {
-    expect(await own("one", { data: [jsonl([pair(0)])] })).toMatchObject({ steps: 1, rows: { learnt: 1 } });
+    const heard = hearing();
+    expect(await own("one", { data: [jsonl([pair(0)])] }, heard)).toMatchObject({ steps: 1, rows: { learnt: 1 } });
+    // A single step is all warm-up by the default: who doesn't know would wonder.
+    expect(heard.notices.some((line) => line.includes("nothing is learnt"))).toBe(true);
+    const quiet = hearing();
+    await own("one-learnt", { data: [jsonl([pair(0)])], settings: ["warmup_ratio=0"] }, quiet);
+    expect(quiet.notices.some((line) => line.includes("nothing is learnt"))).toBe(false);
     await expect(own("none", { data: [jsonl([hostile["longer than"]])] })).rejects.toThrow("no row can be learnt from");
     await expect(own("none", { data: [jsonl([hostile.empty])] })).rejects.toThrow("no row can be learnt from");
   });
