@@ -10,9 +10,9 @@ export interface DropoutPart {
 let parts: readonly DropoutPart[] | undefined;
 
 /**
- * From now on inputs are dropped part by part, each by random numbers of its own: what falls out in a part then does not depend on the
- * others that stand beside it. Holds until the next call, through the backward as well, where activations are computed again; without
- * parts libtorch's default generator decides.
+ * From now on inputs are dropped part by part, each by random numbers of its own: what falls out in a part then does not
+ * depend on the others that stand beside it. Holds until the next call, through the backward as well, where activations are
+ * computed again; without parts libtorch's default generator decides.
  */
 export function dropBy(given: readonly DropoutPart[] | undefined): void {
   parts = given;
@@ -26,9 +26,9 @@ function mixed(seed: number, use: number): number {
 }
 
 /**
- * `input` [rows, features] without a share of its elements, the others in proportion larger (Srivastava et al. 2014, "Dropout").
- * Inputs of different `site`s are dropped by different random numbers. They are drawn on the processor: those of a part are the same on every
- * device, and of a part that ends earlier the same as far as it goes.
+ * `input` [rows, features] without a share of its elements, the others in proportion larger (Srivastava et al. 2014,
+ * "Dropout"). Inputs of different `site`s are dropped by different random numbers. They are drawn on the processor: those of
+ * a part are the same on every device, and of a part that ends earlier the same as far as it goes.
  */
 export function dropped(input: Tensor, share: number, site: number): Tensor {
   if (parts === undefined) return ops.dropout(input, share, true);

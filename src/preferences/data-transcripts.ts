@@ -15,7 +15,8 @@ const unanswered = "a transcript does not end with an answer of the assistant";
 
 /**
  * The pair of two transcripts: what both begin with is the prompt, their last turns are the answers. White space around a
- * turn's text is not its own. What the format can't tell apart is taken as a turn: an empty line with `Human:` inside a text.
+ * turn's text is not its own. What the format can't tell apart is taken as a turn: an empty line with `Human:` inside a
+ * text.
  */
 export function transcriptPair(row: Fields, place: Place): Example[] {
   const [chosen, rejected] = ["chosen", "rejected"].map((side) => turnsOfTranscript(row[side] as string));

@@ -8,9 +8,9 @@ export interface JsonLine {
 }
 
 /**
- * The values of a JSONL file, line by line; blank lines are passed over. `hear` is given all bytes as they are read,
- * for a digest; `read` makes the value of a line, where that is not plain JSON. Throws DataError, with file and line, for a line that is not UTF-8 or not JSON, and for a file that
- * can't be read.
+ * The values of a JSONL file, line by line; blank lines are passed over. `hear` is given all bytes as they are read, for a
+ * digest; `read` makes the value of a line, where that is not plain JSON. Throws DataError, with file and line, for a line
+ * that is not UTF-8 or not JSON, and for a file that can't be read.
  */
 export async function* readJsonLines(
   file: string,

@@ -50,13 +50,15 @@ interface Products {
   /** Operations for each token: of all layers' matrices; for each scored token: of the output's. */
   readonly layers: number;
   readonly head: number;
-  /** Of each layer's attention, how often its forward: once and, where anything before it is trained, twice in the backward. */
+  /**
+   * Of each layer's attention, how often its forward: once and, where anything before it is trained, twice in the backward.
+   */
   readonly attention: readonly number[];
 }
 
 /**
- * What a token costs where only this is trained: 2 operations for each weight in the forward, 2 in the backward where the weight is
- * trained itself, and 2 where something before it is, to which the gradient has to come.
+ * What a token costs where only this is trained: 2 operations for each weight in the forward, 2 in the backward where the
+ * weight is trained itself, and 2 where something before it is, to which the gradient has to come.
  */
 function products(config: DecoderConfig, trained: TrainedPart | undefined): Products {
   const { layers, experts, tied, hiddenSize, vocabularySize } = config;
@@ -92,11 +94,11 @@ function pairsOfBundle({ prompt, responses }: Bundle, window: number | null): nu
 }
 
 /**
- * Counts the floating point operations that a training step on bundles needs: 2 for each weight and token in the forward, 4 in
- * the backward; for attention 4 (two products) for each visible pair and dimension of a head in the forward and twice that
- * in the backward; the output matrix for scored tokens only. What activation checkpointing computes again is not counted.
- * Where not everything is `trained`, frozen weights get no gradient, and none is needed of what stands before all that is trained. Of
- * adapters the weights that they stand in for count, and not their own operations.
+ * Counts the floating point operations that a training step on bundles needs: 2 for each weight and token in the forward, 4
+ * in the backward; for attention 4 (two products) for each visible pair and dimension of a head in the forward and twice
+ * that in the backward; the output matrix for scored tokens only. What activation checkpointing computes again is not
+ * counted. Where not everything is `trained`, frozen weights get no gradient, and none is needed of what stands before all
+ * that is trained. Of adapters the weights that they stand in for count, and not their own operations.
  */
 export function flopCounter(
   config: DecoderConfig,

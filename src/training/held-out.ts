@@ -7,8 +7,8 @@ import type { TrainingRow } from "./rows.ts";
 import type { TrainingTask } from "./task.ts";
 
 /**
- * Parts rows into those to train on and those held out, by the seed and what `promptOf` says of each prompt: rows of one prompt are on one
- * side, and another row changes no other's side. At least one prompt is held out, and at least one is not.
+ * Parts rows into those to train on and those held out, by the seed and what `promptOf` says of each prompt: rows of one
+ * prompt are on one side, and another row changes no other's side. At least one prompt is held out, and at least one is not.
  *
  * @throws TrainingError where a share is to be held out and there is one prompt only.
  */
@@ -45,10 +45,10 @@ export const promptTokensOf = ({ prompt }: Pick<TrainingRow, "prompt">): string 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /**
- * Means of the loss and of the task's metrics over its held-out items, under the names `eval/...`. The objective's
- * settings are those of the training's end (progress 1), so that evaluations compare with one another. A loss that looks at a batch as a
- * whole takes all of these items for one, whatever the micro-batches and the batches of the training. Takes a forward pass;
- * no gradient is recorded. Undefined where the signal ended it.
+ * Means of the loss and of the task's metrics over its held-out items, under the names `eval/...`. The objective's settings
+ * are those of the training's end (progress 1), so that evaluations compare with one another. A loss that looks at a batch
+ * as a whole takes all of these items for one, whatever the micro-batches and the batches of the training. Takes a forward
+ * pass; no gradient is recorded. Undefined where the signal ended it.
  */
 export async function evaluateHeldOut<Item>(
   model: Decoder,

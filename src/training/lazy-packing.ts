@@ -8,9 +8,10 @@ import type { RowFile } from "./row-file.ts";
 const sampled = 256;
 
 /**
- * Packs rows of a file, in the order of `indices`, into sequences of about `maxLength` tokens. How many tokens a row has is estimated from its bytes
- * on the disk, by the least squares over a sample of these rows: to know it would take the time to tokenise all before the first step. A
- * sequence may so come out somewhat longer or shorter; no row is cut, and none sees another, whatever the sequence.
+ * Packs rows of a file, in the order of `indices`, into sequences of about `maxLength` tokens. How many tokens a row has is
+ * estimated from its bytes on the disk, by the least squares over a sample of these rows: to know it would take the time to
+ * tokenise all before the first step. A sequence may so come out somewhat longer or shorter; no row is cut, and none sees
+ * another, whatever the sequence.
  */
 export function packRows(file: RowFile, rows: LazyRows, indices: readonly number[], maxLength: number): LazySequence[] {
   const stride = Math.max(1, Math.floor(indices.length / sampled));

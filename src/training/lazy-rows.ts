@@ -11,7 +11,10 @@ export interface LeftOutRows {
   readonly first: readonly string[];
 }
 
-/** What is known of every row: 0 not looked at, 1 fits, 2 lost the beginning of its prompt, 3 the ends of responses, 4 both, 5 and more left out. */
+/**
+ * What is known of every row: 0 not looked at, 1 fits, 2 lost the beginning of its prompt, 3 the ends of responses, 4 both,
+ * 5 and more left out.
+ */
 export interface KnownRows {
   readonly verdicts: readonly number[];
   readonly reasons: readonly string[];

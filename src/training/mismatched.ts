@@ -24,10 +24,10 @@ export interface Matching {
 }
 
 /**
- * For each row the row whose responses are its mismatched ones, which the KL term of KTO is estimated from (Ethayarajh et al. 2024,
- * section 4.2): the nearest one before it in its batch (the last stands before the first) that has another prompt, and whose responses
- * fit; where the batch has none, the nearest one before it at all. So the batch's mismatched responses are its own ones at other prompts, as TRL's
- * trainer rotates them.
+ * For each row the row whose responses are its mismatched ones, which the KL term of KTO is estimated from (Ethayarajh et
+ * al. 2024, section 4.2): the nearest one before it in its batch (the last stands before the first) that has another prompt,
+ * and whose responses fit; where the batch has none, the nearest one before it at all. So the batch's mismatched responses
+ * are its own ones at other prompts, as TRL's trainer rotates them.
  *
  * @throws TrainingError for a row that no other fits.
  */
@@ -98,9 +98,9 @@ export interface MatchedRows {
 }
 
 /**
- * For an objective that looks at mismatched responses: the training rows in an order by the seed, so that so many at a time are a batch,
- * each with another row's responses; the rows held out as one batch. The batches are the same in every epoch, so that the reference's log-probs are computed
- * once like all others. For other objectives the rows as they are.
+ * For an objective that looks at mismatched responses: the training rows in an order by the seed, so that so many at a time
+ * are a batch, each with another row's responses; the rows held out as one batch. The batches are the same in every epoch,
+ * so that the reference's log-probs are computed once like all others. For other objectives the rows as they are.
  *
  * @throws TrainingError for a row that no other fits.
  */

@@ -1,6 +1,7 @@
 /**
- * Packs items of these sizes, in their order, into bins that hold `capacity`: the first bin with room takes an item, and one that is larger has a
- * bin of its own. Returns each bin's items. n items take n log n time: the room of all bins stands in a tree of maxima.
+ * Packs items of these sizes, in their order, into bins that hold `capacity`: the first bin with room takes an item, and one
+ * that is larger has a bin of its own. Returns each bin's items. n items take n log n time: the room of all bins stands in a
+ * tree of maxima.
  */
 export function packed(sizes: readonly number[], capacity: number): number[][] {
   let leaves = 1;

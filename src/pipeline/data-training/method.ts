@@ -55,7 +55,10 @@ export interface DataMethod {
   /** The most responses that stand in an item, at one prompt each. */
   readonly responses: number;
   readonly tokenisation: PreferenceSettings["tokenisation"];
-  /** Digest of all that decides the reference's log-probs of rows as these tokens; undefined where none are computed beforehand. */
+  /**
+   * Digest of all that decides the reference's log-probs of rows as these tokens; undefined where none are computed
+   * beforehand.
+   */
   referenceInputs(tokens: string, model: string, dtype: string): string | undefined;
   /** Prepares the task on these parts of the rows, and frees what it holds after its use. */
   withTask<Result>(parts: Parts<number>, given: Preparing, use: Use<Result>): Promise<Result>;

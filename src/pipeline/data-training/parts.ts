@@ -27,9 +27,9 @@ interface Parting {
 }
 
 /**
- * Parts the rows into those to learn from and those to evaluate on: those of files of their own, or a share of the prompts by the
- * seed. The latter are looked at once, since all of them are evaluated before the first step. Where a setting makes an unfit row an error, all are:
- * it comes before the training, not in the midst of it.
+ * Parts the rows into those to learn from and those to evaluate on: those of files of their own, or a share of the prompts
+ * by the seed. The latter are looked at once, since all of them are evaluated before the first step. Where a setting makes
+ * an unfit row an error, all are: it comes before the training, not in the midst of it.
  *
  * @throws TrainingError where no row at all can be learnt from, or is left to evaluate on where that was asked for.
  */
@@ -70,8 +70,9 @@ function tellShared({ rows, training }: ReadData, listener: Listener): void {
 }
 
 /**
- * The items of a preference training. Where the objective looks at mismatched responses, all rows are looked at, those that don't
- * fit are gone, and the others stand in batches, as `withMismatched` puts them. `known` are partners that were found before.
+ * The items of a preference training. Where the objective looks at mismatched responses, all rows are looked at, those that
+ * don't fit are gone, and the others stand in batches, as `withMismatched` puts them. `known` are partners that were found
+ * before.
  */
 export async function preferenceItems(
   parts: Parts<number>,

@@ -49,7 +49,10 @@ export interface UsedRows {
   readonly rowsOf: readonly LazySequence[];
 }
 
-/** The counts of rows after a training, and of the steps that lacked some. Rows of earlier steps that this process has not looked at are. */
+/**
+ * The counts of rows after a training, and of the steps that lacked some. Rows of earlier steps that this process has not
+ * looked at are.
+ */
 export function countRows(
   { files, leftOut, rows }: ReadData,
   lazy: LazyRows,
