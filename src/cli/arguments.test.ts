@@ -166,6 +166,7 @@ test("commands and options stay as they are", () => {
         "--recipe FILE",
         "--set FIELD=VALUE",
         "--data FILE",
+        "--eval-data FILE",
         "--objective NAME",
         "--model MODEL",
         "--output FOLDER",

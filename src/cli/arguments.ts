@@ -30,6 +30,7 @@ export interface Arguments {
 /** What `train --data` names. */
 export interface DataTraining {
   readonly data: readonly string[];
+  readonly evalData: readonly string[];
   readonly objective: string;
   readonly model: string;
   readonly output: string;
@@ -124,7 +125,7 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
       `--set ${odd} names no field and value`,
       "Write --set field.inner=value, for example --set sampling.n=8.",
     );
-  const training = dataTraining(given.get("data") ?? [], single);
+  const training = dataTraining(given.get("data") ?? [], given.get("eval-data") ?? [], single);
   if (training !== undefined && (positionals.length > 0 || given.has("recipe")))
     throw new UsageError(
       `train --data takes neither a run folder nor a recipe`,
@@ -147,16 +148,20 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
   };
 }
 
-/** The options of a training without a run: all four, or none. */
-function dataTraining(data: readonly string[], single: (name: OptionName) => string | undefined) {
+/** The options of a training without a run: all four that it needs, or none. */
+function dataTraining(
+  data: readonly string[],
+  evalData: readonly string[],
+  single: (name: OptionName) => string | undefined,
+) {
   const [objective, model, output] = (["objective", "model", "output"] as const).map(single);
   const given = { data: data[0], objective, model, output };
   const [lacking] = Object.entries(given).filter(([, value]) => value === undefined);
-  if (Object.values(given).every((value) => value === undefined)) return undefined;
+  if (Object.values(given).every((value) => value === undefined) && evalData.length === 0) return undefined;
   if (lacking !== undefined)
     throw new UsageError(
       `--${lacking[0]} is missing`,
       "Training on data of your own: amalgam train --data FILE --objective NAME --model MODEL --output FOLDER",
     );
-  return { data, objective: objective!, model: model!, output: output! };
+  return { data, evalData, objective: objective!, model: model!, output: output! };
 }

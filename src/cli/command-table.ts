@@ -2,6 +2,7 @@
 export const options = {
   recipe: { value: "FILE", text: "the recipe; without it, the recipe.yaml of the run folder" },
   data: { value: "FILE", text: "train on this .jsonl or .parquet file, without a run (may be repeated)" },
+  "eval-data": { value: "FILE", text: "with --data: evaluate on this file's rows (may be repeated)" },
   objective: { value: "NAME", text: "with --data: sft, dpo, wrpo, simpo and others of the guide's table" },
   model: { value: "MODEL", text: "with --data: a folder or .gguf file, owner/name on the hub, or package:NAME" },
   output: { value: "FOLDER", text: "with --data: where model, checkpoints, metrics and report go" },
@@ -68,7 +69,7 @@ export const commands = {
   },
   train: {
     ...stage,
-    options: ["recipe", "set", "data", "objective", "model", "output", "offline", "profile"],
+    options: ["recipe", "set", "data", "eval-data", "objective", "model", "output", "offline", "profile"],
     summary: "tune the target on the best responses, then WRPO on the quadruples; or train on data of your own",
     details: `${here} With --data no run is needed: --set then changes a setting of the training, as --set learning_rate=1e-6; stopped or killed, the same command goes on.`,
   },

@@ -42,7 +42,10 @@ export function createAdapters(
 ): Adapters {
   const random = generator(seed);
   return new Map(
-    adaptedNames(config, targets).map((name) => [name, createAdapter(parameters.get(name)!, settings, random)]),
+    adaptedNames(config, targets).map((name, site) => [
+      name,
+      createAdapter(parameters.get(name)!, settings, random, site),
+    ]),
   );
 }
 

@@ -128,7 +128,7 @@ export function readAdapters(folder: string, config: DecoderConfig): Adapters {
           a: take("lora_A.weight", [rank, inputs]),
           b: take("lora_B.weight", [out, rank]),
           magnitude: dora ? take("lora_magnitude_vector", [out]) : null,
-          ...{ scale, dropout: 0 },
+          ...{ scale, dropout: 0, site: 0 },
         };
       };
       // In the model's order, whatever the file's.

@@ -4,6 +4,8 @@ import { loadStateDict } from "./state-dict.ts";
 
 /** An optimiser that keeps an average of the parameters, too. */
 export interface AveragingOptimiser extends Optimiser {
+  /** Does `work` while the averages stand in the parameters' place, which have their values again afterwards. */
+  withAverages<Result>(work: () => Promise<Result>): Promise<Result>;
   /** Puts the averages in the parameters' place; the last thing to be done with it. */
   takeAverages(): void;
 }
@@ -15,6 +17,16 @@ export interface AveragingOptimiser extends Optimiser {
 export function averaging(optimiser: Optimiser, parameters: Parameters, decay: number): AveragingOptimiser {
   const averages = like(parameters, (parameter) => parameter.detach().clone());
   const state = () => new Map([...averages].map(([name, average]) => [`average.${name}`, average]));
+  const exchange = () =>
+    noGrad(() => {
+      for (const [name, average] of averages)
+        scope(() => {
+          const parameter = parameters.get(name)!;
+          const held = parameter.clone();
+          parameter.copy_(average);
+          average.copy_(held);
+        });
+    });
   return {
     step(learningRate) {
       optimiser.step(learningRate);
@@ -27,6 +39,14 @@ export function averaging(optimiser: Optimiser, parameters: Parameters, decay: n
       const of = (wanted: boolean) => new Map([...given].filter(([name]) => own.has(name) === wanted));
       optimiser.load(of(false));
       loadStateDict(own, of(true));
+    },
+    async withAverages(work) {
+      exchange();
+      try {
+        return await work();
+      } finally {
+        exchange();
+      }
     },
     takeAverages: () => loadStateDict(parameters, averages),
   };

@@ -2,6 +2,7 @@ export { adafactor } from "./adafactor.ts";
 export { adamW } from "./adamw.ts";
 export { checkpointed } from "./checkpoint-activations.ts";
 export { clipGradNorm } from "./clip.ts";
+export { type DropoutPart, dropBy } from "./dropout.ts";
 export { type AveragingOptimiser, averaging } from "./ema.ts";
 export { embedding } from "./embedding.ts";
 export { type LinearLayer, linear, linears, weightGradient } from "./linear.ts";

@@ -1,4 +1,5 @@
 import { type Generator, noGrad, ops, scope, type Tensor } from "../torch/index.ts";
+import { dropped } from "./dropout.ts";
 import { linear } from "./linear.ts";
 
 export interface LoraSettings {
@@ -22,6 +23,8 @@ export interface Adapter {
   readonly magnitude: Tensor | null;
   readonly scale: number;
   readonly dropout: number;
+  /** Its number among the model's adapters: those of one input drop different elements of it. */
+  readonly site: number;
 }
 
 /** Adapters by the name of the weight that each stands in for. */
@@ -41,7 +44,7 @@ function rowLengths(weight: Tensor, { a, b, scale }: Pick<Adapter, "a" | "b" | "
  * An adapter that changes nothing yet (Hu et al. 2021, arXiv 2106.09685): A uniform in ±1 / sqrt(in), as PEFT draws it, B
  * zero, float32 on the weight's device. `random` is a generator of the processor: the draws don't depend on the device.
  */
-export function createAdapter(weight: Tensor, settings: LoraSettings, random: Generator): Adapter {
+export function createAdapter(weight: Tensor, settings: LoraSettings, random: Generator, site = 0): Adapter {
   const [out, inputs] = weight.shape as [number, number];
   const { device } = weight;
   return noGrad(() =>
@@ -52,7 +55,7 @@ export function createAdapter(weight: Tensor, settings: LoraSettings, random: Ge
       const b = ops.zeros([out, settings.rank], { dtype: "float32", device });
       const scale = loraScale(settings);
       const magnitude = settings.dora ? rowLengths(weight, { a, b, scale }) : null;
-      return { a, b, magnitude, scale, dropout: settings.dropout };
+      return { a, b, magnitude, scale, dropout: settings.dropout, site };
     }),
   );
 }
@@ -69,12 +72,12 @@ export interface Product {
  * The product [rows, out] with the adapted weight. Gradients flow to the adapter and to the input; the lengths of DoRA's
  * rows count as constant in the backward, as section 4.3 of its paper has it.
  *
- * @param training whether inputs are dropped, by libtorch's default generator.
+ * @param training whether inputs are dropped, as `dropped` does it.
  */
 export function adapted(adapter: Adapter, { input, output, weight, bias }: Product, training: boolean): Tensor {
   const { dtype } = input;
   const dropping = training && adapter.dropout > 0;
-  const x = dropping ? ops.dropout(input, adapter.dropout, true) : input;
+  const x = dropping ? dropped(input, adapter.dropout, adapter.site) : input;
   const low = linear(linear(x, adapter.a.to(dtype)), adapter.b.to(dtype));
   const sum = output.add(low, { alpha: adapter.scale });
   if (adapter.magnitude === null) return sum;

@@ -27,9 +27,9 @@ export function mixture(parts: readonly MixturePart[]): Objective {
     unpaired: objectives.every(({ unpaired }) => unpaired),
     mismatched: objectives.some(({ mismatched }) => mismatched),
     initialState: joined(states),
-    compute(logProbs, progress, state = joined(states)) {
+    compute(logProbs, progress, state = joined(states), learnt = true) {
       const outputs = parts.map(({ objective, weight }, k) => {
-        const output = objective.compute(logProbs, progress, part(state, k));
+        const output = objective.compute(logProbs, progress, part(state, k), learnt);
         const loss: Tensor = coupled ? output.loss.mean() : output.loss;
         return { ...output, loss, name: objective.name, weight };
       });

@@ -57,11 +57,15 @@ export interface Objective {
   readonly mismatched?: boolean;
   /** The state before the first step, of a coupled objective that carries one. */
   readonly initialState?: ObjectiveState;
-  /** `progress` is the share of the optimiser steps done before this one, in [0, 1). */
+  /**
+   * `progress` is the share of the optimiser steps done before this one, in [0, 1). An evaluation looks at the `state` as it is:
+   * what it computes is not `learnt`.
+   */
   compute(
     logProbs: Readonly<Record<RowRole, ResponseLogProbs>>,
     progress: number,
     state?: ObjectiveState,
+    learnt?: boolean,
   ): ObjectiveOutput;
 }
 

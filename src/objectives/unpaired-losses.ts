@@ -61,7 +61,7 @@ export interface BcoSettings {
 /**
  * Binary Classifier Optimization (Jung et al. 2024, Eq. 8): L = -log sigmoid(r(y) - delta) for a desirable and
  * -log sigmoid(delta - r(y)) for an undesirable response, delta the mean of all rewards of the training so far, this batch
- * included. Without the weights for prompts that only the undesirable have.
+ * included; in an evaluation, those of the training until then. Without the weights for prompts that only the undesirable have.
  */
 export const bco = (settings: BcoSettings): Objective => {
   const { beta } = settings;
@@ -72,12 +72,13 @@ export const bco = (settings: BcoSettings): Objective => {
     ...unpaired,
     needsReference: score.needsReference,
     initialState,
-    compute({ target_chosen: yw, rejected: yl }, _progress, state = initialState) {
+    compute({ target_chosen: yw, rejected: yl }, _progress, state = initialState, learnt = true) {
       const [rW, rL] = [score.of(yw).mul(beta), score.of(yl).mul(beta)];
       const { count, mean } = state as typeof initialState;
       const rewards = ops.cat([rW, rL]).detach();
-      const total = count + rewards.shape[0]!;
-      const delta = mean + (((rewards.mean().item() as number) - mean) * rewards.shape[0]!) / total;
+      const seen = learnt ? rewards.shape[0]! : 0;
+      const total = count + seen;
+      const delta = seen === 0 ? mean : mean + (((rewards.mean().item() as number) - mean) * seen) / total;
       return {
         loss: ops.cat([logisticLoss(rW.sub(delta), 0), logisticLoss(rL.sub(delta).neg(), 0)]),
         metrics: { ...figures(yw, yl, rW, rL), delta: ops.full_like(rewards.mean(), delta) },

@@ -1,13 +1,15 @@
-import type { LoadedModel } from "../models/index.ts";
+import type { DecoderConfig } from "../models/index.ts";
 import type { OptimisationRecipe } from "../schema/index.ts";
-import { autoMicroBatchTokens, type ResolvedOptimisation } from "../training/index.ts";
+import { autoMicroBatchTokens, type Compute, type ResolvedOptimisation } from "../training/index.ts";
 import type { Run } from "./run.ts";
 
 export interface MicroBatchQuestion {
-  readonly stage: "sft" | "wrpo";
+  /** Tells the trainings of a ledger apart. */
+  readonly training: string;
   readonly recipe: OptimisationRecipe;
-  readonly model: LoadedModel;
-  readonly compute: "fp32" | "bf16";
+  readonly config: DecoderConfig;
+  readonly compute: Compute;
+  readonly device: string;
   /** Tokens of the longest row. */
   readonly longest: number;
   /** What decides the training. */
@@ -18,20 +20,17 @@ export interface MicroBatchQuestion {
  * The recipe with a number for its tokens a micro-batch. What `auto` comes to is told, and kept in the ledger for this training:
  * one that goes on later, with other memory free, computes the very same figures.
  */
-export async function withMicroBatchTokens(run: Run, question: MicroBatchQuestion): Promise<ResolvedOptimisation> {
-  const { stage, recipe, model, compute, longest, inputs } = question;
+export async function withMicroBatchTokens(
+  { ledger, listener }: Pick<Run, "ledger" | "listener">,
+  question: MicroBatchQuestion,
+): Promise<ResolvedOptimisation> {
+  const { training, recipe, inputs } = question;
   if (recipe.micro_batch_tokens !== "auto") return { ...recipe, micro_batch_tokens: recipe.micro_batch_tokens };
-  const name = `${stage}/micro_batch_tokens`;
-  const [of, kept] = ((await run.ledger.meta.get(name)) ?? "").split(" ");
+  const name = `${training}/micro_batch_tokens`;
+  const [of, kept] = ((await ledger.meta.get(name)) ?? "").split(" ");
   if (of === inputs) return { ...recipe, micro_batch_tokens: Number(kept) };
-  const { tokens, reason } = autoMicroBatchTokens({
-    config: model.decoder.config,
-    compute,
-    recipe,
-    device: run.recipe.target.device,
-    longest,
-  });
-  await run.ledger.meta.set(name, `${inputs} ${tokens}`);
-  run.listener.notice(`micro_batch_tokens: auto is ${tokens} (${reason})`);
+  const { tokens, reason } = autoMicroBatchTokens(question);
+  await ledger.meta.set(name, `${inputs} ${tokens}`);
+  listener.notice(`micro_batch_tokens: auto is ${tokens} (${reason})`);
   return { ...recipe, micro_batch_tokens: tokens };
 }

@@ -1,43 +1,37 @@
-import { existsSync, mkdirSync, rmSync } from "node:fs";
-import { dirname, resolve } from "node:path";
-import { disposeAdapters, disposeModel, type LoadedModel, type ModelFiles, readModelFiles } from "../models/index.ts";
-import { resolvePrecision } from "../nn/index.ts";
-import { type Objective, objectiveOf, type Role } from "../objectives/index.ts";
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { disposeModel, type LoadedModel, type ModelFiles, readModelFiles } from "../models/index.ts";
+import { type Objective, objectiveOf } from "../objectives/index.ts";
 import { contentKey, expandHome, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
 import { type Bundle, bundleTokens } from "../scoring/index.ts";
-import type { StoredSelection } from "../store/index.ts";
 import {
   decisiveFields,
   holdOut,
-  type LengthLimits,
   movingReference,
-  type PreferenceRow,
   packSequences,
   preferenceTask,
+  promptTokensOf,
+  type ReferencedRow,
   type ResolvedOptimisation,
-  type StepMetrics,
   sftTask,
-  type TextRow,
-  type TokenisedRows,
+  type TrainingOptions,
+  type TrainingRow,
   type TrainingTask,
-  tokeniseRows,
-  train,
   withMismatched,
   withReference,
 } from "../training/index.ts";
 import { modelCard } from "./card.ts";
-import { withSinks } from "./logging.ts";
-import { loadForTraining, saveTuned, withAdapters } from "./lora.ts";
+import { loadForTraining } from "./lora.ts";
 import { withMicroBatchTokens } from "./micro-batches.ts";
-import { checkInterrupted, Interrupted, type Run, runPaths } from "./run.ts";
-import { type SampledEvaluation, sampledEvaluation } from "./sampled-evaluation.ts";
-import { evaluationWords, shownFigures } from "./training-words.ts";
+import { computeTypes, trainModel, unlessMade } from "./model-training.ts";
+import { checkInterrupted, type Run, runPaths } from "./run.ts";
+import { sampledEvaluation } from "./sampled-evaluation.ts";
+import { fittingRows, keysOf, rowsOf } from "./tuning-rows.ts";
 
-const computeOf = (run: Run, { precision }: OptimisationRecipe) =>
-  resolvePrecision(precision, run.recipe.target.device);
+type Stage = "sft" | "wrpo";
+type Counts = Record<string, number>;
 
-const dtypeOfTraining = (run: Run, recipe: OptimisationRecipe) =>
-  computeOf(run, recipe) === "bf16" ? ("bfloat16" as const) : ("float32" as const);
+const typesOf = ({ recipe }: Run, stage: Stage) => computeTypes(recipe[stage].precision, recipe.target.device);
 
 const longestOf = (items: readonly (readonly Bundle[])[]): number =>
   items.reduce(
@@ -53,66 +47,37 @@ const longestOf = (items: readonly (readonly Bundle[])[]): number =>
 const sampledBy = ({ recipe }: Run, { early_stopping, evaluation_samples }: OptimisationRecipe) =>
   early_stopping !== undefined && evaluation_samples > 0 ? { rewards: recipe.rewards, sampling: recipe.sampling } : {};
 
-/** The texts that a selection names, as rows; `pick` gives the response keys in the objective's order. `lacking` selections have not all of them. */
-async function rowsOf(
-  run: Run,
-  split: "sft" | "wrpo",
-  pick: (selection: StoredSelection) => readonly (string | undefined)[],
-): Promise<{ rows: TextRow[]; lacking: number; digest: string }> {
-  const selected = (await run.ledger.selections.list(split))
-    .filter((selection) => selection.leftOut === undefined)
-    .map((selection) => ({ promptId: selection.promptId, keys: pick(selection) }));
-  const selections = selected.filter(isWhole);
-  const lacking = selected.length - selections.length;
-  const texts = await run.ledger.responses.texts(selections.flatMap(({ keys }) => keys));
-  const prompts = new Map((await run.ledger.prompts.list([split])).map((prompt) => [prompt.id, prompt]));
-  const rows = selections.map(({ promptId, keys }) => ({
-    id: promptId,
-    messages: prompts.get(promptId)!.messages,
-    responses: keys.map((key) => texts.get(key)!),
-  }));
-  return { rows, lacking, digest: contentKey(selections.map(({ promptId, keys }) => [promptId, keys])) };
-}
+/** Digest of all that decides the model of a stage. */
+const inputsOf = (run: Run, stage: Stage, files: ModelFiles, digest: string): string =>
+  contentKey({
+    target: files.digest,
+    tokenizer: contentKey(files.tokenizer.files()),
+    digest,
+    recipe: decisiveFields(run.recipe[stage]),
+    ...sampledBy(run, run.recipe[stage]),
+    seed: run.recipe.seed,
+    dtype: typesOf(run, stage).dtype,
+  });
 
-interface Picked<Key> {
-  readonly promptId: string;
-  readonly keys: readonly Key[];
-}
+/** Makes the model folder of a stage, unless it stands. */
+const unlessTuned = (run: Run, stage: Stage, inputs: string, folder: string, make: () => Promise<Counts>) =>
+  unlessMade(
+    {
+      ledger: run.ledger,
+      name: `${stage}/model`,
+      inputs,
+      made: [folder],
+      checkpoints: runPaths(run.folder).checkpoints(stage),
+      recipe: run.recipe[stage],
+    },
+    make,
+  );
 
-const isWhole = (picked: Picked<string | undefined>): picked is Picked<string> =>
-  picked.keys.every((key) => key !== undefined);
-
-function fittingRows(
-  run: Run,
-  what: string,
-  texts: readonly TextRow[],
-  files: ModelFiles,
-  limits: LengthLimits,
-): TokenisedRows {
-  const tokenised = tokeniseRows(texts, files.tokenizer, limits);
-  const { dropped, shortened, cut } = tokenised;
-  if (dropped.length > 0)
-    run.listener.notice(
-      `${what}: ${dropped.length} rows are longer than ${limits.max_length} tokens and were left out: ${dropped.slice(0, 5).join(", ")}${dropped.length > 5 ? ", ..." : ""}`,
-    );
-  if (tokenised.rows.length === 0)
-    throw new TrainingError(`${what}: no row fits into ${limits.max_length} tokens`, {
-      hint: "Raise max_length and max_prompt_length of this training, or lower sampling.max_tokens.",
-    });
-  if (shortened.length > 0) run.listener.notice(`${what}: ${shortened.length} prompts lost their beginning to fit`);
-  if (cut.length > 0)
-    run.listener.notice(
-      `${what}: the reference code's tokenisation cut the responses of ${cut.length} prompts to ${limits.max_length - limits.max_prompt_length} tokens: ${cut.slice(0, 5).join(", ")}${cut.length > 5 ? ", ..." : ""}`,
-    );
-  return tokenised;
-}
-
-interface Tuning<Item> {
-  readonly stage: "sft" | "wrpo";
+interface Tuning<Item> extends Pick<TrainingOptions, "order"> {
+  readonly stage: Stage;
   readonly recipe: ResolvedOptimisation;
   readonly model: LoadedModel;
   readonly files: ModelFiles;
-  /** What adapters say that they adapt. */
   readonly base: string;
   readonly task: TrainingTask<Item>;
   readonly inputs: string;
@@ -121,68 +86,30 @@ interface Tuning<Item> {
   readonly heldOut: readonly string[];
 }
 
-/** Trains and writes the model folder. */
-async function tune<Item>(run: Run, tuning: Tuning<Item>): Promise<Record<string, number>> {
-  const { recipe, heldOut } = tuning;
-  const model = withAdapters(tuning.model, recipe, run.recipe.seed);
-  let evaluation: SampledEvaluation | undefined;
-  try {
-    if (recipe.evaluation_samples > 0)
-      evaluation = await sampledEvaluation(run, model, heldOut, recipe.evaluation_samples);
-    return await tuneBy(run, { ...tuning, model }, evaluation);
-  } finally {
-    await evaluation?.close();
-    if (model.decoder.adapters !== undefined) disposeAdapters(model.decoder.adapters);
-  }
-}
-
-async function tuneBy<Item>(
-  run: Run,
-  { stage, recipe, model, files, base, task, inputs, target }: Tuning<Item>,
-  evaluation: SampledEvaluation | undefined,
-): Promise<Record<string, number>> {
+/** Trains, writes the model folder, and counts. */
+async function tune<Item>(run: Run, { stage, heldOut, ...tuning }: Tuning<Item>): Promise<Counts> {
   const paths = runPaths(run.folder);
-  let last: StepMetrics | undefined;
-  const logged = {
+  const { recipe, task } = tuning;
+  const { summary, last } = await trainModel(run, {
+    ...tuning,
+    stage,
+    words: {
+      progress: stage === "sft" ? "supervised tuning" : run.recipe.wrpo.objective,
+      label: stage,
+      name: `${run.recipe.name}-${stage}`,
+    },
+    seed: run.recipe.seed,
+    dtype: typesOf(run, stage).dtype,
+    checkpoints: paths.checkpoints(stage),
     metrics: paths.metrics(stage),
-    label: stage,
-    name: `${run.recipe.name}-${stage}`,
-    inputs,
+    ...(run.profile ? { profile: paths.profile(stage) } : {}),
+    logging: run.recipe.logging,
     config: recipe,
-  };
-  const summary = await withSinks(run.recipe.logging, logged, (write) =>
-    train(model.decoder, task, {
-      recipe,
-      seed: run.recipe.seed,
-      dtype: dtypeOfTraining(run, recipe),
-      inputs,
-      checkpoints: paths.checkpoints(stage),
-      metrics: paths.metrics(stage),
-      ...(run.profile ? { profile: paths.profile(stage) } : {}),
-      signal: run.signal,
-      onStep(metrics, total) {
-        last = metrics;
-        write(metrics);
-        run.listener.progress({
-          stage,
-          label: stage === "sft" ? "supervised tuning" : run.recipe.wrpo.objective,
-          done: metrics.step,
-          total,
-          unit: "steps",
-          figures: shownFigures(metrics),
-        });
-      },
-      onEvaluation(figures, total) {
-        write(figures);
-        run.listener.notice(evaluationWords(figures, total));
-      },
-      onNotice: (line) => run.listener.notice(line),
-      ...(evaluation === undefined ? {} : { sampled: evaluation.measure }),
-    }),
-  );
-  if (!summary.finished) throw new Interrupted("stopped; the same command goes on from the checkpoint");
-  mkdirSync(dirname(target), { recursive: true });
-  saveTuned(target, { recipe, model, files, base, card: await modelCard(run, stage) });
+    card: () => modelCard(run, stage),
+    ...(recipe.evaluation_samples > 0
+      ? { sampled: (model: LoadedModel) => sampledEvaluation(run, model, heldOut, recipe.evaluation_samples) }
+      : {}),
+  });
   return {
     steps: summary.steps,
     rows: task.items.length,
@@ -193,28 +120,6 @@ async function tuneBy<Item>(
   };
 }
 
-/**
- * A stage that makes a model folder is skipped when the folder stands and was made from the same inputs. The checkpoints
- * go only when the ledger knows of the folder: a run that was killed in between has them still.
- */
-async function unlessDone(
-  run: Run,
-  stage: "sft" | "wrpo",
-  inputs: string,
-  folder: string,
-  make: () => Promise<Record<string, number>>,
-): Promise<Record<string, number> | undefined> {
-  const name = `${stage}/model`;
-  const stands = existsSync(folder) && (await run.ledger.meta.get(name)) === inputs;
-  const counts = stands ? undefined : await make();
-  if (!stands) await run.ledger.meta.set(name, inputs);
-  const { keep_last, keep_best } = run.recipe[stage];
-  // Who asks for several means to look at them.
-  if (keep_last === 1 && keep_best === 0)
-    rmSync(runPaths(run.folder).checkpoints(stage), { recursive: true, force: true });
-  return counts;
-}
-
 /** The target as a person names it, or where it lies when that is by a path. */
 function targetName({ recipe, baseFolder }: Run, { path }: ModelFiles): string {
   const { model, adapter } = recipe.target;
@@ -222,37 +127,36 @@ function targetName({ recipe, baseFolder }: Run, { path }: ModelFiles): string {
   return !model.startsWith("package:") && existsSync(resolve(baseFolder, expandHome(model))) ? path : model;
 }
 
+/** What `micro_batch_tokens: auto` goes by, for rows of which the longest item has so many tokens. */
+const resolved = (run: Run, stage: Stage, model: LoadedModel, inputs: string, longest: number) =>
+  withMicroBatchTokens(run, {
+    training: stage,
+    recipe: run.recipe[stage],
+    config: model.decoder.config,
+    compute: typesOf(run, stage).compute,
+    device: run.recipe.target.device,
+    longest,
+    inputs,
+  });
+
 /** Supervised tuning of the target on y_ws: Target-SFT of the paper (section 4.1). Undefined when it stands already. */
-export async function tuneSft(run: Run): Promise<Record<string, number> | undefined> {
+export async function tuneSft(run: Run): Promise<Counts | undefined> {
   const asked = run.recipe.sft;
   const files = await run.model(run.recipe.target);
   const { rows: texts, digest } = await rowsOf(run, "sft", ({ sourceChosen }) => [sourceChosen]);
-  const inputs = contentKey({
-    target: files.digest,
-    tokenizer: contentKey(files.tokenizer.files()),
-    digest,
-    recipe: decisiveFields(asked),
-    ...sampledBy(run, asked),
-    seed: run.recipe.seed,
-    dtype: dtypeOfTraining(run, asked),
-  });
+  const inputs = inputsOf(run, "sft", files, digest);
   const folder = runPaths(run.folder).sftModel;
-  return unlessDone(run, "sft", inputs, folder, async () => {
+  return unlessTuned(run, "sft", inputs, folder, async () => {
     const { rows, dropped } = fittingRows(run, "supervised tuning", texts, files, asked);
-    const { training, heldOut } = holdOut(rows, asked.held_out_share, run.recipe.seed);
+    const { training, heldOut } = holdOut(rows, asked.held_out_share, run.recipe.seed, promptTokensOf);
     const [items, evaluated] = [training, heldOut].map((part) => packSequences(part, asked.max_length));
     const model = loadForTraining(files, asked, run.recipe.target.device);
     try {
-      const longest = longestOf([...items!, ...evaluated!]);
-      const compute = computeOf(run, asked);
-      const question = { stage: "sft", recipe: asked, model, compute, longest, inputs } as const;
+      const recipe = await resolved(run, "sft", model, inputs, longestOf([...items!, ...evaluated!]));
       const counts = await tune(run, {
-        stage: "sft",
-        recipe: await withMicroBatchTokens(run, question),
+        ...{ stage: "sft", recipe, inputs, target: folder },
         ...{ model, files, base: targetName(run, files) },
         task: { ...sftTask(items!), heldOut: evaluated! },
-        inputs,
-        target: folder,
         heldOut: heldOut.map(({ id }) => id),
       });
       return { ...counts, dropped: dropped.length };
@@ -265,35 +169,37 @@ export async function tuneSft(run: Run): Promise<Record<string, number> | undefi
 /** Files of a model folder that a stage has made. */
 export const tunedFiles = (folder: string, label: string): Promise<ModelFiles> => readModelFiles(folder, label);
 
-/** The responses of a selection that an objective uses, in its order; undefined for what the selection lacks. */
-function keysOf(selection: StoredSelection, { roles }: Objective): (string | undefined)[] {
-  const byRole: Record<Role, readonly (string | undefined)[]> = {
-    source_chosen: [selection.sourceChosen, ...(selection.furtherSources ?? [])],
-    target_chosen: [selection.targetChosen],
-    rejected: [selection.rejected],
-    source_rejected: [selection.sourceRejected],
-  };
-  return roles.map((role, index) => byRole[role][index - roles.indexOf(role)]);
+interface Referencing {
+  readonly model: LoadedModel;
+  readonly rows: readonly TrainingRow[];
+  readonly objective: Objective;
+  readonly recipe: ResolvedOptimisation;
+}
+
+/** The rows with the log-probs of the model as it is, those that the ledger has taken from it. */
+async function referenced(run: Run, { model, rows, objective, recipe }: Referencing): Promise<ReferencedRow[]> {
+  const found = await withReference(model, rows, run.ledger.referenceLogps, {
+    microBatchTokens: recipe.micro_batch_tokens,
+    dtype: typesOf(run, "wrpo").dtype,
+    heads: objective.needsHeads ?? false,
+    signal: run.signal,
+    progress: (done, total) =>
+      run.listener.progress({ stage: "wrpo", label: "reference log-probs", done, total, unit: "rows" }),
+  });
+  if (found === undefined) checkInterrupted(run);
+  return found!;
 }
 
 /** WRPO on the quadruples, from the tuned target as policy and as reference (paper section 3.3). Undefined when it stands already. */
-export async function tuneWrpo(run: Run): Promise<Record<string, number> | undefined> {
+export async function tuneWrpo(run: Run): Promise<Counts | undefined> {
   const asked = run.recipe.wrpo;
+  const { seed } = run.recipe;
   const paths = runPaths(run.folder);
   const files = await tunedFiles(paths.sftModel, "sft");
   const objective = objectiveOf(asked, run.recipe.selection.source_responses);
   const { rows: texts, lacking, digest } = await rowsOf(run, "wrpo", (selection) => keysOf(selection, objective));
-  const dtype = dtypeOfTraining(run, asked);
-  const inputs = contentKey({
-    target: files.digest,
-    tokenizer: contentKey(files.tokenizer.files()),
-    digest,
-    recipe: decisiveFields(asked),
-    ...sampledBy(run, asked),
-    seed: run.recipe.seed,
-    dtype,
-  });
-  return unlessDone(run, "wrpo", inputs, paths.fusedModel, async () => {
+  const inputs = inputsOf(run, "wrpo", files, digest);
+  return unlessTuned(run, "wrpo", inputs, paths.fusedModel, async () => {
     if (texts.length === 0)
       throw new TrainingError(`no prompt has every response that ${objective.name} compares`, {
         hint: "Its source_rejected is a second, worse response of the source that gave the best: draw sampling.n of 2 or more.",
@@ -303,32 +209,23 @@ export async function tuneWrpo(run: Run): Promise<Record<string, number> | undef
         `WRPO: ${lacking} prompts were left out: the source of their best response gave no worse one`,
       );
     const { rows: fitting, dropped } = fittingRows(run, "WRPO", texts, files, asked);
-    const rows = withMismatched(fitting, objective, asked);
+    const parts = holdOut(fitting, asked.held_out_share, seed, promptTokensOf);
+    const matching = { maxLength: asked.max_length, batchSize: asked.batch_size, seed };
+    const { training, heldOut } = withMismatched(parts, objective, matching);
+    const rows = [...training, ...heldOut];
     const model = loadForTraining(files, asked, run.recipe.target.device);
     const { reference_sync_steps: everySteps, reference_sync_alpha: alpha } = asked;
     const moving = everySteps === undefined ? undefined : movingReference(model.decoder, { everySteps, alpha });
     try {
-      const longest = longestOf(rows.map((row) => [row]));
-      const compute = computeOf(run, asked);
-      const question = { stage: "wrpo", recipe: asked, model, compute, longest, inputs } as const;
-      const recipe = await withMicroBatchTokens(run, question);
+      const recipe = await resolved(run, "wrpo", model, inputs, longestOf(rows.map((row) => [row])));
       const fixed = objective.needsReference && moving === undefined;
-      const referenced = fixed
-        ? await withReference(model, rows, run.ledger.referenceLogps, {
-            microBatchTokens: recipe.micro_batch_tokens,
-            dtype,
-            heads: objective.needsHeads ?? false,
-            signal: run.signal,
-            progress: (done, total) =>
-              run.listener.progress({ stage: "wrpo", label: "reference log-probs", done, total, unit: "rows" }),
-          })
-        : rows;
-      if (referenced === undefined) checkInterrupted(run);
-      const { training, heldOut } = holdOut<PreferenceRow>(referenced!, asked.held_out_share, run.recipe.seed);
-      const task = { ...preferenceTask(training, objective, { reference: moving }), heldOut };
+      const known = fixed ? await referenced(run, { model, rows, objective, recipe }) : rows;
+      const task = preferenceTask(known.slice(0, training.length), objective, { reference: moving });
       const counts = await tune(run, {
-        ...{ stage: "wrpo", recipe, task, inputs, target: paths.fusedModel },
+        ...{ stage: "wrpo", recipe, inputs, target: paths.fusedModel },
         ...{ model, files, base: paths.sftModel },
+        task: { ...task, heldOut: known.slice(training.length) },
+        ...(objective.mismatched ? { order: "batches" } : {}),
         heldOut: heldOut.map(({ id }) => id),
       });
       return { ...counts, dropped: dropped.length };

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
-import { type DataRow, dataFaults, readDataRows, type WantedTexts } from "./data-rows.ts";
+import { type DataRow, dataFaults, readDataRows, sourceResponsesOf, type WantedTexts } from "./data-rows.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "amalgam-data-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -29,6 +29,11 @@ async function read(wanted: WantedTexts, ...paths: string[]): Promise<DataRow[]>
 
 const user = (content: string) => ({ role: "user", content });
 const assistant = (content: string) => ({ role: "assistant", content });
+const quadruple = (chosen: readonly string[]) => ({
+  prompt: user("x"),
+  chosen: chosen.map(assistant),
+  rejected: [assistant("l")],
+});
 const system = (content: string) => ({ role: "system", content });
 
 /** What a row teaches: the prompt and the responses. */
@@ -139,6 +144,16 @@ describe("quadruples", () => {
     expect(responses[0]!.id).toBe("p");
   });
 
+  test("of several sources: all of chosen but the last, as many as the first row has", async () => {
+    const file = jsonl(quadruple(["s1", "s2", "t"]));
+    expect(await sourceResponsesOf([jsonl({ prompt: "x", completion: "y" }), file])).toBe(2);
+    expect(await sourceResponsesOf([jsonl({ prompt: "x", completion: "y" })])).toBe(1);
+    const two: WantedTexts = { objective: "wrpo", roles: ["source_chosen", ...wrpo.roles] };
+    expect((await read(two, file))[0]!.responses).toEqual(["s1", "s2", "t", "l"]);
+    expect((await read(dpo, file))[0]!.responses).toEqual(["t", "l"]);
+    expect((await read(sft, file))[0]!.responses).toEqual(["s1"]);
+  });
+
   test("of the published form are what this program writes", async () => {
     const found = await read(wrpo, fixture("golden-quadruples.jsonl"));
     expect(found).toHaveLength(16);
@@ -177,11 +192,13 @@ describe("single answers", () => {
   });
 });
 
-test("answers with labels are read for an objective that learns from both", async () => {
+const kto: WantedTexts = { objective: "kto", roles: ["target_chosen", "rejected"], unpaired: true };
+
+test("for an objective that learns from single answers: by their labels, or both of a pair", async () => {
   const rows = [true, false].map((label) => ({ prompt: "x", completion: [assistant("y")], label }));
-  const found = await read({ objective: "kto", roles: ["completion"], labels: true }, jsonl(...rows));
-  expect(found.map(({ label }) => label)).toEqual([true, false]);
-  expect(lessons(found)).toEqual(rows.map(() => [[user("x")], ["y"]]));
+  const found = await read(kto, jsonl(...rows), jsonl({ prompt: "x", chosen: "w", rejected: "l" }));
+  expect(found.map(({ roles }) => roles)).toEqual([["target_chosen"], ["rejected"], undefined]);
+  expect(lessons(found)).toEqual([...rows.map(() => [[user("x")], ["y"]]), [[user("x")], ["w", "l"]]]);
 });
 
 describe("rows from which nothing can be learnt", () => {
@@ -190,6 +207,11 @@ describe("rows from which nothing can be learnt", () => {
     ["the same response twice", dataFaults.same, { prompt: "x", chosen: "w", rejected: "w" }],
     ["half a character", dataFaults.surrogate, '{"prompt": "x", "chosen": "w\\ud83d", "rejected": "l"}'],
     ["half a character in the prompt", dataFaults.surrogate, '{"prompt": "\\udc00", "chosen": "w", "rejected": "l"}'],
+    [
+      "a score that Python calls NaN",
+      dataFaults.score,
+      '{"prompt": "x", "chosen": "w \\"NaN", "rejected": "l", "score_chosen": NaN, "score_rejected": -Infinity}',
+    ],
     ["no score", dataFaults.score, { prompt: "x", chosen: "w", rejected: "l", score_chosen: null }],
   ])("%s is named", async (_, fault, row) => {
     expect((await read(dpo, jsonl(row))).map((found) => found.fault)).toEqual([fault]);
@@ -219,7 +241,7 @@ describe("rows that are not what they should be", () => {
       "dpo needs `chosen`, `rejected`: the row has a label",
     ],
     ["a label for sft", sft, [{ prompt: "x", completion: "y", label: false }], "the row has a label"],
-    ["no label", { ...sft, labels: true }, [{ prompt: "x", completion: "y" }], "the row has no label"],
+    ["no label", { ...dpo, unpaired: true }, [{ prompt: "x", completion: "y" }], "the row has no label"],
     [
       "a label that is none",
       sft,
@@ -235,7 +257,34 @@ describe("rows that are not what they should be", () => {
       [{ question: "x", answer: "y" }],
       "the fields (question, answer) are of no format that is known",
     ],
-    ["ShareGPT", sft, [{ conversations: [{ from: "human", value: "x" }] }], "the fields (conversations)"],
+    [
+      "a speaker who is none",
+      sft,
+      [{ conversations: [{ from: "narrator", value: "x" }] }],
+      'the turn is from "narrator"',
+      "conversations.0.from",
+    ],
+    [
+      "a call that is none",
+      sft,
+      [{ conversations: [{ from: "function_call", value: "x" }] }],
+      "should be the JSON of one",
+    ],
+    ["an instruction that is none", sft, [{ instruction: 3, output: "y" }], "is no text", "instruction"],
+    [
+      "other sources",
+      wrpo,
+      [quadruple(["s", "t"]), quadruple(["s", "s", "t"])],
+      "the row has 2 responses of sources, and the first one has 1",
+      "chosen",
+    ],
+    [
+      "too many rejected",
+      dpo,
+      [{ ...quadruple(["s", "t"]), rejected: [1, 2, 3].map(() => assistant("l")) }],
+      "3 responses",
+      "rejected",
+    ],
     ["no map", dpo, [[1]], "the row is no map of fields"],
     [
       "texts without a prompt",
@@ -302,7 +351,7 @@ describe("rows that are not what they should be", () => {
     ],
     ["tools", dpo, [{ ...good, tools: "{" }], "tools should be a list", "tools"],
     ["no answer", sft, [{ messages: [user("x")] }], "the conversation has no answer of the assistant", "messages"],
-    ["NaN", dpo, ['{"score_chosen": NaN}'], "this line is not JSON"],
+    ["half a line", dpo, ['{"score_chosen": NaN, "prompt": "x'], "this line is not JSON"],
   ])("%s", async (_, wanted, rows, message, field) => {
     const file = jsonl(...rows);
     await expect(read(wanted, file)).rejects.toMatchObject({

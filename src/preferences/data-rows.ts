@@ -1,17 +1,22 @@
 import { basename } from "node:path";
 import { DataError, type Place, type Turn } from "../schema/index.ts";
+import type { Example, TextRole } from "./data-examples.ts";
 import { readDataFile } from "./data-files.ts";
-import { type DataFormat, dataFormats, type Example, type TextRole } from "./data-formats.ts";
+import { type DataFormat, dataFormats } from "./data-formats.ts";
 import { type Fields, has, isFields, toolsOf } from "./data-turns.ts";
 
 /** What an objective wants of a row: its texts, in this order. */
 export interface WantedTexts {
   /** The objective's name, for errors. */
   readonly objective: string;
+  /** A role stands as often as a row has to have texts of it. */
   readonly roles: readonly TextRole[];
-  /** Whether it learns from answers that are marked good or bad. */
-  readonly labels?: boolean;
+  /** Whether each answer counts by itself, as a good or a bad one: then a row may have one of the two only, and says by a label which. */
+  readonly unpaired?: boolean;
 }
+
+/** What an answer by itself is: a good one, or a bad one. */
+export type LabelledRole = "target_chosen" | "rejected";
 
 /** A prompt with the texts that an objective compares, and where it stands. */
 export interface DataRow {
@@ -22,8 +27,8 @@ export interface DataRow {
   readonly tools?: readonly unknown[];
   /** In the order of the wanted roles. */
   readonly responses: readonly string[];
-  /** Whether the answer is a good one, where the objective wants to know. */
-  readonly label?: boolean;
+  /** What the response is, where the row has not all of the wanted roles. */
+  readonly roles?: readonly LabelledRole[];
   /** Why nothing can be learnt from it although its form is right. */
   readonly fault?: string;
 }
@@ -67,18 +72,30 @@ export async function* readDataRows(
 const fieldNames = (row: Fields) => Object.keys(row).join(", ") || "no fields";
 
 const formatsHint =
-  "A row is one of: {prompt, chosen, rejected}, texts or messages; {chosen, rejected}, conversations with the same beginning; {prompt, completion}; {prompt, completion, label}; {messages}; {prompt_id, prompt, chosen: [y_ws, y_wt], rejected: [y_l]}.";
+  "A row is one of: {prompt, chosen, rejected}, texts or messages; {chosen, rejected}, conversations or transcripts with the same beginning; {prompt, completion}; {prompt, completion, label}; {messages}; ShareGPT's {conversations}; Alpaca's {instruction, input, output}; {prompt_id, prompt, chosen: [y_ws, y_wt], rejected: [y_l]}.";
 
 function formatOf(row: Fields, place: Place): DataFormat {
   const found = dataFormats.find((format) => format.matches(row));
   if (found !== undefined) return found;
-  const shareGpt = has(row, "conversations")
-    ? " `conversations` of `from` and `value` are written as `messages` of `role` and `content`."
-    : "";
   throw new DataError(`the fields (${fieldNames(row)}) are of no format that is known`, {
     ...place,
-    hint: `${formatsHint}${shareGpt}`,
+    hint: formatsHint,
   });
+}
+
+/**
+ * How many responses of sources each row of these files has, by the first row that has some: 1 where none has. The format says it:
+ * of the interchange format's `chosen` all but the last.
+ */
+export async function sourceResponsesOf(files: readonly string[]): Promise<number> {
+  for (const file of files)
+    for await (const { value, line } of readDataFile(file)) {
+      const row = isFields(value) ? value : {};
+      const [example] = dataFormats.find((format) => format.matches(row))?.examples(row, { file, line }) ?? [];
+      if (example?.texts.source_chosen !== undefined) return example.texts.source_chosen.length;
+      break;
+    }
+  return 1;
 }
 
 function otherFormat({ needs, words }: DataFormat, row: Fields, place: Place): DataError {
@@ -101,15 +118,16 @@ function* rowsOf(
   const id = name === undefined ? `${basename(place.file)}:${place.line}` : String(name);
   const tools = toolsOf(row, place);
   for (const [index, example] of examples.entries()) {
-    const responses = responsesOf(example, place, wanted);
-    const fault = example.fault ?? faultOf(row, example, responses, wanted);
+    const roles = rolesOf(example, place, wanted);
+    const responses = responsesOf(example, place, { ...wanted, roles });
+    const fault = example.fault ?? faultOf(row, example, responses, roles);
     yield {
       id: examples.length > 1 ? `${id}#${index + 1}` : id,
       ...place,
       messages: example.messages,
       ...(tools === undefined ? {} : { tools }),
       responses,
-      ...(example.label === undefined ? {} : { label: example.label }),
+      ...(example.label === undefined ? {} : { roles: roles as readonly LabelledRole[] }),
       ...(fault === undefined ? {} : { fault }),
     };
   }
@@ -126,29 +144,59 @@ const roleWords: Readonly<Record<TextRole, string>> = {
   completion: "`completion`, `messages` or `chosen`",
 };
 
-function responsesOf({ texts, label }: Example, place: Place, { objective, roles, labels }: WantedTexts): string[] {
-  const lacking = (what: string, hint: string) =>
-    new DataError(`${objective} needs ${roles.map((role) => roleWords[role]).join(", ")}: ${what}`, { ...place, hint });
-  if (label !== undefined && labels !== true)
+/** The wanted roles that the row is to have: all of them, but the one or the other where a label says which. */
+function rolesOf(
+  { label, texts }: Example,
+  place: Place,
+  { objective, roles, unpaired }: WantedTexts,
+): readonly TextRole[] {
+  if (label !== undefined) {
+    if (unpaired === true) return [label ? "target_chosen" : "rejected"];
     throw lacking(
+      { objective, roles },
       "the row has a label",
-      "Answers that are marked good or bad are for an objective that learns from both. To learn the good ones by sft, write them without `label`.",
+      "Answers that are marked good or bad are for kto and bco. To learn the good ones by sft, write them without `label`.",
+      place,
     );
-  if (label === undefined && labels === true) throw lacking("the row has no label", "Write `label`: true or false.");
-  return roles.map((role) => {
+  }
+  if (unpaired === true && texts.completion !== undefined)
+    throw lacking({ objective, roles }, "the row has no label", "Write `label`: true or false.", place);
+  return roles;
+}
+
+const lacking = ({ objective, roles }: WantedTexts, what: string, hint: string, place: Place) =>
+  new DataError(`${objective} needs ${[...new Set(roles)].map((role) => roleWords[role]).join(", ")}: ${what}`, {
+    ...place,
+    hint,
+  });
+
+function responsesOf({ texts, label }: Example, place: Place, wanted: WantedTexts): string[] {
+  const { roles } = wanted;
+  const sources = roles.filter((role) => role === "source_chosen").length;
+  const given = texts.source_chosen?.length ?? 0;
+  if (sources > 0 && given > 0 && sources !== given)
+    throw new DataError(`the row has ${given} responses of sources, and the first one has ${sources}`, {
+      ...place,
+      field: "chosen",
+      hint: "All rows have as many: of `chosen` the last response is the target's, those before it are of sources.",
+    });
+  return roles.map((role, index) => {
     // What is good enough to be preferred is good enough to be learnt; of a quadruple, the best (paper, section 4.1).
     const alone = role === "completion" ? (texts.completion ?? texts.source_chosen ?? texts.target_chosen) : undefined;
-    const text = alone ?? texts[role];
+    const text = (alone ?? (label === undefined ? texts[role] : texts.completion))?.[index - roles.indexOf(role)];
     if (text !== undefined) return text;
-    const single = texts.completion === undefined ? "" : " Single answers are learnt by sft.";
+    const single =
+      texts.completion === undefined ? "" : " Single answers are learnt by sft, those with a label by kto and bco.";
     throw lacking(
+      wanted,
       `the row has no ${roleWords[role]}`,
       `Take an objective that fits the data, or data that fit it.${single}`,
+      place,
     );
   });
 }
 
-function faultOf(row: Fields, { messages }: Example, responses: readonly string[], { roles }: WantedTexts) {
+function faultOf(row: Fields, { messages }: Example, responses: readonly string[], roles: readonly TextRole[]) {
   if (responses.some((text) => text.trim() === "")) return dataFaults.empty;
   const texts = [...messages.map(({ content }) => content), ...responses];
   if (!texts.every((text) => text.isWellFormed())) return dataFaults.surrogate;
@@ -156,7 +204,7 @@ function faultOf(row: Fields, { messages }: Example, responses: readonly string[
     return dataFaults.score;
   const chosen = responses.filter((_, index) => !roles[index]!.endsWith("rejected"));
   const rejected = responses.filter((_, index) => roles[index]!.endsWith("rejected"));
-  if (rejected.length > 0 && new Set([...chosen, ...rejected]).size === 1) return dataFaults.same;
+  if (chosen.length > 0 && rejected.length > 0 && new Set([...chosen, ...rejected]).size === 1) return dataFaults.same;
   return undefined;
 }
 

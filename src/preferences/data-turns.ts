@@ -1,4 +1,5 @@
 import { canonicalJson, DataError, type Place, type Turn } from "../schema/index.ts";
+import { isShareGptTurn, shareGptTurn } from "./data-sharegpt.ts";
 
 /** A row of a data file as it was decoded: its fields by name. */
 export type Fields = Readonly<Record<string, unknown>>;
@@ -21,7 +22,8 @@ export function turnsOf(value: unknown, field: string, place: Place): Turn[] {
 
 const turnForm = 'A message is {"role": "user", "content": "..."}.';
 
-function turnOf(value: unknown, field: string, place: Place): Turn {
+function turnOf(given: unknown, field: string, place: Place): Turn {
+  const value = isFields(given) && isShareGptTurn(given) ? shareGptTurn(given, field, place) : given;
   if (!isFields(value)) throw new DataError("is no message", { ...place, field, hint: turnForm });
   if (typeof value.role !== "string" || !roles.includes(value.role))
     throw new DataError(`the role is ${JSON.stringify(value.role)}`, {

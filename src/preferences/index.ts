@@ -1,6 +1,6 @@
 export type { Candidate, PromptCandidates } from "./candidates.ts";
 export { type Contribution, contributions } from "./contributions.ts";
-export { type DataRow, dataFaults, readDataRows, type WantedTexts } from "./data-rows.ts";
+export { type DataRow, dataFaults, readDataRows, sourceResponsesOf, type WantedTexts } from "./data-rows.ts";
 export { readPrompts } from "./prompts.ts";
 export { fromRow, readQuadruples, toRow, writeQuadruples } from "./quadruple-rows.ts";
 export {

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { RecipeError } from "./errors.ts";
 import { didYouMean } from "./nearest.ts";
-import { objectiveChoice, objectiveDefaults, refuseForeign, withDefaults } from "./objectives.ts";
+import { objectiveDefaults, refuseForeign, withDefaults } from "./objectives.ts";
 import {
   refuseForeignOptimiser,
   refuseForeignSchedule,
@@ -9,7 +9,7 @@ import {
   withOptimiserDefaults,
   withScheduleDefaults,
 } from "./optimisation.ts";
-import { loggingSchema, modelSchema, optimisation } from "./recipe.ts";
+import { loggingSchema, modelSchema, optimisation, preferenceFields } from "./recipe.ts";
 import { mistakesOf } from "./recipe-issues.ts";
 import { applyOverrides, overrideOf, parseOverride } from "./recipe-overrides.ts";
 
@@ -22,21 +22,19 @@ const aside = {
   logging: loggingSchema.prefault({}),
 };
 
-/** The fields of a training without those that need rows held out, which this one does not do. */
-function unwatched(learningRate: number) {
-  const {
-    held_out_share: _,
-    evaluate_every_steps: __,
-    evaluation_samples: ___,
-    early_stopping: ____,
-    keep_best: _____,
-    ...fields
-  } = optimisation(learningRate);
+/** The fields of a training without the samples of an evaluation: there is no reward here that would score them. */
+function unsampled(learningRate: number) {
+  const { evaluation_samples: _, ...fields } = optimisation(learningRate);
   return fields;
 }
 
+const supervisedFields = {
+  /** Whether rows are learnt in sequences of about `max_length` tokens, which `batch_size` then counts. */
+  packing: z.boolean().default(false),
+};
+
 const preferenceSchema = z
-  .strictObject({ ...unwatched(3e-7), ...objectiveChoice, ...aside })
+  .strictObject({ ...unsampled(3e-7), ...preferenceFields, ...aside })
   .superRefine(refuseForeign)
   .superRefine(refuseForeignOptimiser)
   .superRefine(refuseForeignSchedule)
@@ -46,7 +44,7 @@ const preferenceSchema = z
   .overwrite(withScheduleDefaults);
 
 const supervisedSchema = z
-  .strictObject({ ...unwatched(7e-6), objective: z.literal("sft"), ...aside })
+  .strictObject({ ...unsampled(7e-6), objective: z.literal("sft"), ...supervisedFields, ...aside })
   .superRefine(refuseForeignOptimiser)
   .superRefine(refuseForeignSchedule)
   .superRefine(refuseFrozenBase)
@@ -65,9 +63,14 @@ export type DataTrainingSettings = PreferenceSettings | SupervisedSettings;
  * objective), with `seed`, `device`, `chat_template`, `unusable` and `logging` beside them.
  *
  * @param overrides `field=value`, the value in YAML.
+ * @param evaluation whether there are rows of their own to evaluate on, in the place of a share that is held out.
  * @throws RecipeError for an objective or a setting that isn't known, and for a value that can't be.
  */
-export function dataTrainingSettings(objective: string, overrides: readonly string[] = []): DataTrainingSettings {
+export function dataTrainingSettings(
+  objective: string,
+  overrides: readonly string[] = [],
+  evaluation = false,
+): DataTrainingSettings {
   const names = [...Object.keys(objectiveDefaults), "mixture"];
   if (!names.includes(objective))
     throw new RecipeError(`there is no objective ${JSON.stringify(objective)}`, {
@@ -79,13 +82,32 @@ export function dataTrainingSettings(objective: string, overrides: readonly stri
   const value = applyOverrides({ objective }, given);
   const schema: z.ZodType<DataTrainingSettings> = objective === "sft" ? supervisedSchema : preferenceSchema;
   const parsed = schema.safeParse(value);
-  if (parsed.success) return withRoom(parsed.data);
+  if (parsed.success) return evaluated(withRoom(parsed.data), evaluation);
   const [first, ...others] = mistakesOf(schema, value, parsed.error.issues).map(({ path, message, hint }) => {
     const override = overrideOf(path, given);
     const hints = [hint, override === undefined ? undefined : `Given by --set ${override.text}.`].filter(Boolean);
     return new RecipeError(message, { field: path.join("."), ...(hints.length > 0 ? { hint: hints.join(" ") } : {}) });
   });
   throw first!.with(others);
+}
+
+/** The same, where what goes by an evaluation has rows for it, once. */
+function evaluated<Settings extends DataTrainingSettings>(settings: Settings, rows: boolean): Settings {
+  const { held_out_share, early_stopping, keep_best } = settings;
+  if (rows && held_out_share > 0)
+    throw new RecipeError(
+      "rows to evaluate on are given by --eval-data, and a share of the data would be held out too",
+      {
+        field: "held_out_share",
+        hint: "Leave out the one or the other.",
+      },
+    );
+  const blind = early_stopping !== undefined ? "early_stopping" : keep_best > 0 ? "keep_best" : undefined;
+  if (rows || held_out_share > 0 || blind === undefined) return settings;
+  throw new RecipeError("it goes by an evaluation, and no rows are held out for one", {
+    field: blind,
+    hint: "Name some by --eval-data, or --set held_out_share=0.05.",
+  });
 }
 
 function withRoom<Settings extends DataTrainingSettings>(settings: Settings): Settings {

@@ -8,16 +8,20 @@ export interface JsonLine {
 }
 
 /**
- * The values of a JSONL file, line by line; blank lines are passed over. `hear` is given all bytes as they are read,
- * for a digest. Throws DataError, with file and line, for a line that is not UTF-8 or not JSON, and for a file that
- * can't be read.
+ * The values of a JSONL file, line by line; blank lines are passed over. `hear` is given all bytes as they are read, for a
+ * digest; `read` makes the value of a line, where that is not plain JSON. Throws DataError, with file and line, for a line
+ * that is not UTF-8 or not JSON, and for a file that can't be read.
  */
-export async function* readJsonLines(file: string, hear: Hear = () => {}): AsyncGenerator<JsonLine> {
+export async function* readJsonLines(
+  file: string,
+  hear: Hear = () => {},
+  read: (text: string) => unknown = JSON.parse,
+): AsyncGenerator<JsonLine> {
   let line = 0;
   for await (const bytes of byteLines(file, hear)) {
     line += 1;
     const text = decode(bytes, file, line);
-    if (text.trim() !== "") yield { line, value: parse(text, file, line) };
+    if (text.trim() !== "") yield { line, value: parse(text, file, line, read) };
   }
 }
 
@@ -52,9 +56,9 @@ function decode(bytes: Buffer, file: string, line: number): string {
   }
 }
 
-function parse(text: string, file: string, line: number): unknown {
+function parse(text: string, file: string, line: number, read: (text: string) => unknown): unknown {
   try {
-    return JSON.parse(text);
+    return read(text);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new DataError(`this line is not JSON: ${reason}`, {

@@ -128,6 +128,7 @@ interface Named {
   readonly label_smoothing?: number | undefined;
   readonly reference_free?: boolean | undefined;
   readonly reference_sync_steps?: number | undefined;
+  readonly lora?: unknown;
 }
 
 /** Refuses settings that the objective named does not have: they would change nothing, and nobody would know. */
@@ -147,6 +148,12 @@ export function refuseForeign(given: Named, context: z.core.$RefinementCtx): voi
       code: "custom",
       path: ["reference_sync_steps"],
       message: `${objective} with these settings looks at no reference that could follow the policy`,
+    });
+  if (given.reference_sync_steps !== undefined && given.lora !== undefined)
+    context.addIssue({
+      code: "custom",
+      path: ["reference_sync_steps"],
+      message: "the reference follows the weights, and lora changes none of them: without lora, or without it",
     });
   if (objective === "exo_pair" && given.label_smoothing === 0)
     context.addIssue({

@@ -110,17 +110,19 @@ const sftSchema = z
   .overwrite(withScheduleDefaults);
 export type SftRecipe = z.infer<typeof sftSchema>;
 
+/** The fields of a preference training, besides those of every training; `refuseForeign` and `withDefaults` make them hang together. */
+export const preferenceFields = {
+  ...objectiveChoice,
+  /** How rows become tokens: as the model sees them at inference, or as the reference code of WRPO makes them, defects included. */
+  tokenisation: z.enum(["own", "wrpo_reference"]).default("own"),
+  /** Optimiser steps after which the reference takes a share of the policy, each time; never unless given. */
+  reference_sync_steps: z.int().min(1).optional(),
+  /** The share. */
+  reference_sync_alpha: z.number().gt(0).max(1).default(0.6),
+};
+
 const wrpoSchema = z
-  .strictObject({
-    ...optimisation(3e-7),
-    ...objectiveChoice,
-    /** How rows become tokens: as the model sees them at inference, or as the reference code of WRPO makes them, defects included. */
-    tokenisation: z.enum(["own", "wrpo_reference"]).default("own"),
-    /** Optimiser steps after which the reference takes a share of the policy, each time; never unless given. */
-    reference_sync_steps: z.int().min(1).optional(),
-    /** The share. */
-    reference_sync_alpha: z.number().gt(0).max(1).default(0.6),
-  })
+  .strictObject({ ...optimisation(3e-7), ...preferenceFields })
   .superRefine(refuseForeign)
   .superRefine(refuseForeignOptimiser)
   .superRefine(refuseForeignSchedule)

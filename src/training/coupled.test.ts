@@ -7,10 +7,11 @@ import type { Objective } from "../objectives/index.ts";
 import { fromRecipe } from "../objectives/testing/evaluate.ts";
 import { TrainingError } from "../schema/index.ts";
 import { liveTensors, toNumbers } from "../torch/index.ts";
+import { evaluateHeldOut } from "./held-out.ts";
 import type { StepMetrics } from "./metrics.ts";
+import { withMismatched } from "./mismatched.ts";
 import { preferenceTask } from "./preference.ts";
 import type { PreferenceRow, ReferencedRow } from "./response-table.ts";
-import { withMismatched } from "./rows.ts";
 import { figures } from "./testing/figures.ts";
 import { tinyRecipe, tinyRows } from "./testing/tiny-rows.ts";
 import { type TrainingOptions, train } from "./train.ts";
@@ -41,9 +42,12 @@ function rowsFor(objective: Objective): PreferenceRow[] {
     const role = kept === 0 ? "target_chosen" : "rejected";
     return { ...row, responses: [row.responses[kept]!], reference: [row.reference[kept]!], roles: [role] };
   });
-  return withMismatched(some, objective, { max_length: 2048 }).map((row, k) => ({
+  const matching = { maxLength: 2048, batchSize: 4, seed: 3 };
+  return withMismatched({ training: some, heldOut: [] }, objective, matching).training.map((row) => ({
     ...row,
-    reference: row.responses.map((response, r) => some[k]!.reference[r] ?? -2 * response.length),
+    reference: row.responses.map(
+      (response, r) => some.find(({ id }) => id === row.id)!.reference[r] ?? -2 * response.length,
+    ),
     headReference: row.responses.map((_, r) => -3 - r),
   }));
 }
@@ -82,6 +86,30 @@ describe.each(objectives)("%s", (_, objective) => {
     }
   });
 
+  test("is evaluated on all rows held out as one batch, whatever the micro-batches, and learns nothing by it", async () => {
+    const { decoder } = await tinyModel("llama");
+    const heldOut = rowsFor(objective);
+    const task = { ...preferenceTask(heldOut, objective), heldOut };
+    const evaluated = async (budget: number) =>
+      (await evaluateHeldOut(decoder, task, budget, { dtype: "float32" })) as Record<string, number>;
+    const state = [...task.state!.values()].map(toNumbers);
+    const [whole, split] = [await evaluated(1e6), await evaluated(16)];
+    expect(Object.keys(split)).toEqual(Object.keys(whole));
+    for (const [name, value] of Object.entries(whole)) expect(split[name]).toBeCloseTo(value, 4);
+    expect([...task.state!.values()].map(toNumbers)).toEqual(state);
+    // The mean reward so far is not moved by the rows that are evaluated on.
+    if ("eval/delta" in whole) expect(whole["eval/delta"]).toBe(0);
+    const parts = await Promise.all(
+      heldOut.map((row) =>
+        evaluateHeldOut(decoder, { ...task, heldOut: [row] }, 1e6, { dtype: "float32" }).then(
+          (figures) => figures!["eval/loss"]!,
+        ),
+      ),
+    );
+    const apart = parts.reduce((sum, value) => sum + value, 0) / parts.length;
+    if (/^(aot_unpaired|kto)/.test(objective.name)) expect(Math.abs(apart - whole["eval/loss"]!)).toBeGreaterThan(1e-6);
+  });
+
   test("goes on after an abort, also amid a batch, to the same weights bit for bit", async () => {
     const want = await run(objective, 60);
     const checkpoints = join(mkdtempSync(join(tmpdir(), "amalgam-coupled-")), "checkpoints");
@@ -110,35 +138,6 @@ test("two passes leave no tensor behind", async () => {
   });
   expect(live.length).toBeGreaterThan(10);
   expect(Math.max(...live.slice(5))).toBeLessThanOrEqual(live[4]!);
-});
-
-describe("mismatched responses", () => {
-  const kto = fromRecipe({ objective: "kto" });
-  const row = (id: string, prompt: number[], ...lengths: number[]) => ({
-    id,
-    prompt,
-    responses: lengths.map((length) => Array<number>(length).fill(7)),
-  });
-
-  test("are those of the nearest row before that has another prompt and fits", () => {
-    const rows = [row("a", [1, 2], 3, 1), row("b", [1, 2], 2, 2), row("c", [5, 6], 9, 1), row("d", [8, 9, 10], 1, 2)];
-    const got = withMismatched(rows, kto, { max_length: 8 });
-    const others = got.map(({ responses }) => responses.slice(2).map((y) => y.length));
-    // The row before a is d; b may not take a, whose prompt it has; d may not take c, whose response is too long for it.
-    expect(others).toEqual([
-      [1, 2],
-      [1, 2],
-      [2, 2],
-      [2, 2],
-    ]);
-    expect(got[0]!.roles).toEqual(["target_chosen", "rejected", "mismatched", "mismatched"]);
-    expect(withMismatched(rows, fromRecipe({ objective: "dpo" }), { max_length: 8 })).toBe(rows);
-  });
-
-  test("that don't exist are an error with what to do", () => {
-    const alike = [row("a", [1, 2], 3, 1), row("b", [1, 2], 2, 2)];
-    expect(() => withMismatched(alike, kto, { max_length: 8 })).toThrow(/none fits the prompt of a/);
-  });
 });
 
 test("rows that lack what the objective compares are refused", () => {

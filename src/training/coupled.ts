@@ -1,4 +1,3 @@
-import type { ForwardOptions } from "../models/index.ts";
 import type { Objective, ObjectiveState } from "../objectives/index.ts";
 import { TrainingError } from "../schema/index.ts";
 import { backward, noGrad, scope, type Tensor, tensor, toNumbers } from "../torch/index.ts";
@@ -11,7 +10,7 @@ import {
   responseTable,
   rolesOf,
 } from "./response-table.ts";
-import type { MicroBatchResult, TrainingTask, WholeBatch } from "./task.ts";
+import type { MicroBatchResult, TaskOptions, TrainingTask, WholeBatch } from "./task.ts";
 
 /** The columns of a table that gradients flow back from; heads are there for the objectives that look at them. */
 const differentiable = ["policy", "head"] as const;
@@ -38,7 +37,7 @@ const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
  */
 export function coupledTask(
   comparison: Comparison,
-): Required<Pick<TrainingTask<PreferenceRow>, "prepare" | "compute" | "stepped" | "state">> {
+): Required<Pick<TrainingTask<PreferenceRow>, "prepare" | "compute" | "evaluate" | "stepped" | "state">> {
   const { objective } = comparison;
   const scalars = Object.entries(objective.initialState ?? {}).map(
     ([name, value]) => [name, tensor([value], [1], "float64")] as const,
@@ -49,15 +48,35 @@ export function coupledTask(
   let next: ObjectiveState = current();
   const plans = new Map<readonly PreferenceRow[], Plan>();
 
-  async function prepare({ model, microBatches, progress, options, signal }: WholeBatch<PreferenceRow>) {
-    plans.clear();
-    if (microBatches.length === 1) return true;
+  /** The log-probs of a batch, micro-batch by micro-batch, without gradients; undefined where the signal ended it. */
+  async function firstPass({ model, microBatches, options, signal }: WholeBatch<PreferenceRow>) {
     const passes: Numbers[] = [];
     for (const rows of microBatches) {
-      if (signal?.aborted) return false;
+      if (signal?.aborted) return undefined;
       passes.push(noGrad(() => scope(() => numbersOf(responseTable(model, rows, comparison, options)))));
       await nextTurn();
     }
+    return passes;
+  }
+
+  async function evaluate(batch: WholeBatch<PreferenceRow>) {
+    const passes = await firstPass(batch);
+    if (passes === undefined) return undefined;
+    return noGrad(() =>
+      scope(() => {
+        const output = objective.compute(byRole(joined(passes), objective), batch.progress, current(), false);
+        const all = [...means(output.metrics), ["loss", output.loss.mean()] as const];
+        return Object.fromEntries(all.map(([name, mean]) => [name, mean.item() as number]));
+      }),
+    );
+  }
+
+  async function prepare(batch: WholeBatch<PreferenceRow>) {
+    const { microBatches, progress } = batch;
+    plans.clear();
+    if (microBatches.length === 1) return true;
+    const passes = await firstPass(batch);
+    if (passes === undefined) return false;
     const { gradients, ...whole } = scope(() => {
       const table = joined(passes);
       for (const name of differentiable) if (table[name] !== undefined) table[name].requiresGrad = true;
@@ -95,7 +114,7 @@ export function coupledTask(
     model: WholeBatch<PreferenceRow>["model"],
     rows: readonly PreferenceRow[],
     progress: number,
-    options: ForwardOptions,
+    options: TaskOptions,
   ): MicroBatchResult {
     const share = (values: Tensor) => values.mul(rows.length);
     const plan = plans.get(rows);
@@ -124,6 +143,7 @@ export function coupledTask(
 
   return {
     prepare,
+    evaluate,
     compute,
     stepped() {
       plans.clear();

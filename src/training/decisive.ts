@@ -1,14 +1,13 @@
 import type { OptimisationRecipe } from "../schema/index.ts";
-import { drops } from "./trainable.ts";
 
 /**
  * What of a recipe decides the trained weights: not where checkpoints fall and how many are kept, nor what only bounds
- * the memory, nor an evaluation that nothing depends on. Micro-batches decide what a dropout drops. The compute type is not among it: `precision` may leave it open.
+ * the memory, nor an evaluation that nothing depends on. The compute type is not among it: `precision` may leave it open.
  */
 export function decisiveFields(recipe: OptimisationRecipe): unknown {
   const {
     checkpoint_every_steps: _,
-    micro_batch_tokens,
+    micro_batch_tokens: __,
     activation_checkpointing: ___,
     precision: ____,
     keep_last: _____,
@@ -22,7 +21,6 @@ export function decisiveFields(recipe: OptimisationRecipe): unknown {
   } = recipe;
   return {
     ...rest,
-    ...(drops(recipe) ? { micro_batch_tokens } : {}),
     ...(held_out_share > 0 ? { held_out_share } : {}),
     ...(early_stopping === undefined ? {} : { early_stopping, evaluate_every_steps, evaluation_samples }),
   };

@@ -40,6 +40,38 @@ test.each(tinyFamilies)("%s: 6 for each matrix weight and token, 12 for each pai
   expect(flops.needed).toBe(flops.layers + flops.attention + flops.head);
 });
 
+test("of frozen weights no gradient is computed, nor any that only they would need", async () => {
+  const { config, parameters } = (await tinyModel("llama")).decoder;
+  const [tokens, scored, last] = [52, 38, config.layers.length - 1];
+  const all = [...parameters.keys()];
+  const { hiddenSize: h, vocabularySize, intermediateSize } = config;
+  const of = (keep: (name: string) => boolean, adapters = false) =>
+    trainingFlops(config, bundles, { names: all.filter(keep), adapters });
+  const whole = trainingFlops(config, bundles);
+  expect(of(() => true)).toEqual(whole);
+  // Only the last layer's down projection: forwards of all, its own gradient, and one through the output to it.
+  const down = of((name) => name === `model.layers.${last}.mlp.down_proj.weight`);
+  expect(down.layers).toBe(whole.layers / 3 + 2 * h * intermediateSize * tokens);
+  expect(down.attention).toBe(whole.attention / 3);
+  expect(down.head).toBe(4 * h * vocabularySize * scored);
+  // Without the embeddings the first projections' inputs need no gradient, but for the norm before them.
+  const norms = of((name) => name.includes("layernorm"));
+  expect(norms.layers).toBe((whole.layers * 2) / 3);
+  expect(norms.attention).toBe(whole.attention);
+  const queries = of((name) => /layers\.0\.self_attn\.q_proj/.test(name));
+  const shapes = parameterShapes(config);
+  const sizeOf = (part: string) => shapes.get(`model.layers.0.self_attn.${part}_proj.weight`)!.reduce((a, b) => a * b);
+  const inputs = sizeOf("q") + sizeOf("k") + sizeOf("v");
+  expect(queries.layers).toBe((whole.layers * 2) / 3 + (2 * sizeOf("q") - 2 * inputs) * tokens);
+  // Under adapters no weight has a gradient.
+  const adapted = [0, 1].flatMap((k) =>
+    ["A", "B"].map((side) => `model.layers.${k}.self_attn.q_proj.lora_${side}.weight`),
+  );
+  expect(trainingFlops(config, bundles, { names: adapted, adapters: true }).layers).toBe(
+    (whole.layers * 2) / 3 - 2 * inputs * tokens,
+  );
+});
+
 test("a window narrower than the text is among the families", async () => {
   const windows = await Promise.all(
     (["gemma2", "gemma3", "mistral"] satisfies TinyFamily[]).map(async (family) =>

@@ -1,8 +1,8 @@
-import type { Decoder, ForwardOptions } from "../models/index.ts";
+import type { Decoder } from "../models/index.ts";
 import { clipGradNorm, type Parameters } from "../nn/index.ts";
 import { microBatches } from "../scoring/index.ts";
 import { backward, scope, span } from "../torch/index.ts";
-import type { TrainingTask } from "./task.ts";
+import type { TaskOptions, TrainingTask } from "./task.ts";
 
 /** Means of a batch's loss and metrics, the gradient being in the weights; or why there is none. */
 export type BatchResult =
@@ -17,7 +17,7 @@ export interface BatchOptions {
   readonly maxGradNorm: number;
   /** Of the steps of the training, the share that is done. */
   readonly progress: number;
-  readonly forward: ForwardOptions;
+  readonly forward: TaskOptions;
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -2,11 +2,12 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import type { Decoder } from "../models/index.ts";
 import { tinyFigures, tinyModel } from "../models/testing/tiny-model.ts";
 import { wrpo } from "../objectives/index.ts";
 import { toNumbers } from "../torch/index.ts";
 import { bestSteps, isStale } from "./early-stopping.ts";
-import { holdOut } from "./held-out.ts";
+import { evaluateHeldOut, holdOut, promptTokensOf } from "./held-out.ts";
 import type { StepMetrics } from "./metrics.ts";
 import { preferenceTask } from "./preference.ts";
 import type { ReferencedRow } from "./response-table.ts";
@@ -38,6 +39,7 @@ interface Trained {
   readonly notices: string[];
   readonly lines: Record<string, number>[];
   readonly checkpoints: string[];
+  readonly decoder: Decoder;
 }
 
 interface RunOptions {
@@ -79,7 +81,7 @@ async function run(
   );
   const lines = readFileSync(join(folder, "metrics.jsonl"), "utf8").trimEnd().split("\n");
   return {
-    ...{ summary, steps, weights, notices, end: held() },
+    ...{ summary, steps, weights, notices, end: held(), decoder },
     lines: lines.map((line) => JSON.parse(line) as Record<string, number>),
     checkpoints: existsSync(join(folder, "checkpoints")) ? readdirSync(join(folder, "checkpoints")).sort() : [],
   };
@@ -155,7 +157,7 @@ describe("early stopping", () => {
 
   test("ends after so many evaluations that were no better, with the weights of the best", async () => {
     const { summary, weights, end, notices, lines, checkpoints } = await run("stops", { heldOut: reversed }, stopping);
-    expect(summary).toEqual({ steps: 8, totalSteps: 18, skipped: 0, finished: true, best: 2 });
+    expect(summary).toMatchObject({ steps: 8, totalSteps: 18, skipped: 0, finished: true, best: 2 });
     expect(end).toBe(weights[1]);
     expect(notices).toEqual(["stopped early after step 8 of 18: loss was best after step 2"]);
     const losses = lines.flatMap((line) => (line.step! > 0 ? (line["eval/loss"] ?? []) : []));
@@ -168,6 +170,56 @@ describe("early stopping", () => {
     expect([worse.summary.steps, worse.summary.best, worse.end]).toEqual([6, 2, worse.weights[1]]);
     const better = await run("better", {}, stopping);
     expect([better.summary.steps, better.summary.best, better.end]).toEqual([18, 18, better.weights.at(-1)]);
+  });
+
+  describe("with averaged weights", () => {
+    const decay = 0.6;
+    const flat = (text: string) => JSON.parse(text) as number[];
+    /** By hand, from the weights of each step of a training without averages: which they don't change. */
+    async function averages(): Promise<number[][]> {
+      const { weights } = await run("ema-plain", {}, { epochs: 6 });
+      const { decoder } = await tinyModel("llama");
+      const start = toNumbers(decoder.parameters.get("model.layers.0.mlp.up_proj.weight")!);
+      const all = [start];
+      for (const text of weights) all.push(flat(text).map((value, k) => decay * all.at(-1)![k]! + (1 - decay) * value));
+      return all;
+    }
+    const expectClose = (got: readonly number[], want: readonly number[]) => {
+      for (const [k, value] of got.entries()) expect(Math.abs(value - want[k]!)).toBeLessThan(1e-6);
+    };
+
+    test("the averages are what is evaluated, stopped by, and in the model in the end", async () => {
+      const want = await averages();
+      const stopped = await run("ema", { heldOut: reversed }, { ...stopping, ema_decay: decay });
+      expect(stopped.summary.best).toBe(2);
+      expectClose(flat(stopped.end), want[2]!);
+      const whole = await run("ema-whole", {}, { evaluate_every_steps: 9, ema_decay: decay });
+      expectClose(flat(whole.end), want[18]!);
+      // What stands in the model in the end is what the last evaluation looked at; the policy itself is ahead of it.
+      const plain = await run("ema-ahead", {}, { evaluate_every_steps: 9 });
+      const last = (lines: typeof whole.lines) => lines.findLast((line) => "eval/loss" in line)!["eval/loss"]!;
+      expect(Math.abs(last(whole.lines) - last(plain.lines))).toBeGreaterThan(1e-3);
+      const evaluated = await evaluateHeldOut(
+        whole.decoder,
+        { ...preferenceTask(rows, objective), heldOut: rows },
+        64,
+        {
+          dtype: "float32",
+        },
+      );
+      expect(evaluated!["eval/loss"]).toBeCloseTo(last(whole.lines), 6);
+      expect(whole.steps.map(({ loss }) => loss)).toEqual(plain.steps.map(({ loss }) => loss));
+    });
+
+    test("keep_best goes by them, and a training that was stopped goes on alike", async () => {
+      const keep = { ...stopping, ema_decay: decay, keep_best: 2, keep_last: 1 };
+      const want = await run("ema-kept", { heldOut: reversed }, keep);
+      await run("ema-halves", { heldOut: reversed, stopAt: 5 }, keep);
+      const { summary, end, checkpoints } = await run("ema-halves", { heldOut: reversed }, keep);
+      expect(summary).toEqual(want.summary);
+      expect(end === want.end).toBe(true);
+      for (const name of want.checkpoints) expect(checkpoints).toContain(name);
+    });
   });
 
   test.each([1, 2, 3, 7])("goes on alike after a stop in step %i", async (stopAt) => {
@@ -288,25 +340,27 @@ test("keep_last and keep_best: the latest and the best stand, whatever their ord
 });
 
 describe("rows held out", () => {
+  const hold = (of: readonly (typeof many)[number][], share: number, seed: number) =>
+    holdOut(of, share, seed, promptTokensOf);
   const many = Array.from({ length: 4000 }, (_, k) => ({ id: k, prompt: [k >> 1, 7] }));
 
   test("are about the share asked for, with no prompt on both sides, and the same whatever else is there", () => {
-    const { training, heldOut } = holdOut(many, 0.1, 5);
+    const { training, heldOut } = hold(many, 0.1, 5);
     expect(training.length + heldOut.length).toBe(4000);
     expect(heldOut.length / 4000).toBeGreaterThan(0.08);
     expect(heldOut.length / 4000).toBeLessThan(0.12);
     const prompts = new Set(training.map(({ prompt }) => prompt[0]));
     expect(heldOut.some(({ prompt }) => prompts.has(prompt[0]!))).toBe(false);
-    const half = holdOut(many.slice(0, 2000).reverse(), 0.1, 5);
+    const half = hold(many.slice(0, 2000).reverse(), 0.1, 5);
     expect(half.heldOut.map(({ id }) => id).reverse()).toEqual(heldOut.map(({ id }) => id).filter((id) => id < 2000));
-    expect(holdOut(many, 0.1, 6).heldOut).not.toEqual(heldOut);
+    expect(hold(many, 0.1, 6).heldOut).not.toEqual(heldOut);
   });
 
   test("are never none and never all", () => {
     const two = many.slice(0, 4);
     for (let seed = 0; seed < 50; seed++)
-      for (const share of [1e-9, 0.5]) expect(holdOut(two, share, seed).heldOut).toHaveLength(2);
-    expect(holdOut(many, 0, 1)).toEqual({ training: many, heldOut: [] });
-    expect(() => holdOut(many.slice(0, 2), 0.5, 1)).toThrow(/one prompt only/);
+      for (const share of [1e-9, 0.5]) expect(hold(two, share, seed).heldOut).toHaveLength(2);
+    expect(hold(many, 0, 1)).toEqual({ training: many, heldOut: [] });
+    expect(() => hold(many.slice(0, 2), 0.5, 1)).toThrow(/one prompt only/);
   });
 });

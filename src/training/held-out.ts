@@ -7,20 +7,21 @@ import type { TrainingRow } from "./rows.ts";
 import type { TrainingTask } from "./task.ts";
 
 /**
- * Parts rows into those to train on and those held out, by the seed and each prompt's tokens: rows of one prompt are on one
- * side, and another row changes no other's side. At least one prompt is held out, and at least one is not.
+ * Parts rows into those to train on and those held out, by the seed and what `promptOf` says of each prompt: rows of one
+ * prompt are on one side, and another row changes no other's side. At least one prompt is held out, and at least one is not.
  *
  * @throws TrainingError where a share is to be held out and there is one prompt only.
  */
-export function holdOut<Row extends Pick<TrainingRow, "prompt">>(
+export function holdOut<Row>(
   rows: readonly Row[],
   share: number,
   seed: number,
+  promptOf: (row: Row) => string,
 ): { training: Row[]; heldOut: Row[] } {
   if (share === 0) return { training: [...rows], heldOut: [] };
   const digestOf = (row: Row) =>
     createHash("sha256")
-      .update(`${seed}/held-out/${contentKey(row.prompt)}`)
+      .update(`${seed}/held-out/${promptOf(row)}`)
       .digest("hex");
   const digests = rows.map(digestOf);
   const distinct = [...new Set(digests)].sort();
@@ -38,12 +39,16 @@ export function holdOut<Row extends Pick<TrainingRow, "prompt">>(
   };
 }
 
+/** A prompt's tokens, as a digest. */
+export const promptTokensOf = ({ prompt }: Pick<TrainingRow, "prompt">): string => contentKey(prompt);
+
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /**
- * Means of the loss and of the task's metrics over its held-out items, under the names `eval/...`. The objective's
- * settings are those of the training's end (progress 1), so that evaluations compare with one another. Takes a forward pass;
- * no gradient is recorded. Undefined where the signal ended it.
+ * Means of the loss and of the task's metrics over its held-out items, under the names `eval/...`. The objective's settings
+ * are those of the training's end (progress 1), so that evaluations compare with one another. A loss that looks at a batch
+ * as a whole takes all of these items for one, whatever the micro-batches and the batches of the training. Takes a forward
+ * pass; no gradient is recorded. Undefined where the signal ended it.
  */
 export async function evaluateHeldOut<Item>(
   model: Decoder,
@@ -55,7 +60,12 @@ export async function evaluateHeldOut<Item>(
   const items = task.heldOut ?? [];
   const total = items.reduce((sum, item) => sum + task.weightOf(item), 0);
   const sums = new Map<string, number>();
-  for (const micro of microBatches(items, task.tokensOf, microBatchTokens)) {
+  const micros = microBatches(items, task.tokensOf, microBatchTokens);
+  if (task.evaluate !== undefined && items.length > 0) {
+    const figures = await task.evaluate({ model, microBatches: micros, progress: 1, options, signal });
+    return figures && named(Object.entries(figures));
+  }
+  for (const micro of micros) {
     if (signal?.aborted) return undefined;
     const figures = noGrad(() =>
       scope(() => {
@@ -66,5 +76,8 @@ export async function evaluateHeldOut<Item>(
     for (const [name, value] of figures) sums.set(name, (sums.get(name) ?? 0) + value / total);
     await nextTurn();
   }
-  return Object.fromEntries([...sums].map(([name, value]) => [`eval/${name}`, value]));
+  return named([...sums]);
 }
+
+const named = (figures: readonly (readonly [string, number])[]) =>
+  Object.fromEntries(figures.map(([name, value]) => [`eval/${name}`, value]));

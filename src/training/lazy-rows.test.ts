@@ -81,7 +81,7 @@ describe("a file of rows", () => {
 describe("rows that are tokenised when they come", () => {
   const long = row(1, { messages: [{ role: "user", content: "word ".repeat(400) }] });
   const rows = [row(0), long, row(2), row(3)];
-  const options = { tokenizer, limits, unusable: "drop", keep: 2 } as const;
+  const options = { tokenizer, limits, unusable: "drop", keepTokens: 60 } as const;
 
   test("are those that all at once would be, and no others are looked at", async () => {
     const file = await rowFile(rows);
@@ -95,6 +95,7 @@ describe("rows that are tokenised when they come", () => {
     expect(lazy.counts()).toEqual({
       looked: 4,
       shortened: 0,
+      cut: 0,
       leftOut: [
         { reason: "longer than max_length (200) or max_prompt_length (150)", rows: 1, first: ["data.jsonl:1"] },
       ],

@@ -1,4 +1,5 @@
 import { DataError } from "../schema/index.ts";
+import { bundleTokens } from "../scoring/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import type { PlacedRow, RowFile } from "./row-file.ts";
 import { type LengthLimits, type TrainingRow, tokeniseRows } from "./rows.ts";
@@ -10,7 +11,10 @@ export interface LeftOutRows {
   readonly first: readonly string[];
 }
 
-/** What is known of every row: 0 not looked at, 1 fits, 2 lost the beginning of its prompt, 3 and more left out. */
+/**
+ * What is known of every row: 0 not looked at, 1 fits, 2 lost the beginning of its prompt, 3 the ends of responses, 4 both,
+ * 5 and more left out.
+ */
 export interface KnownRows {
   readonly verdicts: readonly number[];
   readonly reasons: readonly string[];
@@ -21,10 +25,16 @@ export interface LazyRows {
   readonly count: number;
   /** The row's tokens; undefined for a row that was left out. @throws DataError where a setting says so */
   at(index: number): TrainingRow | undefined;
-  /** Whether the row, as far as it is known, is left out. */
-  isLeftOut(index: number): boolean;
+  /** Whether there is anything to learn from the row. @throws DataError where a setting says so */
+  fits(index: number): boolean;
   /** Of the rows that were looked at. */
-  counts(): { readonly looked: number; readonly shortened: number; readonly leftOut: readonly LeftOutRows[] };
+  counts(): {
+    readonly looked: number;
+    /** Rows whose prompt lost its beginning, and rows whose responses lost their ends. */
+    readonly shortened: number;
+    readonly cut: number;
+    readonly leftOut: readonly LeftOutRows[];
+  };
   known(): KnownRows;
 }
 
@@ -33,22 +43,23 @@ export interface LazyRowsOptions {
   readonly limits: LengthLimits;
   /** What becomes of rows that the chat template refuses. */
   readonly unusable: "drop" | "error";
-  /** How many rows' tokens are kept. */
-  readonly keep: number;
+  /** Of the rows that were asked for last, how many tokens are kept. */
+  readonly keepTokens: number;
   /** What an earlier process found out about the same rows. */
   readonly known?: KnownRows;
 }
 
-const [unknown, fits, shortened, firstReason] = [0, 1, 2, 3] as const;
+const [unknown, fits, shortened, cut, firstReason] = [0, 1, 2, 3, 5] as const;
 const mostReasons = 100;
 const placesShown = 5;
 
 /** Tokenises the rows of a file one by one, as `tokeniseRows` does, each when it is asked for. */
 export function lazyRows(file: RowFile, options: LazyRowsOptions): LazyRows {
-  const { tokenizer, limits, unusable, keep } = options;
+  const { tokenizer, limits, unusable, keepTokens } = options;
   const verdicts = Uint8Array.from(options.known?.verdicts ?? new Uint8Array(file.count));
   const reasons = [...(options.known?.reasons ?? [])];
   const kept = new Map<number, TrainingRow>();
+  let keptTokens = 0;
 
   function reasonNumber(reason: string): number {
     const at = reasons.indexOf(reason);
@@ -75,22 +86,33 @@ export function lazyRows(file: RowFile, options: LazyRowsOptions): LazyRows {
       const { max_length, max_prompt_length } = limits;
       return leaveOut(index, `longer than max_length (${max_length}) or max_prompt_length (${max_prompt_length})`);
     }
-    verdicts[index] = found.shortened ? shortened : fits;
+    verdicts[index] = fits + (found.shortened ? shortened - fits : 0) + (found.cut ? cut - fits : 0);
     return found.row;
+  }
+
+  function keep(index: number, row: TrainingRow): void {
+    if (kept.delete(index)) keptTokens -= bundleTokens(row);
+    kept.set(index, row);
+    keptTokens += bundleTokens(row);
+    for (const [oldest, other] of kept) {
+      if (keptTokens <= keepTokens || oldest === index) break;
+      kept.delete(oldest);
+      keptTokens -= bundleTokens(other);
+    }
+  }
+
+  function at(index: number): TrainingRow | undefined {
+    if (verdicts[index]! >= firstReason) return undefined;
+    const row = kept.get(index) ?? tokens(index);
+    if (row === undefined) return undefined;
+    keep(index, row);
+    return row;
   }
 
   return {
     count: file.count,
-    isLeftOut: (index) => verdicts[index]! >= firstReason,
-    at(index) {
-      if (verdicts[index]! >= firstReason) return undefined;
-      const row = kept.get(index) ?? tokens(index);
-      if (row === undefined) return undefined;
-      kept.delete(index);
-      kept.set(index, row);
-      if (kept.size > keep) kept.delete(kept.keys().next().value!);
-      return row;
-    },
+    at,
+    fits: (index) => (verdicts[index] === unknown ? at(index) !== undefined : verdicts[index]! < firstReason),
     counts() {
       const places = reasons.map((): string[] => []);
       const numbers = reasons.map(() => 0);
@@ -102,7 +124,8 @@ export function lazyRows(file: RowFile, options: LazyRowsOptions): LazyRows {
       }
       return {
         looked: verdicts.reduce((sum, verdict) => sum + (verdict === unknown ? 0 : 1), 0),
-        shortened: verdicts.reduce((sum, verdict) => sum + (verdict === shortened ? 1 : 0), 0),
+        shortened: verdicts.filter((verdict) => verdict === shortened || verdict === cut + 1).length,
+        cut: verdicts.filter((verdict) => verdict === cut || verdict === cut + 1).length,
         leftOut: reasons.map((reason, at) => ({ reason, rows: numbers[at]!, first: places[at]! })),
       };
     },
@@ -117,7 +140,7 @@ function tokenised(
   text: PlacedRow,
   tokenizer: Tokenizer,
   limits: LengthLimits,
-): { readonly row: TrainingRow; readonly shortened: boolean } | string | undefined {
+): { readonly row: TrainingRow; readonly shortened: boolean; readonly cut: boolean } | string | undefined {
   const { overlong } = limits;
   try {
     const found = tokeniseRows([text], tokenizer, { ...limits, overlong: overlong === "error" ? "drop" : overlong });
@@ -125,7 +148,7 @@ function tokenised(
     if (row === undefined) return undefined;
     if (row.prompt.length === 0) return "the chat template makes no token of the prompt";
     if (row.responses.some((response) => response.length === 1)) return "a response is nothing but its end";
-    return { row, shortened: found.shortened.length > 0 };
+    return { row, shortened: found.shortened.length > 0, cut: found.cut.length > 0 };
   } catch (error) {
     if (error instanceof DataError) return error.message;
     throw error;

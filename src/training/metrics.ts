@@ -4,7 +4,7 @@ import type { DecoderConfig } from "../models/index.ts";
 import { fp32Rate, machineRates } from "../nn/index.ts";
 import type { Bundle } from "../scoring/index.ts";
 import type { DType } from "../torch/index.ts";
-import { trainingFlops } from "./flops.ts";
+import { flopCounter, type TrainedPart } from "./flops.ts";
 
 /** One optimiser step's figures, under the names that the community plots. */
 export type StepMetrics = Readonly<Record<string, number>> & { readonly step: number };
@@ -45,8 +45,7 @@ export interface MeterOptions {
   /** Compute type, and the device that computes. */
   readonly dtype: DType;
   readonly device: string;
-  /** Whether adapters are trained in the place of the weights. */
-  readonly adapters: boolean;
+  readonly trained: TrainedPart;
   /** Steps that were done before. */
   readonly from: number;
   readonly totalSteps: number;
@@ -64,13 +63,14 @@ type CostMetric = "tokens" | "seconds" | "tokens_per_second" | "memory_bytes" | 
 /**
  * Measures steps: tokens and seconds, the memory that the process has and had at most, the time left by the pace since the
  * start (evaluations and checkpoints included), and on the processor the share of the machine's rate of matrix products that
- * the operations of the step come to (`trainingFlops`, `machineRates`).
+ * the operations of the step come to (`flopCounter`, `machineRates`).
  */
-export function stepMeter({ config, dtype, device, adapters, from, totalSteps }: MeterOptions): StepMeter {
+export function stepMeter({ config, dtype, device, trained, from, totalSteps }: MeterOptions): StepMeter {
   const start = performance.now();
+  const count = flopCounter(config, trained);
   const rate = device === "cpu" ? processorRate(dtype) : undefined;
   return (done, bundles, seconds) => {
-    const { tokens, needed } = trainingFlops(config, bundles, adapters);
+    const { tokens, needed } = count(bundles);
     const elapsed = (performance.now() - start) / 1000;
     return {
       tokens,

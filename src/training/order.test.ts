@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { batchesOf, shuffled } from "./order.ts";
+import { batchesOf, plannedBatches, shuffled } from "./order.ts";
 
 const sorted = (values: readonly number[]) => [...values].sort((a, b) => a - b);
 const all = (count: number) => [...Array(count).keys()];
@@ -46,5 +46,18 @@ describe("batches", () => {
     expect(batchesOf(10, 4, 1.2, inOrder(10)).flat()).toEqual([...all(10), 0, 1]);
     expect(batchesOf(10, 4, 0.001, inOrder(10))).toEqual([[0]]);
     expect(batchesOf(3, 128, 1, inOrder(3))).toEqual([[0, 1, 2]]);
+  });
+
+  test("that stay as they are come in a new order in each epoch, each whole", () => {
+    const plan = { batchSize: 4, order: "batches", seed: 5 } as const;
+    const blocks = [
+      [0, 1, 2, 3],
+      [4, 5, 6, 7],
+      [8, 9],
+    ];
+    const two = plannedBatches(10, { ...plan, epochs: 2 });
+    expect(two).toEqual([0, 1].flatMap((epoch) => shuffled(3, 5, epoch).map((block) => blocks[block])));
+    expect(plannedBatches(10, { ...plan, epochs: 0.4 })).toEqual(two.slice(0, 1));
+    expect(plannedBatches(10, { ...plan, epochs: 1, order: "given" })).toEqual(blocks);
   });
 });

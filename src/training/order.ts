@@ -11,6 +11,29 @@ export function shuffled(count: number, seed: number, epoch: number): number[] {
   return [...keys.keys()].sort((a, b) => (keys[a]! < keys[b]! ? -1 : 1));
 }
 
+/**
+ * How a training takes its items: in a new order in every epoch, as they stand, or in the batches that they make as they stand, these
+ * in a new order in every epoch: for losses whose items were matched with others of their batch.
+ */
+export type ItemOrder = "shuffled" | "given" | "batches";
+
+interface Plan {
+  readonly batchSize: number;
+  readonly epochs: number;
+  readonly order: ItemOrder;
+  readonly seed: number;
+}
+
+/** The items of each optimiser step over all epochs. A fraction of an epoch takes its first items, or its first batches. */
+export function plannedBatches(count: number, { batchSize, epochs, order, seed }: Plan): number[][] {
+  const given = [...Array(count).keys()];
+  if (order !== "batches")
+    return batchesOf(count, batchSize, epochs, (epoch) => (order === "given" ? given : shuffled(count, seed, epoch)));
+  const blocks = batchesOf(count, batchSize, 1, () => given);
+  const steps = batchesOf(blocks.length, 1, epochs, (epoch) => shuffled(blocks.length, seed, epoch));
+  return steps.map(([block]) => blocks[block!]!);
+}
+
 /** The items of each optimiser step over all epochs; a fraction of an epoch takes its first items. The last step may have fewer. */
 export function batchesOf(
   count: number,

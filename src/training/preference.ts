@@ -37,7 +37,7 @@ export function preferenceTask(
   };
 }
 
-type Loss = Pick<TrainingTask<PreferenceRow>, "prepare" | "compute" | "stepped" | "state">;
+type Loss = Pick<TrainingTask<PreferenceRow>, "prepare" | "evaluate" | "compute" | "stepped" | "state">;
 
 /** The loss of objectives that are a sum over rows. */
 const computeRows = (comparison: Comparison): Loss => ({

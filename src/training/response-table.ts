@@ -3,7 +3,9 @@ import type { Objective, ResponseLogProbs, Role, RowRole } from "../objectives/i
 import { batchFigures, packBundles } from "../scoring/index.ts";
 import { noGrad, scope, type Tensor, tensor } from "../torch/index.ts";
 import type { MovingReference } from "./moving-reference.ts";
+import { dropByRow } from "./row-dropout.ts";
 import { headLengths, type TrainingRow } from "./rows.ts";
+import type { TaskOptions } from "./task.ts";
 
 /** A row with log pi_ref(y|x) of each of its responses. */
 export interface ReferencedRow extends TrainingRow {
@@ -37,7 +39,7 @@ export function responseTable(
   model: Decoder,
   rows: readonly PreferenceRow[],
   { objective, reference: moving }: Comparison,
-  options: ForwardOptions,
+  options: TaskOptions,
 ): ResponseTable {
   const columns = policyColumns(model, rows, objective, options);
   const { device, dtype } = columns.policy;
@@ -87,8 +89,9 @@ export function policyColumns(
   model: Decoder,
   rows: readonly PreferenceRow[],
   { needsHeads, needsAlignments }: Objective,
-  options: ForwardOptions,
+  options: TaskOptions,
 ): Pick<ResponseTable, "policy" | "head" | "alignment"> {
+  dropByRow(rows, options);
   const figures = batchFigures(model, packBundles(rows, deviceOf(model)), {
     ...options,
     heads: needsHeads ? rows.flatMap(headLengths) : undefined,

@@ -16,6 +16,9 @@ export interface RowFile {
   /** Rows that say just what an earlier one says. */
   readonly repeated: number;
   read(index: number): PlacedRow;
+  /** Tells prompts apart: a digest of the messages and tools. */
+  promptOf(index: number): string;
+  bytesOf(index: number): number;
   close(): void;
 }
 
@@ -26,6 +29,8 @@ export async function writeRowFile(path: string, rows: AsyncIterable<PlacedRow>)
   const ends: number[] = [];
   const whole = createHash("sha256");
   const seen = new Set<string>();
+  const prompts: string[] = [];
+  const sha256 = (value: unknown) => createHash("sha256").update(JSON.stringify(value)).digest("base64");
   const partial = `${path}.partial`;
   const writing = openSync(partial, "w");
   try {
@@ -38,10 +43,10 @@ export async function writeRowFile(path: string, rows: AsyncIterable<PlacedRow>)
       [pending, pendingBytes] = [[], 0];
     };
     for await (const row of rows) {
-      const { messages, responses, tools } = row;
-      const digest = createHash("sha256")
-        .update(JSON.stringify([messages, responses, tools ?? null]))
-        .digest("base64");
+      const { messages, responses, tools, roles } = row;
+      const prompt = sha256([messages, tools ?? null]);
+      const digest = sha256([prompt, responses, roles ?? null]);
+      prompts.push(prompt.slice(0, 22));
       whole.update(digest);
       seen.add(digest);
       const bytes = Buffer.from(`${JSON.stringify(row)}\n`);
@@ -57,16 +62,19 @@ export async function writeRowFile(path: string, rows: AsyncIterable<PlacedRow>)
   }
   renameSync(partial, path);
   const reading = openSync(path, "r");
+  const startOf = (index: number) => (index === 0 ? 0 : ends[index - 1]!);
   return {
     count: ends.length,
     digest: whole.digest("hex").slice(0, 32),
     repeated: ends.length - seen.size,
     read(index) {
-      const start = index === 0 ? 0 : ends[index - 1]!;
+      const start = startOf(index);
       const bytes = Buffer.allocUnsafe(ends[index]! - start);
       readSync(reading, bytes, 0, bytes.length, start);
       return JSON.parse(bytes.toString()) as PlacedRow;
     },
+    promptOf: (index) => prompts[index]!,
+    bytesOf: (index) => ends[index]! - startOf(index),
     close: () => closeSync(reading),
   };
 }

@@ -1,5 +1,5 @@
-import type { Objective, RowRole } from "../objectives/index.ts";
-import { DataError, type OptimisationRecipe, TrainingError, type Turn, type WrpoRecipe } from "../schema/index.ts";
+import type { RowRole } from "../objectives/index.ts";
+import { DataError, type OptimisationRecipe, type Turn, type WrpoRecipe } from "../schema/index.ts";
 import type { Bundle } from "../scoring/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import { referenceTokens } from "./reference-tokens.ts";
@@ -94,37 +94,4 @@ function referenceRows(texts: readonly TextRow[], tokenizer: Tokenizer, limits: 
     shortened: ids("shortened"),
     cut: ids("cut"),
   };
-}
-
-/**
- * The rows with what an objective needs of other rows: for one that looks at mismatched responses, those of the nearest row
- * before (the last row stands before the first) that has another prompt and fits after this one's. They hang on the order of the
- * rows alone, not on batches or epochs, so that their reference log-probs are computed once like all others.
- *
- * @throws TrainingError for a row that no other fits.
- */
-export function withMismatched(
-  rows: readonly TrainingRow[],
-  objective: Objective,
-  { max_length }: Pick<LengthLimits, "max_length">,
-): readonly TrainingRow[] {
-  if (!objective.mismatched) return rows;
-  const named = rows.map((row) => ({ row, prompt: row.prompt.join(" ") }));
-  const longest = rows.map(({ responses }) => Math.max(...responses.map((response) => response.length)));
-  return named.map(({ row, prompt }, k) => {
-    for (let back = 1; back < rows.length; back++) {
-      const place = (k - back + rows.length) % rows.length;
-      const other = named[place]!;
-      if (other.prompt === prompt || row.prompt.length + longest[place]! > max_length) continue;
-      const { responses } = other.row;
-      return {
-        ...row,
-        responses: [...row.responses, ...responses],
-        roles: [...(row.roles ?? objective.roles), ...responses.map(() => "mismatched" as const)],
-      };
-    }
-    throw new TrainingError(`${objective.name} needs another row's responses, and none fits the prompt of ${row.id}`, {
-      hint: `It compares with rows of other prompts, within max_length (${max_length}): give more rows, or raise it.`,
-    });
-  });
 }

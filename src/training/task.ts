@@ -11,13 +11,19 @@ export interface MicroBatchResult {
   readonly metrics: Readonly<Record<string, Tensor>>;
 }
 
+/** How a forward pass of a task is computed. */
+export interface TaskOptions extends ForwardOptions {
+  /** What of adapters' inputs falls out hangs on this seed and on each row, and not on the rows beside it. */
+  readonly dropoutSeed?: number;
+}
+
 /** The batch of an optimiser step, before its micro-batches are computed. */
 export interface WholeBatch<Item> {
   readonly model: Decoder;
   /** The very lists that `compute` is then given, one after the other. */
   readonly microBatches: readonly (readonly Item[])[];
   readonly progress: number;
-  readonly options: ForwardOptions;
+  readonly options: TaskOptions;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -38,7 +44,9 @@ export interface TrainingTask<Item> {
   bundlesOf(item: Item): readonly Bundle[];
   /** Looks at a batch as a whole, where the loss of a micro-batch depends on the others. False where the signal ended it. */
   prepare?(batch: WholeBatch<Item>): Promise<boolean>;
-  compute(model: Decoder, items: readonly Item[], progress: number, options: ForwardOptions): MicroBatchResult;
+  /** Means of loss and metrics over held-out items as one batch, where they are no sums over items. Undefined where the signal ended it. */
+  evaluate?(batch: WholeBatch<Item>): Promise<Readonly<Record<string, number>> | undefined>;
+  compute(model: Decoder, items: readonly Item[], progress: number, options: TaskOptions): MicroBatchResult;
   /** The optimiser has made its step of this number, counted from 1. */
   stepped?(step: number): void;
   /** What a continued training needs besides weights and optimiser: the live tensors, not copies. */

@@ -1,7 +1,7 @@
 import type { Decoder, ForwardOptions } from "../models/index.ts";
-import { checkpointed, type Parameters } from "../nn/index.ts";
+import { checkpointed, dropBy, type Parameters } from "../nn/index.ts";
 import { contentKey, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
-import { type DType, manualSeed, scope, span } from "../torch/index.ts";
+import { type DType, scope, span } from "../torch/index.ts";
 import { checkpointKeeper } from "./checkpoint-keeper.ts";
 import type { TrainingState } from "./checkpoints.ts";
 import { decisiveFields } from "./decisive.ts";
@@ -11,7 +11,7 @@ import { evaluateHeldOut } from "./held-out.ts";
 import { lossWatch } from "./loss-watch.ts";
 import { openMetrics, type StepMetrics, stepMeter } from "./metrics.ts";
 import { optimiserOf, scheduleOf } from "./optimiser.ts";
-import { batchesOf, shuffled } from "./order.ts";
+import { type ItemOrder, plannedBatches } from "./order.ts";
 import { stepProfiler } from "./profile.ts";
 import { keepingTask, type TrainingTask } from "./task.ts";
 import { drops, trainedWeights } from "./trainable.ts";
@@ -23,8 +23,8 @@ export interface TrainingOptions {
   readonly recipe: ResolvedOptimisation;
   /** Decides the order of the items. */
   readonly seed: number;
-  /** "given" takes the items as they stand in every epoch. */
-  readonly order?: "shuffled" | "given";
+  /** "shuffled" unless given. */
+  readonly order?: ItemOrder;
   /** Compute type; the weights themselves are float32. */
   readonly dtype: DType;
   /** Digest of the initial weights and the items: what a checkpoint must agree with. */
@@ -58,16 +58,19 @@ export interface TrainingSummary {
   readonly finished: boolean;
   /** The step whose weights the model has in the end, where early stopping chose them. */
   readonly best?: number;
+  /** The items of each step that was done, by their numbers; those that the task then had not are among them. */
+  readonly batches: readonly (readonly number[])[];
 }
 
 /**
  * The one training loop. Each optimiser step takes the batch in micro-batches of at most `micro_batch_tokens` tokens and
- * divides the loss by the weight of the whole batch, so that micro-batching bounds the memory and never the result, but for
- * what a dropout drops. Goes on from the latest checkpoint with the same inputs; on an abort it writes one and returns.
+ * divides the loss by the weight of the whole batch, so that micro-batching bounds the memory and never the result, dropouts
+ * included. Goes on from the latest checkpoint with the same inputs; on an abort it writes one and returns.
  *
  * A step whose loss or gradient is not finite changes nothing and is told with its rows. Where the task has items held out,
  * they are evaluated on at step 0, every `evaluate_every_steps` and at the end; with `early_stopping` the model has the
- * weights of the best evaluation in the end, whether it was stopped or not.
+ * weights of the best evaluation in the end, whether it was stopped or not. Where the recipe averages the weights, the averages are
+ * what is evaluated and what the model has in the end.
  *
  * Trains the adapters of a model that has some, else its weights, those excepted that the recipe freezes: these get no gradient
  * and no state. What is trained must be float32, and is changed in place.
@@ -83,9 +86,9 @@ export async function train<Item>(
   const { recipe } = options;
   const trained = trainedWeights(model, recipe);
   refuseUnfit(trained, task, options);
-  const batches = batchesOf(task.items.length, recipe.batch_size, recipe.epochs, (epoch) =>
-    options.order === "given" ? [...task.items.keys()] : shuffled(task.items.length, options.seed, epoch),
-  );
+  const { order = "shuffled", seed } = options;
+  const plan = { batchSize: recipe.batch_size, epochs: recipe.epochs, order, seed };
+  const batches = plannedBatches(task.items.length, plan);
   const totalSteps = batches.length;
   const factorAt = scheduleOf(recipe, totalSteps);
   const optimiser = optimiserOf(recipe, trained, model.config.layers.length);
@@ -102,12 +105,14 @@ export async function train<Item>(
   const evaluations = [...start.evaluations];
   const metricsFile = options.metrics === undefined ? undefined : openMetrics(options.metrics, start.step);
   const notice = options.onNotice ?? (() => {});
+  if (batches.every((_, step) => factorAt(step) === 0))
+    notice("the warm-up takes every step: nothing is learnt. Give more rows or epochs, or set warmup_ratio: 0");
   const spikeIn = lossWatch();
   const forward = { dtype: options.dtype, training: true, ...wrapping[recipe.activation_checkpointing] };
   const { device } = model.parameters.get("model.embed_tokens.weight")!;
-  const adapters = model.adapters !== undefined;
+  const part = { names: trained.keys(), adapters: model.adapters !== undefined };
   const { config } = model;
-  const measure = stepMeter({ config, dtype: options.dtype, device, adapters, from: start.step, totalSteps });
+  const measure = stepMeter({ config, dtype: options.dtype, device, trained: part, from: start.step, totalSteps });
   const isDue = (step: number) =>
     task.heldOut?.length && (step % recipe.evaluate_every_steps === 0 || step === totalSteps);
 
@@ -116,7 +121,13 @@ export async function train<Item>(
 
   let skipped = start.skipped;
   const stateAfter = (step: number): TrainingState => ({ step, skipped, evaluations });
-  const unfinished = (step: number): TrainingSummary => ({ steps: step, totalSteps, skipped, finished: false });
+  const unfinished = (step: number): TrainingSummary => ({
+    steps: step,
+    totalSteps,
+    skipped,
+    finished: false,
+    batches: batches.slice(0, step),
+  });
   for (const weight of trained.values()) weight.requiresGrad = true;
   try {
     /** Steps skipped in a row, and their rows. While there are any no checkpoint is written: the last good one stands. */
@@ -124,7 +135,7 @@ export async function train<Item>(
     let done = start.step;
     for (; ; done++) {
       if (isDue(done) && suspects.length === 0 && evaluations.at(-1)?.step !== done) {
-        const figures = await evaluate(model, task, options);
+        const figures = await (optimiser.withAverages ?? alone)(() => evaluate(model, task, options));
         if (figures === undefined) {
           keeper.save(stateAfter(done));
           return unfinished(done);
@@ -150,10 +161,9 @@ export async function train<Item>(
         microBatchTokens: recipe.micro_batch_tokens,
         maxGradNorm: recipe.max_grad_norm,
         progress: done / totalSteps,
-        forward,
+        forward: drops(recipe) ? { ...forward, dropoutSeed: seedOf(options.seed, done) } : forward,
         signal: options.signal,
       };
-      if (drops(recipe)) manualSeed(seedOf(options.seed, done));
       profiler?.begin();
       const result = await batchGradient(model, task, items, batchOptions);
       if (result.kind === "aborted") {
@@ -193,14 +203,21 @@ export async function train<Item>(
     optimiser.takeAverages?.();
     if (done < totalSteps)
       notice(`stopped early after step ${done} of ${totalSteps}: ${metricOf(recipe)} was best after step ${best}`);
-    return { steps: done, totalSteps, skipped, finished: true, ...(best === undefined ? {} : { best }) };
+    return {
+      ...{ steps: done, totalSteps, skipped, finished: true },
+      batches: batches.slice(0, done),
+      ...(best === undefined ? {} : { best }),
+    };
   } finally {
+    dropBy(undefined);
     profiler?.close();
     optimiser.zeroGrad();
     for (const weight of trained.values()) weight.requiresGrad = false;
     for (const held of optimiser.state().values()) held.dispose();
   }
 }
+
+const alone = <Result>(work: () => Promise<Result>): Promise<Result> => work();
 
 /** Figures on the rows held out, and by samples where the options have them; undefined where the signal ended it. */
 async function evaluate<Item>(

@@ -33,7 +33,7 @@ export function trainedNames(recipe: WeightRules, all: Iterable<string>): string
   return trained;
 }
 
-/** Whether a training drops inputs: then the micro-batches decide which. */
+/** Whether a training drops inputs. */
 export const drops = ({ lora }: Pick<OptimisationRecipe, "lora">): boolean => lora !== undefined && lora.dropout > 0;
 
 /**

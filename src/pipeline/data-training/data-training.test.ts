@@ -1,115 +1,123 @@
-import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { loadFiles, readModelFiles } from "../../models/index.ts";
-import { tinyFolder } from "../../models/testing/tiny-model.ts";
 import { objectiveOf } from "../../objectives/index.ts";
 import { dataTrainingSettings, type PreferenceSettings } from "../../schema/index.ts";
 import { batchLogProbs, packBundles } from "../../scoring/index.ts";
 import { noGrad, scope, toNumbers } from "../../torch/index.ts";
-import { preferenceTask, tokeniseRows, train, withReference } from "../../training/index.ts";
+import { movingReference, preferenceTask, tokeniseRows, train, withReference } from "../../training/index.ts";
 import { Interrupted } from "../run.ts";
-import { type Heard, hearing, jsonLines } from "../testing/tiny-world.ts";
-import { type DataTrainingOptions, trainOnData } from "./index.ts";
+import { figures, ownData, pair, pairs, tinySettings, weightsDigest } from "../testing/own-data.ts";
+import { hearing } from "../testing/tiny-world.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "amalgam-own-data-"));
-const model = tinyFolder("llama");
-afterAll(() => {
-  for (const path of [folder, model]) rmSync(path, { recursive: true });
-});
-
-let files = 0;
-function jsonl(rows: readonly unknown[]): string {
-  const file = join(folder, `data-${files++}.jsonl`);
-  writeFileSync(file, rows.map((row) => `${typeof row === "string" ? row : JSON.stringify(row)}\n`).join(""));
-  return file;
-}
-
-const pair = (index: number) => ({
-  prompt: `Name thing ${index}.`,
-  chosen: `A fine thing, number ${index}, and then ${"more ".repeat(index % 4)}words.`,
-  rejected: `No ${index * 7}`,
-});
-const pairs = (count: number) => Array.from({ length: count }, (_, index) => pair(index));
-
-const settings = ["precision=fp32", "learning_rate=1e-3", "batch_size=3", "max_length=200", "max_prompt_length=150"];
-
-function own(
-  name: string,
-  options: Partial<DataTrainingOptions> & { readonly data: readonly string[] },
-  heard: Heard = hearing(),
-) {
-  const { settings: more = [], ...others } = options;
-  return trainOnData({
-    model,
-    objective: "dpo",
-    output: join(folder, name),
-    signal: new AbortController().signal,
-    listener: heard.listener,
-    offline: true,
-    ...others,
-    settings: [...settings, ...more],
-  });
-}
-
-const weightsDigest = (path: string) =>
-  createHash("sha256")
-    .update(readFileSync(join(path, "model.safetensors")))
-    .digest("hex");
-const metricsOf = (name: string) => jsonLines(join(folder, name, "metrics", "train.jsonl"));
-
-const ofTheMachine = new Set([
-  "seconds",
-  "tokens_per_second",
-  "peak_memory_bytes",
-  "memory_bytes",
-  "gemm_share",
-  "seconds_left",
-]);
-
-/** Names and figures of steps, without those of the clock and the memory. */
-const figures = (lines: readonly Record<string, unknown>[]) =>
-  lines.map((line) => Object.fromEntries(Object.entries(line).filter(([name]) => !ofTheMachine.has(name))));
+const { folder, model, jsonl, own, metricsOf, remove } = ownData();
+afterAll(remove);
 
 describe("a training on data of one's own", () => {
-  test("is that of the same rows tokenised at once", async () => {
-    const rows = pairs(8);
-    const report = await own("plain", { data: [jsonl(rows)], settings: ["epochs=2"] });
-    expect(report).toMatchObject({
-      objective: "dpo",
-      doneBefore: false,
-      steps: 6,
-      rows: { read: 8, learnt: 8, leftOut: [] },
-    });
+  const answer = (content: string) => ({ role: "assistant", content });
+  const several = pairs(6).map(({ prompt, chosen, rejected }, k) => ({
+    prompt: { role: "user", content: prompt },
+    chosen: [`Source one ${k}.`, `Source two, ${"again ".repeat(k)}`, chosen].map(answer),
+    rejected: [answer(rejected)],
+  }));
 
-    const given = dataTrainingSettings("dpo", [...settings, "epochs=2"]) as PreferenceSettings;
-    const unwatched = { held_out_share: 0, evaluate_every_steps: 1, evaluation_samples: 0, keep_best: 0 };
-    const recipe = { ...given, ...unwatched, micro_batch_tokens: given.micro_batch_tokens as number };
+  test.each<[string, string, readonly string[], number]>([
+    ["plain", "dpo", [], 0],
+    ["ld", "dpo", ["ld_alpha=0.3"], 0],
+    ["moving", "dpo", ["reference_sync_steps=2", "reference_sync_alpha=0.5"], 0],
+    ["sources", "wrpo", ["source_weights=[3, 1]", "beta=0.5"], 2],
+    ["reference-tokens", "wrpo", ["tokenisation=wrpo_reference", "max_prompt_length=20", "max_length=60"], 2],
+  ])("%s: %s with %j is that of the same rows tokenised at once", async (name, objectiveName, more, sources) => {
+    const rows = sources === 0 ? pairs(8) : several;
+    const options = { data: [jsonl(rows)], objective: objectiveName, settings: [...more, "epochs=2"] };
+    const report = await own(name, options);
+    expect(report).toMatchObject({ doneBefore: false, rows: { read: rows.length, learnt: rows.length, leftOut: [] } });
+
+    const given = dataTrainingSettings(objectiveName, [...tinySettings, ...more, "epochs=2"]) as PreferenceSettings;
+    const recipe = { ...given, evaluation_samples: 0, micro_batch_tokens: given.micro_batch_tokens as number };
     const loaded = loadFiles(await readModelFiles(model, "tiny"), { precision: "fp32", device: "cpu" });
-    const texts = rows.map(({ prompt, chosen, rejected }, index) => ({
+    const texts =
+      sources === 0
+        ? pairs(8).map(({ prompt, chosen, rejected }) => ({ prompt, responses: [chosen, rejected] }))
+        : several.map(({ prompt, chosen, rejected }) => ({
+            prompt: prompt.content,
+            responses: [...chosen, ...rejected].map(({ content }) => content),
+          }));
+    const rowsOfTexts = texts.map(({ prompt, responses }, index) => ({
       id: String(index),
       messages: [{ role: "user", content: prompt }],
-      responses: [chosen, rejected],
+      responses,
     }));
-    const tokens = tokeniseRows(texts, loaded.tokenizer, given).rows;
+    const { rows: tokens, cut } = tokeniseRows(rowsOfTexts, loaded.tokenizer, given);
+    expect(report.rows.cut).toBe(cut.length);
+    if (name === "reference-tokens") expect(cut.length).toBeGreaterThan(0);
+    const objective = objectiveOf(given, sources);
     const none = { get: async (keys: readonly unknown[]) => keys.map(() => undefined), add: async () => {} };
     const referenced = await withReference(loaded, tokens, none, {
       microBatchTokens: recipe.micro_batch_tokens,
       dtype: "float32",
+      heads: objective.needsHeads ?? false,
       signal: new AbortController().signal,
     });
+    const reference =
+      name === "moving" ? { reference: movingReference(loaded.decoder, { everySteps: 2, alpha: 0.5 }) } : {};
     const steps: Record<string, unknown>[] = [];
-    await train(loaded.decoder, preferenceTask(referenced!, objectiveOf(given)), {
+    await train(loaded.decoder, preferenceTask(referenced!, objective, reference), {
       recipe,
       seed: given.seed,
       dtype: "float32",
       inputs: "",
       onStep: (step) => void steps.push({ ...step }),
     });
-    expect(figures(metricsOf("plain"))).toEqual(figures(steps));
+    expect(report.steps).toBe(steps.length);
+    expect(figures(metricsOf(name))).toEqual(figures(steps));
     expect(steps[0]!.loss).toBeCloseTo(Math.LN2, 6);
+  });
+
+  test("rows of another number of sources are an error with their place", async () => {
+    const [first, second] = several;
+    const file = jsonl([first, { ...second, chosen: second!.chosen.slice(1) }]);
+    await expect(own("odd", { data: [file], objective: "wrpo" })).rejects.toMatchObject({
+      code: "DATA",
+      place: { file, line: 2, field: "chosen" },
+    });
+  });
+
+  test("of less than an epoch counts the rows that were learnt, and those whose turn never came", async () => {
+    const rows = [...pairs(9), { prompt: "x", chosen: "", rejected: "l" }];
+    const part = await own("part", { data: [jsonl(rows)], settings: ["epochs=0.5"] });
+    expect(part.rows).toMatchObject({ read: 10, learnt: 5, unused: 4, heldOut: 0 });
+    const twice = await own("twice", { data: [jsonl(rows)], settings: ["epochs=1.4"] });
+    expect(twice.rows).toMatchObject({ read: 10, learnt: 9, unused: 0 });
+  });
+
+  test("a batch that is smaller by a row has the mean over the others", async () => {
+    const long = { prompt: "x ".repeat(400), chosen: "w", rejected: "l" };
+    const rows = [pair(0), long, pair(1)];
+    const report = await own("smaller", { data: [jsonl(rows)], objective: "simpo" });
+    expect(report).toMatchObject({ rows: { learnt: 2 }, smallerSteps: 1, steps: 1 });
+    await own("without", { data: [jsonl([pair(0), pair(1)])], objective: "simpo" });
+    for (const name of ["loss", "grad_norm", "logps/chosen"])
+      expect(metricsOf("smaller")[0]![name]).toBeCloseTo(metricsOf("without")[0]![name] as number, 4);
+  });
+
+  test("supervised, packed: as many steps as the sequences make, each row once", async () => {
+    const rows = Array.from({ length: 40 }, (_, k) => ({
+      prompt: `Say ${k}.`,
+      completion: `Said, ${"and again ".repeat(1 + (k % 7))}${k}.`,
+    }));
+    const rowWise = await own("rows", { data: [jsonl(rows)], objective: "sft", settings: ["batch_size=40"] });
+    const packedOptions = ["packing=true", "batch_size=2"];
+    const packed = await own("packed", { data: [jsonl(rows)], objective: "sft", settings: packedOptions });
+    expect(packed.rows).toMatchObject({ learnt: 40, unused: 0 });
+    expect(packed.steps).toBeGreaterThan(3);
+    const tokens = (name: string) => metricsOf(name).map((step) => step.tokens as number);
+    expect(tokens("packed").reduce((sum, count) => sum + count, 0)).toBe(tokens("rows")[0]);
+    // Sequences of about max_length tokens: two a step.
+    for (const count of tokens("packed")) expect(count).toBeLessThan(1.15 * 400);
+    expect(packed.steps).toBeLessThanOrEqual(Math.ceil(tokens("rows")[0]! / 400) + 1);
+    expect(rowWise.steps).toBe(1);
   });
 
   test("stopped and called again gives the weights of one that was not, and computes no reference twice", async () => {
@@ -227,136 +235,5 @@ describe("a training on data of one's own", () => {
       [1, "snappy.parquet:5"],
       [1, "snappy.parquet:6"],
     ]);
-  });
-});
-
-const long = "word ".repeat(50_000);
-/** Each is a line of a file with `pair` rows around it. */
-const hostile = {
-  empty: { prompt: "x", chosen: "", rejected: "l" },
-  "the same": { prompt: "x", chosen: "w", rejected: "w" },
-  "nothing but its end": { prompt: "x", chosen: "<|end|><|end|>", rejected: "l" },
-  "half a surrogate": '{"prompt": "x", "chosen": "w\\ud800", "rejected": "l"}',
-  "longer than": { prompt: "x", chosen: long, rejected: "l" },
-  "no number": { prompt: "x", chosen: "w", rejected: "l", score_chosen: null, score_rejected: 1 },
-  "template refuses": {
-    prompt: [
-      { role: "system", content: "s" },
-      { role: "user", content: "x" },
-    ],
-    chosen: "w",
-    rejected: "l",
-  },
-};
-const lazily = ["nothing but its end", "longer than", "template refuses"];
-const template =
-  "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system here') }}{% endif %}<|turn|>{{ m.role }}\n{{ m.content }}<|end|>\n{% endfor %}{% if add_generation_prompt %}<|turn|>assistant\n{% endif %}";
-const withTemplate = `chat_template=${JSON.stringify(template)}`;
-
-describe("hostile rows", () => {
-  test.each(["dpo", "simpo"])("are left out by %s, each counted with its place", async (objective) => {
-    const rows = [...pairs(3), ...Object.values(hostile), pair(3), pair(3)];
-    const file = jsonl(rows);
-    const heard = hearing();
-    // Batches of one: some of them have no row left.
-    const more = ["batch_size=1", withTemplate];
-    // The row whose prompt is a list is of another form than the first.
-    const texts = jsonl(rows.filter((row) => row !== hostile["template refuses"]));
-    await expect(own(`refused-${objective}`, { data: [file], objective, settings: more })).rejects.toThrow(
-      "not of the file's format",
-    );
-    const report = await own(
-      `hostile-${objective}`,
-      { data: [texts, jsonl([hostile["template refuses"]])], objective, settings: more },
-      heard,
-    );
-    expect(report.rows).toMatchObject({ read: 12, learnt: 5, repeated: 1 });
-    for (const reason of Object.keys(hostile)) {
-      const found = report.rows.leftOut.find((left) => left.reason.includes(reason));
-      expect(found, reason).toMatchObject({ rows: 1, first: [expect.stringMatching(/jsonl:\d+$/)] });
-      // Without a reference some are found only when their batch comes.
-      const before = objective === "dpo" || !lazily.includes(reason);
-      expect(heard.notices.some((notice) => notice.includes(reason))).toBe(before);
-    }
-    expect(metricsOf(`hostile-${objective}`)).toHaveLength(5);
-    expect(metricsOf(`hostile-${objective}`).every(({ loss }) => Number.isFinite(loss))).toBe(true);
-    expect(JSON.parse(readFileSync(join(folder, `hostile-${objective}`, "report.json"), "utf8")).rows).toEqual(
-      report.rows,
-    );
-  });
-
-  test.each(Object.entries(hostile))("%s is an error with file and line where the settings say so", async (_, row) => {
-    const more = ["unusable=error", "overlong=error", withTemplate];
-    const good =
-      row === hostile["template refuses"] ? { ...pair(0), prompt: [{ role: "user", content: "x" }] } : pair(0);
-    const file = jsonl([good, row]);
-    await expect(own("strict", { data: [file], settings: more })).rejects.toMatchObject({
-      code: "DATA",
-      place: { file, line: 2 },
-    });
-  });
-
-  test("of adapters, with a budget from the free memory, leaves them beside the merged model", async () => {
-    const heard = hearing();
-    const lora = ["lora={rank: 4, alpha: 8, dropout: 0.1}", "micro_batch_tokens=auto", "optimiser=lion", "keep_last=2"];
-    const report = await own(
-      "adapters",
-      { data: [jsonl(pairs(6))], settings: [...lora, "checkpoint_every_steps=1"], profile: true },
-      heard,
-    );
-    expect(heard.notices.join("\n")).toMatch(/micro_batch_tokens: auto is \d+/);
-    expect(heard.notices.join("\n")).toMatch(/^where +calls +ms +share$/m);
-    const trace = readFileSync(join(folder, "adapters", "profiles", "train.json"), "utf8");
-    expect(JSON.parse(trace).traceEvents.some(({ name }: { name: string }) => name === "backward")).toBe(true);
-    expect(readdirSync(join(report.model, "adapter")).sort()).toEqual([
-      "adapter_config.json",
-      "adapter_model.safetensors",
-    ]);
-    expect(weightsDigest(report.model)).not.toBe(weightsDigest(model));
-    expect(existsSync(join(folder, "adapters", "checkpoints"))).toBe(true);
-  });
-
-  test("refuses what looks at more than a row", async () => {
-    const data = [jsonl(pairs(2))];
-    await expect(own("kto", { data, objective: "kto" })).rejects.toThrow(/kto compares with responses of other rows/);
-    await expect(own("ld", { data, settings: ["ld_alpha=0.5"] })).rejects.toThrow(/ld_alpha looks at the heads/);
-    await expect(own("held", { data, settings: ["held_out_share=0.1"] })).rejects.toThrow(/unknown field/);
-  });
-
-  test("a prompt that fills the context loses its beginning, a response nothing", async () => {
-    const rows = [pair(0), { ...pair(1), prompt: long }];
-    const report = await own("shortened", { data: [jsonl(rows)], settings: ["overlong=keep_end"] });
-    expect(report.rows).toMatchObject({ learnt: 2, shortened: 1, leftOut: [] });
-    const [step] = metricsOf("shortened");
-    const { tokenizer } = await readModelFiles(model, "tiny");
-    const of = ({ chosen, rejected }: ReturnType<typeof pair>) =>
-      tokenizer.encodeResponse(chosen).length + tokenizer.encodeResponse(rejected).length;
-    const first = tokenizer.encodePrompt([{ role: "user", content: pair(0).prompt }]).length;
-    const room = Math.min(150, 200 - tokenizer.encodeResponse(pair(1).chosen).length);
-    expect(step!.tokens).toBe(first + of(pair(0)) + room + of(pair(1)));
-  });
-
-  test("one row is enough, and none is told", async () => {
-    expect(await own("one", { data: [jsonl([pair(0)])] })).toMatchObject({ steps: 1, rows: { learnt: 1 } });
-    await expect(own("none", { data: [jsonl([hostile["longer than"]])] })).rejects.toThrow("no row can be learnt from");
-    await expect(own("none", { data: [jsonl([hostile.empty])] })).rejects.toThrow("no row can be learnt from");
-  });
-});
-
-describe("settings", () => {
-  test.each([
-    ["dpoo", [], 'there is no objective "dpoo"'],
-    ["dpo", ["learning_rat=1"], "unknown field"],
-    ["dpo", ["alpha=0.1"], "dpo has no such setting; it has beta"],
-    ["sft", ["beta=0.1"], "unknown field"],
-    ["dpo", ["max_prompt_length=4000"], "leaves no room for a response"],
-    ["dpo", ["objective=wrpo"], "named by --objective"],
-  ])("%s with %j are refused", (objective, given, message) => {
-    expect(() => dataTrainingSettings(objective, given)).toThrow(message);
-  });
-
-  test("have the defaults of the recipe's stages", () => {
-    expect(dataTrainingSettings("sft")).toMatchObject({ learning_rate: 7e-6, max_length: 2048 });
-    expect(dataTrainingSettings("wrpo")).toMatchObject({ learning_rate: 3e-7, beta: 0.01, alpha: 0.1, seed: 42 });
   });
 });

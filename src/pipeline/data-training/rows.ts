@@ -1,22 +1,17 @@
 import { join } from "node:path";
 import { type DataRow, readDataRows, type WantedTexts } from "../../preferences/index.ts";
-import { DataError, type DataTrainingSettings, TrainingError } from "../../schema/index.ts";
-import type { Tokenizer } from "../../tokenizers/index.ts";
-import {
-  type KnownRows,
-  type LazyRows,
-  type LeftOutRows,
-  lazyRows,
-  type PlacedRow,
-  type RowFile,
-  writeRowFile,
-} from "../../training/index.ts";
+import { DataError, type DataTrainingSettings } from "../../schema/index.ts";
+import { type LazyRows, type LeftOutRows, type PlacedRow, type RowFile, writeRowFile } from "../../training/index.ts";
 import type { Listener } from "../events.ts";
 import { checkInterrupted } from "../run.ts";
 
 /** What was read of the data files. */
 export interface ReadData {
   readonly rows: RowFile;
+  /** Of these, the first are to be learnt from, and the others are those of the files to evaluate on. */
+  readonly training: number;
+  /** Whether there are such files. */
+  readonly evaluates: boolean;
   /** Each file with how it was read. */
   readonly files: readonly { readonly file: string; readonly format: string; readonly rows: number }[];
   /** Rows from which nothing can be learnt, by what is wrong with them. */
@@ -26,6 +21,7 @@ export interface ReadData {
 interface Reading {
   readonly output: string;
   readonly data: readonly string[];
+  readonly evalData: readonly string[];
   readonly wanted: WantedTexts;
   readonly unusable: DataTrainingSettings["unusable"];
   readonly signal: AbortSignal;
@@ -34,20 +30,28 @@ interface Reading {
 
 /** Reads all data files into one file of rows in the output folder, whatever their formats; memory doesn't grow with them. */
 export async function readData(reading: Reading): Promise<ReadData> {
-  const { output, data, wanted, listener } = reading;
-  const files = data.map((file) => ({ file, format: "", rows: 0 }));
+  const { output, data, evalData, wanted, listener } = reading;
+  const files: { file: string; format: string; rows: number }[] = [];
   const faults = new Map<string, { rows: number; first: string[] }>();
-  const told = (file: string, words: string) => {
-    for (const entry of files) if (entry.file === file) entry.format = words;
-    listener.notice(`${file}: ${words}`);
-  };
+  let training = 0;
   async function* usable(): AsyncGenerator<PlacedRow> {
-    for await (const { fault, ...row } of readDataRows(data, wanted, told)) {
-      const entry = files.find(({ file }) => file === row.file)!;
-      entry.rows += 1;
-      if (entry.rows % 256 === 0) checkInterrupted(reading);
-      if (fault === undefined) yield row;
-      else leaveOut(row, fault);
+    for (const [at, file] of [...data, ...evalData].entries()) {
+      const entry = { file, format: "", rows: 0 };
+      files.push(entry);
+      const told = (_: string, words: string) => {
+        entry.format = words;
+        listener.notice(`${file}: ${words}${at < data.length ? "" : " (to evaluate on)"}`);
+      };
+      for await (const { fault, ...row } of readDataRows([file], wanted, told)) {
+        entry.rows += 1;
+        if (entry.rows % 256 === 0) checkInterrupted(reading);
+        if (fault !== undefined) {
+          leaveOut(row, fault);
+          continue;
+        }
+        if (at < data.length) training += 1;
+        yield row;
+      }
     }
   }
   function leaveOut({ file, line }: Omit<DataRow, "fault">, fault: string): void {
@@ -61,51 +65,43 @@ export async function readData(reading: Reading): Promise<ReadData> {
     faults.set(fault, { rows: rows + 1, first: first.length < 5 ? [...first, `${file}:${line}`] : first });
   }
   const rows = await writeRowFile(join(output, "rows.jsonl"), usable());
-  return { rows, files, leftOut: [...faults].map(([reason, counted]) => ({ reason, ...counted })) };
+  const evaluates = evalData.length > 0;
+  return {
+    rows,
+    training,
+    evaluates,
+    files,
+    leftOut: [...faults].map(([reason, counted]) => ({ reason, ...counted })),
+  };
 }
 
-interface Opening {
-  readonly rows: RowFile;
-  readonly tokenizer: Tokenizer;
-  readonly settings: DataTrainingSettings;
-  readonly known?: KnownRows;
+interface Around {
   readonly signal: AbortSignal;
   readonly listener: Listener;
 }
 
-/**
- * The rows as tokens, made when they are asked for. Where a setting makes an unfit row an error, all are made once
- * now: an error comes before the training, not in the midst of it.
- *
- * @throws TrainingError where no row at all can be learnt from.
- */
-export async function openRows({ rows, tokenizer, settings, known, ...around }: Opening): Promise<LazyRows> {
-  const { batch_size, unusable } = settings;
-  const lazy = lazyRows(rows, {
-    tokenizer,
-    limits: settings,
-    unusable,
-    keep: Math.max(512, 2 * batch_size),
-    ...(known === undefined ? {} : { known }),
-  });
-  const strict = settings.overlong === "error" || unusable === "error";
-  let fit = false;
-  for (let index = 0; index < rows.count && (strict || !fit); index++) {
-    if (lazy.at(index) !== undefined) fit = true;
-    if (index % 256 !== 255) continue;
-    around.listener.progress({
-      stage: "train",
-      label: "checking the rows",
-      done: index,
-      total: rows.count,
-      unit: "rows",
-    });
+/** Looks at rows one after the other, with the progress told and the event loop turned; `look` ends it by false. */
+export async function lookAtRows(
+  indices: readonly number[],
+  around: Around,
+  look: (index: number) => boolean,
+): Promise<void> {
+  for (const [done, index] of indices.entries()) {
+    if (!look(index)) return;
+    if (done % 256 !== 255) continue;
+    const told = { stage: "train", label: "checking the rows", unit: "rows" } as const;
+    around.listener.progress({ ...told, done, total: indices.length });
     await new Promise<void>((resolve) => setImmediate(resolve));
     checkInterrupted(around);
   }
-  if (fit) return lazy;
-  const reasons = lazy.counts().leftOut.map(({ reason, rows: count }) => `${count}: ${reason}`);
-  throw new TrainingError(`no row can be learnt from${reasons.length > 0 ? ` (${reasons.join("; ")})` : ""}`, {
-    hint: "Look at the data and the model's chat template, or raise max_length and max_prompt_length.",
+}
+
+/** The rows that fit, of these; those of which it isn't known are tokenised. */
+export async function fittingOf(rows: LazyRows, indices: readonly number[], around: Around): Promise<number[]> {
+  const fitting: number[] = [];
+  await lookAtRows(indices, around, (index) => {
+    if (rows.fits(index)) fitting.push(index);
+    return true;
   });
+  return fitting;
 }

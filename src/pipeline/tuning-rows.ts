@@ -1,0 +1,80 @@
+import type { ModelFiles } from "../models/index.ts";
+import type { Objective, Role } from "../objectives/index.ts";
+import { contentKey, TrainingError } from "../schema/index.ts";
+import type { StoredSelection } from "../store/index.ts";
+import { type LengthLimits, type TextRow, type TokenisedRows, tokeniseRows } from "../training/index.ts";
+import type { Run } from "./run.ts";
+
+export interface SelectedRows {
+  readonly rows: TextRow[];
+  /** Selections that lack a response that was asked for. */
+  readonly lacking: number;
+  readonly digest: string;
+}
+
+/** The texts that a selection names, as rows; `pick` gives the response keys in the objective's order. */
+export async function rowsOf(
+  run: Run,
+  split: "sft" | "wrpo",
+  pick: (selection: StoredSelection) => readonly (string | undefined)[],
+): Promise<SelectedRows> {
+  const selected = (await run.ledger.selections.list(split))
+    .filter((selection) => selection.leftOut === undefined)
+    .map((selection) => ({ promptId: selection.promptId, keys: pick(selection) }));
+  const selections = selected.filter(isWhole);
+  const lacking = selected.length - selections.length;
+  const texts = await run.ledger.responses.texts(selections.flatMap(({ keys }) => keys));
+  const prompts = new Map((await run.ledger.prompts.list([split])).map((prompt) => [prompt.id, prompt]));
+  const rows = selections.map(({ promptId, keys }) => ({
+    id: promptId,
+    messages: prompts.get(promptId)!.messages,
+    responses: keys.map((key) => texts.get(key)!),
+  }));
+  return { rows, lacking, digest: contentKey(selections.map(({ promptId, keys }) => [promptId, keys])) };
+}
+
+interface Picked<Key> {
+  readonly promptId: string;
+  readonly keys: readonly Key[];
+}
+
+const isWhole = (picked: Picked<string | undefined>): picked is Picked<string> =>
+  picked.keys.every((key) => key !== undefined);
+
+/** The responses of a selection that an objective uses, in its order; undefined for what the selection lacks. */
+export function keysOf(selection: StoredSelection, { roles }: Objective): (string | undefined)[] {
+  const byRole: Record<Role, readonly (string | undefined)[]> = {
+    source_chosen: [selection.sourceChosen, ...(selection.furtherSources ?? [])],
+    target_chosen: [selection.targetChosen],
+    rejected: [selection.rejected],
+    source_rejected: [selection.sourceRejected],
+  };
+  return roles.map((role, index) => byRole[role][index - roles.indexOf(role)]);
+}
+
+/** The rows that fit, as tokens; what does not is told. @throws TrainingError where none does */
+export function fittingRows(
+  run: Run,
+  what: string,
+  texts: readonly TextRow[],
+  files: ModelFiles,
+  limits: LengthLimits,
+): TokenisedRows {
+  const tokenised = tokeniseRows(texts, files.tokenizer, limits);
+  const { dropped, shortened, cut } = tokenised;
+  const some = (ids: readonly string[]) => `${ids.slice(0, 5).join(", ")}${ids.length > 5 ? ", ..." : ""}`;
+  if (dropped.length > 0)
+    run.listener.notice(
+      `${what}: ${dropped.length} rows are longer than ${limits.max_length} tokens and were left out: ${some(dropped)}`,
+    );
+  if (tokenised.rows.length === 0)
+    throw new TrainingError(`${what}: no row fits into ${limits.max_length} tokens`, {
+      hint: "Raise max_length and max_prompt_length of this training, or lower sampling.max_tokens.",
+    });
+  if (shortened.length > 0) run.listener.notice(`${what}: ${shortened.length} prompts lost their beginning to fit`);
+  if (cut.length > 0)
+    run.listener.notice(
+      `${what}: the reference code's tokenisation cut the responses of ${cut.length} prompts to ${limits.max_length - limits.max_prompt_length} tokens: ${some(cut)}`,
+    );
+  return tokenised;
+}

@@ -1,0 +1,102 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { type DataRow, dataFaults, readDataRows, type WantedTexts } from "./data-rows.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "amalgam-formats-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const dpo: WantedTexts = { objective: "dpo", roles: ["target_chosen", "rejected"] };
+const sft: WantedTexts = { objective: "sft", roles: ["completion"] };
+
+async function read(wanted: WantedTexts, ...given: unknown[]): Promise<DataRow[]> {
+  const file = join(folder, "data.jsonl");
+  writeFileSync(file, given.map((row) => `${JSON.stringify(row)}\n`).join(""));
+  const rows: DataRow[] = [];
+  for await (const row of readDataRows([file], wanted)) rows.push(row);
+  return rows;
+}
+
+const user = (content: string) => ({ role: "user", content });
+const assistant = (content: string) => ({ role: "assistant", content });
+const system = (content: string) => ({ role: "system", content });
+/** What a row teaches: the prompt and the responses. */
+const lessons = (rows: readonly DataRow[]) => rows.map(({ messages, responses }) => [messages, responses]);
+
+const turns = [
+  { from: "human", value: "a" },
+  { from: "gpt", value: "A" },
+  { from: "human", value: "b" },
+];
+const guided = [{ from: "system", value: "s" }, ...turns];
+const asked = [system("s"), user("a"), assistant("A"), user("b")];
+const gpt = (value: string) => ({ from: "gpt", value });
+
+test("ShareGPT: every answer of a conversation; calls of functions are context only", async () => {
+  expect(lessons(await read(sft, { conversations: [...guided, gpt("B")] }))).toEqual([
+    [asked.slice(0, 2), ["A"]],
+    [asked, ["B"]],
+  ]);
+  const call = { from: "function_call", value: '{"name": "f", "arguments": {}}' };
+  const found = await read(sft, { conversations: [turns[0], call, { from: "observation", value: "12" }, gpt("noon")] });
+  expect(found.map(({ responses, fault }) => [responses[0], fault !== undefined])).toEqual([
+    ["", true],
+    ["noon", false],
+  ]);
+  expect(found[1]!.messages).toEqual([
+    user("a"),
+    { ...assistant(""), tool_calls: [{ type: "function", function: { name: "f", arguments: {} } }] },
+    { role: "tool", content: "12" },
+  ]);
+});
+
+test.each([
+  ["one turn each", { conversations: guided, chosen: gpt("w"), rejected: gpt("l") }],
+  ["a system text beside", { system: "s", conversations: turns, chosen: gpt("w"), rejected: gpt("l") }],
+  ["lists", { conversations: guided, chosen: [gpt("w")], rejected: [gpt("l")] }],
+  ["whole conversations", { chosen: [...guided, gpt("w")], rejected: [...guided, gpt("l")] }],
+  ["a prompt of messages", { prompt: guided, chosen: gpt("w"), rejected: gpt("l") }],
+])("ShareGPT's pairs: %s", async (_, row) => {
+  expect(lessons(await read(dpo, row))).toEqual([[asked, ["w", "l"]]]);
+});
+
+test("Alpaca: with and without an input, a system text, a history; pairs", async () => {
+  const rows = [
+    { instruction: "Add.", input: "1 2", output: "3" },
+    { instruction: "Greet.", input: "", output: "Hello" },
+    { instruction: "Greet.", output: "Hello", system: "s", history: [["a", "A"]] },
+  ];
+  expect(lessons(await read(sft, ...rows))).toEqual([
+    [[user("Add.\n\n1 2")], ["3"]],
+    [[user("Greet.")], ["Hello"]],
+    [[system("s"), user("a"), assistant("A"), user("Greet.")], ["Hello"]],
+  ]);
+  expect(lessons(await read(dpo, { instruction: "Add.", input: "1 2", chosen: "3", rejected: "4" }))).toEqual([
+    [[user("Add.\n\n1 2")], ["3", "4"]],
+  ]);
+  await expect(read(sft, { ...rows[2], history: [["a"]] })).rejects.toMatchObject({ place: { field: "history" } });
+});
+
+test("HH-RLHF: transcripts share what comes before the last answer; those that give no pair are named", async () => {
+  const before = "\n\nHuman: Why?\n\nHow?\n\nAssistant: So.\n\nHuman:  And: Assistant: x? ";
+  const good = `${before}\n\nAssistant: w`;
+  const found = await read(
+    dpo,
+    { chosen: good, rejected: `${before}\n\nAssistant: l\n` },
+    { chosen: good, rejected: "\n\nHuman: Else?\n\nAssistant: l" },
+    { chosen: before, rejected: good },
+    { chosen: `${before}\n\nAssistant:`, rejected: good },
+  );
+  expect(lessons(found)[0]).toEqual([
+    [user("Why?\n\nHow?"), assistant("So."), user("And: Assistant: x?")],
+    ["w", "l"],
+  ]);
+  expect(found.map(({ fault }) => fault)).toEqual([
+    undefined,
+    "the transcripts of chosen and rejected differ before their last answer",
+    "a transcript does not end with an answer of the assistant",
+    dataFaults.empty,
+  ]);
+  await expect(read(dpo, { chosen: "\n\nHuman: Why?", rejected: "\n\nHuman: Why?" })).rejects.toThrow("one turn only");
+});
