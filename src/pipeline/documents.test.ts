@@ -68,7 +68,7 @@ describe("docs/guide.md", () => {
   const union = (schema: typeof shape.sources.element | typeof shape.rewards.element) =>
     Object.assign({}, ...schema.options.map((option) => option.shape)) as Record<string, unknown>;
   const endpoint = shape.sources.element.options[1].shape.endpoint.shape;
-  const { learning_rate: _, ...training } = shape.sft.unwrap().shape;
+  const { learning_rate: _, enabled, ...training } = shape.sft.unwrap().shape;
   const both = new Set(["learning_rate", ...Object.keys(training)]);
   const wrpoOnly = Object.entries(shape.wrpo.unwrap().shape).filter(([field]) => !both.has(field));
   const fields: [heading: string, fields: Record<string, unknown>][] = [
@@ -77,6 +77,7 @@ describe("docs/guide.md", () => {
     ["### `sampling`", shape.sampling.unwrap().shape],
     ["### `selection`", shape.selection.unwrap().shape],
     ["### `sft` and `wrpo`: training", training],
+    ["### `sft` only", { enabled }],
     ["### `lora`", loraSchema.shape],
     ["### `logging`", shape.logging.unwrap().shape],
     ["### `wandb`", shape.logging.unwrap().shape.wandb.unwrap().shape],

@@ -89,7 +89,7 @@ function keepWritten(file: string): void {
   copyFileSync(file, file.replace(/\.yaml$/, ".written.yaml"));
 }
 
-/** The prompts of the recipe with the part of the run that each belongs to. */
+/** The prompts of the recipe with the part of the run that each belongs to. Without supervised tuning, those of its part take no part. */
 async function promptsOf({ recipe, baseFolder, file }: LoadedRecipe): Promise<StoredPrompt[]> {
   const read = async ({ file: name, limit }: Recipe["prompts"]) => {
     const path = resolve(baseFolder, name);
@@ -102,7 +102,9 @@ async function promptsOf({ recipe, baseFolder, file }: LoadedRecipe): Promise<St
   const ids = training.map((prompt) => prompt.id);
   const tuned = new Set(amended({ file }, () => splitPrompts(ids, recipe.selection.sft_share, recipe.seed)).sft);
   return [
-    ...training.map((prompt) => ({ ...prompt, split: tuned.has(prompt.id) ? ("sft" as const) : ("wrpo" as const) })),
+    ...training
+      .filter(({ id }) => recipe.sft.enabled || !tuned.has(id))
+      .map((prompt) => ({ ...prompt, split: tuned.has(prompt.id) ? ("sft" as const) : ("wrpo" as const) })),
     ...heldOut.map((prompt) => ({ ...prompt, split: "evaluation" as const })),
   ];
 }

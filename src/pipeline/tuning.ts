@@ -9,7 +9,6 @@ import type { StoredSelection } from "../store/index.ts";
 import {
   decisiveFields,
   holdOut,
-  type LengthLimits,
   movingReference,
   type PreferenceRow,
   packSequences,
@@ -17,10 +16,7 @@ import {
   type ResolvedOptimisation,
   type StepMetrics,
   sftTask,
-  type TextRow,
-  type TokenisedRows,
   type TrainingTask,
-  tokeniseRows,
   train,
   withMismatched,
   withReference,
@@ -31,6 +27,7 @@ import { loadForTraining, saveTuned, withAdapters } from "./lora.ts";
 import { withMicroBatchTokens } from "./micro-batches.ts";
 import { checkInterrupted, Interrupted, type Run, runPaths } from "./run.ts";
 import { type SampledEvaluation, sampledEvaluation } from "./sampled-evaluation.ts";
+import { fittingRows, rowsOf } from "./training-rows.ts";
 import { evaluationWords, shownFigures } from "./training-words.ts";
 
 const computeOf = (run: Run, { precision }: OptimisationRecipe) =>
@@ -52,60 +49,6 @@ const longestOf = (items: readonly (readonly Bundle[])[]): number =>
 /** What decides samples, where these decide when a training ends. */
 const sampledBy = ({ recipe }: Run, { early_stopping, evaluation_samples }: OptimisationRecipe) =>
   early_stopping !== undefined && evaluation_samples > 0 ? { rewards: recipe.rewards, sampling: recipe.sampling } : {};
-
-/** The texts that a selection names, as rows; `pick` gives the response keys in the objective's order. `lacking` selections have not all of them. */
-async function rowsOf(
-  run: Run,
-  split: "sft" | "wrpo",
-  pick: (selection: StoredSelection) => readonly (string | undefined)[],
-): Promise<{ rows: TextRow[]; lacking: number; digest: string }> {
-  const selected = (await run.ledger.selections.list(split))
-    .filter((selection) => selection.leftOut === undefined)
-    .map((selection) => ({ promptId: selection.promptId, keys: pick(selection) }));
-  const selections = selected.filter(isWhole);
-  const lacking = selected.length - selections.length;
-  const texts = await run.ledger.responses.texts(selections.flatMap(({ keys }) => keys));
-  const prompts = new Map((await run.ledger.prompts.list([split])).map((prompt) => [prompt.id, prompt]));
-  const rows = selections.map(({ promptId, keys }) => ({
-    id: promptId,
-    messages: prompts.get(promptId)!.messages,
-    responses: keys.map((key) => texts.get(key)!),
-  }));
-  return { rows, lacking, digest: contentKey(selections.map(({ promptId, keys }) => [promptId, keys])) };
-}
-
-interface Picked<Key> {
-  readonly promptId: string;
-  readonly keys: readonly Key[];
-}
-
-const isWhole = (picked: Picked<string | undefined>): picked is Picked<string> =>
-  picked.keys.every((key) => key !== undefined);
-
-function fittingRows(
-  run: Run,
-  what: string,
-  texts: readonly TextRow[],
-  files: ModelFiles,
-  limits: LengthLimits,
-): TokenisedRows {
-  const tokenised = tokeniseRows(texts, files.tokenizer, limits);
-  const { dropped, shortened, cut } = tokenised;
-  if (dropped.length > 0)
-    run.listener.notice(
-      `${what}: ${dropped.length} rows are longer than ${limits.max_length} tokens and were left out: ${dropped.slice(0, 5).join(", ")}${dropped.length > 5 ? ", ..." : ""}`,
-    );
-  if (tokenised.rows.length === 0)
-    throw new TrainingError(`${what}: no row fits into ${limits.max_length} tokens`, {
-      hint: "Raise max_length and max_prompt_length of this training, or lower sampling.max_tokens.",
-    });
-  if (shortened.length > 0) run.listener.notice(`${what}: ${shortened.length} prompts lost their beginning to fit`);
-  if (cut.length > 0)
-    run.listener.notice(
-      `${what}: the reference code's tokenisation cut the responses of ${cut.length} prompts to ${limits.max_length - limits.max_prompt_length} tokens: ${cut.slice(0, 5).join(", ")}${cut.length > 5 ? ", ..." : ""}`,
-    );
-  return tokenised;
-}
 
 interface Tuning<Item> {
   readonly stage: "sft" | "wrpo";
@@ -224,7 +167,7 @@ function targetName({ recipe, baseFolder }: Run, { path }: ModelFiles): string {
 
 /** Supervised tuning of the target on y_ws: Target-SFT of the paper (section 4.1). Undefined when it stands already. */
 export async function tuneSft(run: Run): Promise<Record<string, number> | undefined> {
-  const asked = run.recipe.sft;
+  const { enabled: _, ...asked } = run.recipe.sft;
   const files = await run.model(run.recipe.target);
   const { rows: texts, digest } = await rowsOf(run, "sft", ({ sourceChosen }) => [sourceChosen]);
   const inputs = contentKey({
@@ -265,6 +208,10 @@ export async function tuneSft(run: Run): Promise<Record<string, number> | undefi
 /** Files of a model folder that a stage has made. */
 export const tunedFiles = (folder: string, label: string): Promise<ModelFiles> => readModelFiles(folder, label);
 
+/** The model that WRPO starts from, as policy and as reference: Target-SFT, or the target itself where there is no supervised tuning. */
+export const startingFiles = (run: Run): Promise<ModelFiles> =>
+  run.recipe.sft.enabled ? tunedFiles(runPaths(run.folder).sftModel, "sft") : run.model(run.recipe.target);
+
 /** The responses of a selection that an objective uses, in its order; undefined for what the selection lacks. */
 function keysOf(selection: StoredSelection, { roles }: Objective): (string | undefined)[] {
   const byRole: Record<Role, readonly (string | undefined)[]> = {
@@ -276,11 +223,11 @@ function keysOf(selection: StoredSelection, { roles }: Objective): (string | und
   return roles.map((role, index) => byRole[role][index - roles.indexOf(role)]);
 }
 
-/** WRPO on the quadruples, from the tuned target as policy and as reference (paper section 3.3). Undefined when it stands already. */
+/** WRPO on the quadruples, from the tuned target as policy and as reference (paper section 3.3); from the untuned one without supervised tuning. Undefined when it stands already. */
 export async function tuneWrpo(run: Run): Promise<Record<string, number> | undefined> {
   const asked = run.recipe.wrpo;
   const paths = runPaths(run.folder);
-  const files = await tunedFiles(paths.sftModel, "sft");
+  const files = await startingFiles(run);
   const objective = objectiveOf(asked, run.recipe.selection.source_responses);
   const { rows: texts, lacking, digest } = await rowsOf(run, "wrpo", (selection) => keysOf(selection, objective));
   const dtype = dtypeOfTraining(run, asked);
@@ -328,7 +275,7 @@ export async function tuneWrpo(run: Run): Promise<Record<string, number> | undef
       const task = { ...preferenceTask(training, objective, { reference: moving }), heldOut };
       const counts = await tune(run, {
         ...{ stage: "wrpo", recipe, task, inputs, target: paths.fusedModel },
-        ...{ model, files, base: paths.sftModel },
+        ...{ model, files, base: run.recipe.sft.enabled ? paths.sftModel : targetName(run, files) },
         heldOut: heldOut.map(({ id }) => id),
       });
       return { ...counts, dropped: dropped.length };

@@ -106,7 +106,15 @@ function contradictions(root: unknown): Mistake[] {
     const hint = "A scale is [lowest, highest], like [1, 5].";
     return [{ path: ["rewards", index, "scale"], message: `the scale goes from ${low} to ${high}`, hint }];
   });
-  return [...lengths, ...scales, ...missingSources(root), ...sourceCounts(root)];
+  return [...lengths, ...scales, ...missingSources(root), ...sourceCounts(root), ...nothingToTune(root)];
+}
+
+/** A supervised tuning without prompts. */
+function nothingToTune(root: unknown): Mistake[] {
+  if (valueAt(root, ["selection", "sft_share"]) !== 0 || valueAt(root, ["sft", "enabled"]) === false) return [];
+  const message = "a share of 0 leaves no prompt for supervised tuning";
+  const hint = "Set sft.enabled to false to go without that tuning, or take a share above 0.";
+  return [{ path: ["selection", "sft_share"], message, hint }];
 }
 
 /** More responses of the sources than there are. */
