@@ -9,6 +9,7 @@ import {
   loadRecipe,
   ModelError,
   type ModelRecipe,
+  type Override,
   type Recipe,
   RecipeError,
   resolvedHeader,
@@ -24,8 +25,8 @@ export interface RunOptions {
   readonly folder: string;
   /** A recipe to run; without it the run folder's own `recipe.yaml` counts. */
   readonly recipeFile?: string;
-  /** `a.b=c`, on top of the recipe. */
-  readonly overrides?: readonly string[];
+  /** `a.b=c`, on top of the recipe; or a sweep's. */
+  readonly overrides?: readonly (string | Override)[];
   readonly signal: AbortSignal;
   readonly listener: Listener;
   /** Fetch nothing. */
