@@ -8,7 +8,14 @@ import { valueAt } from "./issue-words.ts";
 import { contentKey } from "./key.ts";
 import { type Recipe, recipeSchema } from "./recipe.ts";
 import { type Mistake, mistakesOf } from "./recipe-issues.ts";
-import { applyOverrides, givenBy, type Override, overrideOf, parseOverride } from "./recipe-overrides.ts";
+import {
+  applyOverrides,
+  givenBy,
+  type Override,
+  overrideOf,
+  overrideWithin,
+  parseOverride,
+} from "./recipe-overrides.ts";
 import { readYaml } from "./recipe-yaml.ts";
 
 /** A recipe with the place that it was read from. */
@@ -46,7 +53,8 @@ export function loadRecipe(file: string, overrides: readonly (string | Override)
   const errors = mistakes
     .map(({ path, message, hint }) => {
       const field = path.join(".");
-      const override = overrideOf(path, given);
+      const unwritten = valueAt(yaml.value, path) === undefined && path.length > 0;
+      const override = overrideOf(path, given) ?? (unwritten ? overrideWithin(path, given) : undefined);
       const line = override === undefined ? yaml.lineOf(path) : undefined;
       const { hint: from, ...place } =
         override === undefined

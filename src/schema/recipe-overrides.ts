@@ -6,6 +6,7 @@ import type { FieldPath } from "./recipe-yaml.ts";
 export interface Override {
   readonly text: string;
   readonly path: readonly string[];
+  /** Undefined takes the field out. */
   readonly value: unknown;
   /** Where it stands, unless on the command line. */
   readonly place?: Place;
@@ -58,8 +59,16 @@ function setAt(value: unknown, override: Override, depth: number): unknown {
     throw new RecipeError(`${around} holds a value and has no fields`, { field, ...givenBy(override) });
   }
   const fields = (value ?? {}) as Readonly<Record<string, unknown>>;
+  if (override.value === undefined && depth === path.length - 1) {
+    const { [step]: _, ...others } = fields;
+    return others;
+  }
   return { ...fields, [step]: setAt(Object.hasOwn(fields, step) ? fields[step] : undefined, override, depth + 1) };
 }
+
+/** The override that gave a value within this path. */
+export const overrideWithin = (path: FieldPath, overrides: readonly Override[]): Override | undefined =>
+  overrides.findLast((override) => path.every((step, at) => String(step) === override.path[at]));
 
 /** The override that gave the value at this path. */
 export function overrideOf(path: FieldPath, overrides: readonly Override[]): Override | undefined {

@@ -102,7 +102,7 @@ function variantsOf(sweep: Sweep, { file, yaml, given }: Written): NamedVariant[
   const override = (field: string, value: unknown, at: FieldPath): Override => {
     const line = yaml.lineOf(at);
     const place = { file, ...(line === undefined ? {} : { line }) };
-    return { text: field, path: field.split("."), value, place };
+    return { text: field, path: field.split("."), value: value ?? undefined, place };
   };
   const all = (set: Sweep["set"], at: FieldPath) =>
     Object.entries(set).map(([field, value]) => override(field, value, [...at, field]));

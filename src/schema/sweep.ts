@@ -2,7 +2,7 @@ import { z } from "zod";
 
 const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, "letters, digits, '.', '_' and '-' only");
 
-/** Fields of a recipe (`wrpo.alpha`) with their values; a map or list replaces the recipe's as a whole. */
+/** Fields of a recipe (`wrpo.alpha`) with their values; a map or list replaces the recipe's as a whole, null takes the field out. */
 const settings = z.record(z.string().min(1), z.unknown());
 
 /** Several recipes that differ in some fields, to be run and compared. */
