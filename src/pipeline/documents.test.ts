@@ -12,6 +12,7 @@ import {
   optimiserDefaults,
   pairModifiers,
   recipeSchema,
+  sweepSchema,
 } from "../schema/index.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -21,6 +22,7 @@ const documents = [
   "CONTRIBUTING.md",
   "CHANGELOG.md",
   "docs/architecture.md",
+  "docs/ablations.md",
   "docs/guide.md",
   "docs/training.md",
   ...readdirSync(join(root, "docs/decisions")).map((name) => `docs/decisions/${name}`),
@@ -52,6 +54,15 @@ describe.each(documents)("%s", (file) => {
     const links = [...prose.matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, path]) => path!);
     expect(links.filter((path) => !existsSync(join(root, dirname(file), path)))).toEqual([]);
   });
+});
+
+test("docs/ablations.md has every field of a sweep, and every sweep that comes with Amalgam", () => {
+  const text = read("docs/ablations.md");
+  const fields = rowsBelow("## The file", text).map(([, field]) => field!.replaceAll("`", ""));
+  expect(fields).toEqual(Object.keys(sweepSchema.shape));
+  const sweeps = rowsBelow("## The paper's ablations", text).map(([, file]) => file!.replaceAll("`", ""));
+  const there = readdirSync(join(root, "recipes/ablations")).filter((name) => name !== "base.yaml");
+  expect(sweeps.sort()).toEqual(there.map((name) => `recipes/ablations/${name}`).sort());
 });
 
 describe("docs/guide.md", () => {

@@ -7,7 +7,7 @@ import {
   meanRewards,
   type Reward,
 } from "../../evaluation/index.ts";
-import { AmalgamError } from "../../schema/index.ts";
+import { AmalgamError, type Recipe } from "../../schema/index.ts";
 import type { LedgerReader } from "../../store/index.ts";
 import { comparisonInputs } from "../evaluating.ts";
 import { type StageName, stageNames } from "../events.ts";
@@ -36,6 +36,7 @@ export interface VariantResult {
   readonly name: string;
   readonly folder: string;
   readonly settings: PlannedVariant["settings"];
+  readonly objective: Recipe["wrpo"]["objective"];
   readonly point?: PlannedVariant["point"];
   readonly done: boolean;
   /** What stopped it, in this call. */
@@ -84,7 +85,7 @@ export async function gatherResults(
     const seed = seedOf(folder);
     const error = errors.get(name);
     results.push({
-      ...{ name, folder, settings, done: done.length === stageNames.length },
+      ...{ name, folder, settings, objective: recipe.wrpo.objective, done: done.length === stageNames.length },
       ...(point === undefined ? {} : { point }),
       ...(error === undefined ? {} : { error }),
       ...(seed === undefined ? {} : { seed }),

@@ -14,12 +14,37 @@ const palette: readonly Colour[] = [1, 3, 2, 4, 5, 6, 7, 8].map((number) => `ser
 
 /** What is drawn over the steps: on the rows held out where there are some, else as trained on. */
 const metrics = [
-  { name: "rewards/accuracies", title: "reward accuracy" },
-  { name: "rewards/source_accuracies", title: "hybrid accuracy: y_ws above y_l" },
-  { name: "rewards/pivot_accuracies", title: "on-policy accuracy: y_wt above y_l" },
-  { name: "rewards/margins", title: "reward margin" },
-  { name: "loss", title: "loss" },
-] as const;
+  {
+    name: "rewards/accuracies",
+    title: "reward accuracy",
+    caption: "Rows whose preferred response has the higher reward",
+  },
+  {
+    name: "rewards/source_accuracies",
+    title: "hybrid accuracy",
+    caption: "Rows whose y_ws has a higher reward than y_l",
+  },
+  {
+    name: "rewards/pivot_accuracies",
+    title: "on-policy accuracy",
+    caption: "Rows whose y_wt has a higher reward than y_l",
+  },
+  {
+    name: "rewards/margins",
+    title: "reward margin",
+    caption: "Internal rewards: preferred less dispreferred",
+    scaled: true,
+  },
+  { name: "loss", title: "loss", caption: "Loss", scaled: true },
+] as const satisfies readonly CurveMetric[];
+
+interface CurveMetric {
+  readonly name: string;
+  readonly title: string;
+  readonly caption: string;
+  /** Whether each objective has a scale of its own, so that one axis may not do for all. */
+  readonly scaled?: boolean;
+}
 
 /** Curves of the variants' preference training (figures 3 and 5 of the paper), few enough in one chart to be told apart. */
 export function curveSection(variants: readonly DrawnResult[]): Html {
@@ -60,20 +85,50 @@ function mainField(variants: readonly DrawnResult[]): string | undefined {
 }
 
 function groupCurves({ title, variants }: Group): Html {
-  const drawn = metrics.flatMap(({ name, title: said }) =>
+  const drawn = (metrics as readonly CurveMetric[]).flatMap(({ name, title: said, caption, scaled }) =>
     (["", "eval/"] as const).flatMap((prefix) => {
-      const lines = variants.flatMap(({ name: variant, curves }, index): Line[] => {
+      const lines = variants.flatMap(({ name: variant, objective, curves }, index): VariantLine[] => {
         const curve = curves?.curves.find((one) => one.name === `${prefix}${name}`);
-        return curve === undefined ? [] : [{ name: variant, colour: palette[index]!, points: curve.points }];
+        if (curve === undefined || (prefix === "eval/" && curve.points.length < 2)) return [];
+        return [{ name: variant, objective, colour: palette[index]!, points: curve.points }];
       });
-      if (lines.length === 0 || (prefix === "eval/" && lines.every(({ points }) => points.length < 2))) return [];
-      const where = prefix === "" ? "rows trained on" : "rows held out";
-      return [figure(lineChart(`${said}, ${where}`, lines), `${said[0]!.toUpperCase()}${said.slice(1)}, ${where}.`)];
+      const where = prefix === "" ? "trained on" : "held out";
+      const charts = scaled ? byScale(lines) : [lines];
+      return charts
+        .filter((some) => some.length > 0)
+        .map((some) => {
+          const which = charts.length > 1 ? ` (${some.map((line) => line.name).join(", ")})` : "";
+          return figure(lineChart(`${said}, ${where}`, some), `${caption}; rows ${where}${which}.`);
+        });
     }),
   );
   const heading = title === "" ? html`` : html`<h3>${title}</h3>\n`;
   const names = variants.map(({ name }, index) => ({ name, colour: palette[index]! }));
   return html`${heading}${legend(names)}${figures(drawn)}`;
+}
+
+interface VariantLine extends Line {
+  readonly objective: string;
+}
+
+/** Objectives whose values are less than this far from one another share an axis. */
+const oneScale = 5;
+
+/** Lines that one axis shows: those of one objective, and of others of about its size. */
+function byScale(lines: readonly VariantLine[]): VariantLine[][] {
+  const sizeOf = (some: readonly VariantLine[]) =>
+    Math.max(...some.flatMap(({ points }) => points.map(({ mean }) => Math.abs(mean))));
+  const charts: VariantLine[][] = [];
+  for (const objective of new Set(lines.map((line) => line.objective))) {
+    const own = lines.filter((line) => line.objective === objective);
+    const near = charts.find((chart) => {
+      const ratio = sizeOf(own) / sizeOf(chart);
+      return ratio <= oneScale && ratio >= 1 / oneScale;
+    });
+    if (near === undefined) charts.push(own);
+    else near.push(...own);
+  }
+  return charts;
 }
 
 /** For each numeric field of a grid: rewards and accuracies against its values (figures 5 and 6 of the paper). */
