@@ -166,7 +166,7 @@ interface Measure {
 }
 
 function axisFigures(field: string, variants: readonly DrawnResult[]): Html | undefined {
-  // A variant by name has its place on the axis where it sets the field and nothing that the grid does not.
+  // Variants by name that set the field are points as well: a line is of those that are alike in all else.
   const placed = variants.filter(({ settings }) => typeof settings[field] === "number");
   const seriesOf = ({ settings }: DrawnResult) =>
     Object.entries(settings)
