@@ -35,6 +35,20 @@ describe("a command line", () => {
     expect(parseArguments(["status", "--", "-odd"])).toMatchObject({ arguments: { target: "-odd" } });
   });
 
+  test("of a sweep names its file, then the folder", () => {
+    for (const words of [
+      ["sweep", "a.yaml", "runs/a", "--set", "seed=1"],
+      ["sweep", "--set", "seed=1", "a.yaml", "runs/a"],
+    ])
+      expect(parseArguments(words)).toMatchObject({
+        arguments: { command: "sweep", sweep: "a.yaml", target: "runs/a", set: ["seed=1"] },
+      });
+    expect(refusal("sweep", "a.yaml", "b", "c")[0]).toBe(
+      "sweep takes one SWEEP.yaml FOLDER, and was given a.yaml and b and c",
+    );
+    expect(refusal("sweep", "a.yaml", "b", "--json")[0]).toBe("sweep has no option --json");
+  });
+
   test("asks for help or the version", () => {
     for (const words of [[], ["--help"], ["-h"], ["help"]]) {
       expect(parseArguments(words)).toEqual({ kind: "help", command: undefined });
@@ -100,7 +114,8 @@ test("commands and options stay as they are", () => {
       select    choose the responses to tune on; after the tuning, the quadruples for WRPO
       train     tune the target on the best responses, then WRPO on the quadruples; or train on data of your own
       evaluate  compare the models before and after on held-out prompts; write the report
-      status    how far a run is; it may be running
+      sweep     run variants of a recipe, sharing what they have in common, and compare them
+      status    how far a run or a sweep is; it may be running
       chat      talk to a model, or to the fused model of a run
 
     Options:
@@ -176,6 +191,13 @@ test("commands and options stay as they are", () => {
       ],
       [
         "Usage: amalgam evaluate [RUN FOLDER] [OPTIONS]",
+        "--recipe FILE",
+        "--set FIELD=VALUE",
+        "--offline",
+        "--help, -h",
+      ],
+      [
+        "Usage: amalgam sweep SWEEP.yaml FOLDER [OPTIONS]",
         "--recipe FILE",
         "--set FIELD=VALUE",
         "--offline",

@@ -16,6 +16,8 @@ export interface Arguments {
   readonly command: CommandName;
   /** The run folder, or the model of `chat`; undefined where none was named. */
   readonly target: string | undefined;
+  /** Of `sweep`: its file, which stands before the folder. */
+  readonly sweep: string | undefined;
   readonly recipe: string | undefined;
   readonly set: readonly string[];
   /** Of `train`: what to train on, and how, without a run. */
@@ -112,9 +114,10 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
     if (values.length > 1) throw new UsageError(`--${name} stands twice`);
     return values[0];
   };
+  const sweep = command === "sweep" ? positionals.shift() : undefined;
   if (positionals.length > 1) {
     throw new UsageError(
-      `${command} takes one ${commands[command].positional}, and was given ${positionals.join(" and ")}`,
+      `${command} takes one ${commands[command].positional}, and was given ${[sweep, ...positionals].filter((word) => word !== undefined).join(" and ")}`,
       "A name with spaces stands in quotes.",
     );
   }
@@ -136,6 +139,7 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
     arguments: {
       command,
       target: positionals[0],
+      sweep,
       recipe: single("recipe"),
       set,
       training,

@@ -1,6 +1,9 @@
 /** Every option of the command line. One with `value` takes a value of that description. */
 export const options = {
-  recipe: { value: "FILE", text: "the recipe; without it, the recipe.yaml of the run folder" },
+  recipe: {
+    value: "FILE",
+    text: "the recipe; without it, the recipe.yaml of the run folder, or the one that the sweep names",
+  },
   data: { value: "FILE", text: "train on this .jsonl or .parquet file, without a run (may be repeated)" },
   "eval-data": { value: "FILE", text: "with --data: evaluate on this file's rows (may be repeated)" },
   objective: { value: "NAME", text: "with --data: sft, dpo, wrpo, simpo and others of the guide's table" },
@@ -78,8 +81,16 @@ export const commands = {
     summary: "compare the models before and after on held-out prompts; write the report",
     details: here,
   },
+  sweep: {
+    summary: "run variants of a recipe, sharing what they have in common, and compare them",
+    positional: "SWEEP.yaml FOLDER",
+    optional: false,
+    options: ["recipe", "set", "offline"],
+    details:
+      "Each variant is a run in FOLDER/<variant>. Stopped or killed at any moment, the same command goes on. Ends with exit code 1 where a variant failed; the others are done.",
+  },
   status: {
-    summary: "how far a run is; it may be running",
+    summary: "how far a run or a sweep is; it may be running",
     positional: "RUN FOLDER",
     optional: true,
     options: ["json"],

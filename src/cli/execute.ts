@@ -3,13 +3,16 @@ import {
   diagnose,
   type Finding,
   initRun,
+  isSweep,
   openChat,
   openRun,
   runAll,
   runCommand,
   runStatus,
   runSummary,
+  runSweep,
   type StageCommand,
+  sweepStatus,
   trainOnData,
 } from "../pipeline/index.ts";
 import { onSetup } from "../torch/index.ts";
@@ -20,6 +23,7 @@ import type { Output, ProgressPrinter } from "./progress.ts";
 import { progressPrinter } from "./progress.ts";
 import { refuseFile, runFolder, runFolderIfAny } from "./run-folder.ts";
 import { statusText } from "./status-text.ts";
+import { sweepStatusText, sweepText } from "./sweep-text.ts";
 import { trainingText } from "./training-text.ts";
 
 /** Exit code of a command that ran. */
@@ -56,6 +60,8 @@ export async function execute(given: Arguments, around: Surroundings): Promise<E
       return status(given, around);
     case "chat":
       return chat(given, around);
+    case "sweep":
+      return sweep(given, around);
     case "train":
       return given.training === undefined ? work(given, "train", around) : train(given, given.training, around);
     default:
@@ -121,7 +127,35 @@ async function train(given: Arguments, training: DataTraining, around: Surroundi
   return 0;
 }
 
+async function sweep(given: Arguments, { signal, printer, print }: Surroundings): Promise<ExitCode> {
+  const { sweep: file, target: folder, recipe } = given;
+  if (file === undefined || folder === undefined)
+    throw new UsageError(
+      "name the sweep and the folder for its runs: amalgam sweep SWEEP.yaml FOLDER",
+      "`recipes/ablations` has some sweeps.",
+    );
+  refuseFile(given);
+  const report = await runSweep({
+    file,
+    folder,
+    ...(recipe === undefined ? {} : { recipeFile: recipe }),
+    overrides: given.set,
+    signal,
+    listener: printer,
+    offline: given.offline,
+  });
+  printer.clear();
+  print(sweepText(report, folder));
+  return report.variants.every(({ done }) => done) ? 0 : 1;
+}
+
 async function status(given: Arguments, { print }: Surroundings): Promise<ExitCode> {
+  const named = given.target ?? ".";
+  if (isSweep(named)) {
+    const found = await sweepStatus(named);
+    print(given.json ? JSON.stringify(found, null, 2) : sweepStatusText(found));
+    return 0;
+  }
   const found = await runStatus(runFolder(given));
   print(given.json ? JSON.stringify(found, null, 2) : statusText(found));
   return 0;

@@ -30,6 +30,7 @@ export function refuseFile({ target, command, recipe }: Named): void {
 
 function meant(file: string, command: Named["command"], recipe: string | undefined): string {
   if (command === "init") return "Name a new folder: amalgam init FOLDER";
+  if (command === "sweep") return "The sweep stands before the folder: amalgam sweep SWEEP.yaml FOLDER";
   const folder = dirname(file);
   if (["recipe.yaml", "run.db"].includes(basename(file)) && existsSync(join(folder, "run.db")))
     return `Name the run folder itself: amalgam ${command} ${folder}`;

@@ -25,8 +25,8 @@ function objectiveWords(recipe: Pick<WrpoRecipe, "objective" | keyof ObjectiveFi
 
 const roleWords = {
   source_chosen: "the best response of all sources",
-  target_chosen: "the best of the tuned target's own",
-  rejected: "the worst of the tuned target's own",
+  target_chosen: "the best of the target's own",
+  rejected: "the worst of the target's own",
   source_rejected: "the worst of the source that gave the best",
 } as const;
 
@@ -66,7 +66,9 @@ export async function modelCard(run: Run, stage: "sft" | "wrpo"): Promise<string
     ...recipe.sources.map(sourceLine),
     "",
     `Rewards: ${recipe.rewards.map((reward) => ("name" in reward ? `${reward.kind} ${reward.name}` : reward.kind)).join(", ")}.`,
-    `Supervised tuning: ${await selected("sft")} prompts.`,
+    recipe.sft.enabled
+      ? `Supervised tuning: ${await selected("sft")} prompts.`
+      : "Supervised tuning: none; the preference training started from the target as it is.",
     ...(stage === "wrpo" ? [`Preference training: ${await selected("wrpo")} prompts, ${objectives.join("; ")}.`] : []),
     ...(recipe[stage].lora === undefined
       ? []

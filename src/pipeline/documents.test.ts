@@ -12,6 +12,7 @@ import {
   optimiserDefaults,
   pairModifiers,
   recipeSchema,
+  sweepSchema,
 } from "../schema/index.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -21,6 +22,7 @@ const documents = [
   "CONTRIBUTING.md",
   "CHANGELOG.md",
   "docs/architecture.md",
+  "docs/ablations.md",
   "docs/guide.md",
   "docs/training.md",
   ...readdirSync(join(root, "docs/decisions")).map((name) => `docs/decisions/${name}`),
@@ -54,6 +56,15 @@ describe.each(documents)("%s", (file) => {
   });
 });
 
+test("docs/ablations.md has every field of a sweep, and every sweep that comes with Amalgam", () => {
+  const text = read("docs/ablations.md");
+  const fields = rowsBelow("## The file", text).map(([, field]) => field!.replaceAll("`", ""));
+  expect(fields).toEqual(Object.keys(sweepSchema.shape));
+  const sweeps = rowsBelow("## The paper's ablations", text).map(([, file]) => file!.replaceAll("`", ""));
+  const there = readdirSync(join(root, "recipes/ablations")).filter((name) => name !== "base.yaml");
+  expect(sweeps.sort()).toEqual(there.map((name) => `recipes/ablations/${name}`).sort());
+});
+
 describe("docs/guide.md", () => {
   test("has every check with an example of its arguments and what they demand", () => {
     const rows = rowsBelow("### Checks");
@@ -68,7 +79,7 @@ describe("docs/guide.md", () => {
   const union = (schema: typeof shape.sources.element | typeof shape.rewards.element) =>
     Object.assign({}, ...schema.options.map((option) => option.shape)) as Record<string, unknown>;
   const endpoint = shape.sources.element.options[1].shape.endpoint.shape;
-  const { learning_rate: _, ...training } = shape.sft.unwrap().shape;
+  const { learning_rate: _, enabled, ...training } = shape.sft.unwrap().shape;
   const both = new Set(["learning_rate", ...Object.keys(training)]);
   const wrpoOnly = Object.entries(shape.wrpo.unwrap().shape).filter(([field]) => !both.has(field));
   const fields: [heading: string, fields: Record<string, unknown>][] = [
@@ -77,6 +88,7 @@ describe("docs/guide.md", () => {
     ["### `sampling`", shape.sampling.unwrap().shape],
     ["### `selection`", shape.selection.unwrap().shape],
     ["### `sft` and `wrpo`: training", training],
+    ["### `sft` only", { enabled }],
     ["### `lora`", loraSchema.shape],
     ["### `logging`", shape.logging.unwrap().shape],
     ["### `wandb`", shape.logging.unwrap().shape.wandb.unwrap().shape],

@@ -45,7 +45,7 @@ export async function estimateSeconds(run: Run): Promise<number> {
       );
   seconds += await drawing(recipe.target, preferred, recipe.sampling.n, answer);
   seconds +=
-    3 *
+    (recipe.sft.enabled ? 3 : 2) *
     (await drawing(
       recipe.target,
       heldOut,
@@ -58,7 +58,7 @@ export async function estimateSeconds(run: Run): Promise<number> {
   const training = (rows: number, answers: number, part: OptimisationRecipe, passes: number) =>
     (learning(part) * rows * (promptTokens + answers * answer) * (part.epochs + passes)) /
     (rate(part.precision, recipe.target.device) * trainingShare);
-  seconds += training(tuned, 1, recipe.sft, 0);
+  if (recipe.sft.enabled) seconds += training(tuned, 1, recipe.sft, 0);
   const { roles, needsReference, coupled, mismatched } = objectiveOf(recipe.wrpo, recipe.selection.source_responses);
   // The reference's log-probs are a forward pass: a third of a step.
   const moves = recipe.wrpo.reference_sync_steps === undefined ? 1 : recipe.wrpo.epochs;

@@ -13,6 +13,17 @@ const evaluatedModels = {
   sft: (run: Run) => tunedFiles(runPaths(run.folder).sftModel, "sft"),
   wrpo: (run: Run) => tunedFiles(runPaths(run.folder).fusedModel, "wrpo"),
 };
+type EvaluatedModel = keyof typeof evaluatedModels;
+
+/** The files of the models that a run compares, by name, the untuned target first. */
+export async function evaluatedFiles(run: Run): Promise<[EvaluatedModel, ModelFiles][]> {
+  const labels = (Object.keys(evaluatedModels) as EvaluatedModel[]).filter(
+    (label) => label !== "sft" || run.recipe.sft.enabled,
+  );
+  return Promise.all(labels.map(async (label) => [label, await evaluatedModels[label](run)] as const)) as Promise<
+    [EvaluatedModel, ModelFiles][]
+  >;
+}
 
 /** Under which name the ledger keeps the inputs of this run's comparison. */
 export const comparisonInputs = "comparison/inputs";
@@ -42,11 +53,13 @@ async function responsesOf(run: Run, label: string, stage: string, reward: strin
 export async function evaluateModels(run: Run): Promise<Record<string, number> | undefined> {
   const { recipe, ledger, listener } = run;
   const reward = await openReward(run);
+  // What an earlier recipe of this folder asked of a tuned target counts no longer.
+  if (!recipe.sft.enabled) await ledger.responses.declare("evaluation/sft", []);
   try {
     const models = [];
-    for (const [label, filesOf] of Object.entries(evaluatedModels)) {
+    for (const [label, files] of await evaluatedFiles(run)) {
       const stage = `evaluation/${label}`;
-      const source = lazyModel(sourceName, await filesOf(run), recipe.target);
+      const source = lazyModel(sourceName, files, recipe.target);
       const sampling = samplingOf(run, recipe.evaluation.sampling);
       await drawMissing(run, {
         stage: "evaluate",

@@ -3,6 +3,7 @@ import { modelIdentity } from "../models/index.ts";
 import { contentKey } from "../schema/index.ts";
 import { native } from "../torch/index.ts";
 import { comparisonInputs } from "./evaluating.ts";
+import { logProbInputs } from "./log-prob-evaluation.ts";
 import { gatherReport, type ReportExtra, reportText, thisMachine, writeReport } from "./report/index.ts";
 import { type Run, runPaths } from "./run.ts";
 import { openReward } from "./scoring.ts";
@@ -19,11 +20,13 @@ async function extraOf(run: Run): Promise<ReportExtra> {
   for (const recipe of run.recipe.sources)
     if ("model" in recipe) sources[recipe.name] = modelIdentity(await run.model(recipe), recipe);
   const comparison = await run.ledger.meta.get(comparisonInputs);
+  const logProbs = await run.ledger.meta.get(logProbInputs);
   return {
     recipe: run.recipe,
     reward: reward.identity,
     identities: { target: modelIdentity(target, run.recipe.target), sources },
     ...(comparison === undefined ? {} : { comparison }),
+    ...(logProbs === undefined || !run.recipe.evaluation.log_probs ? {} : { logProbs }),
     versions: { amalgam: ownVersion(), libtorch: native().torchVersion, node: process.versions.node },
     machine: thisMachine(),
   };

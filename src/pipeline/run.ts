@@ -9,6 +9,7 @@ import {
   loadRecipe,
   ModelError,
   type ModelRecipe,
+  type Override,
   type Recipe,
   RecipeError,
   resolvedHeader,
@@ -24,8 +25,8 @@ export interface RunOptions {
   readonly folder: string;
   /** A recipe to run; without it the run folder's own `recipe.yaml` counts. */
   readonly recipeFile?: string;
-  /** `a.b=c`, on top of the recipe. */
-  readonly overrides?: readonly string[];
+  /** `a.b=c`, on top of the recipe; or a sweep's. */
+  readonly overrides?: readonly (string | Override)[];
   readonly signal: AbortSignal;
   readonly listener: Listener;
   /** Fetch nothing. */
@@ -89,7 +90,7 @@ function keepWritten(file: string): void {
   copyFileSync(file, file.replace(/\.yaml$/, ".written.yaml"));
 }
 
-/** The prompts of the recipe with the part of the run that each belongs to. */
+/** The prompts of the recipe with the part of the run that each belongs to. Without supervised tuning, those of its part take no part. */
 async function promptsOf({ recipe, baseFolder, file }: LoadedRecipe): Promise<StoredPrompt[]> {
   const read = async ({ file: name, limit }: Recipe["prompts"]) => {
     const path = resolve(baseFolder, name);
@@ -102,7 +103,9 @@ async function promptsOf({ recipe, baseFolder, file }: LoadedRecipe): Promise<St
   const ids = training.map((prompt) => prompt.id);
   const tuned = new Set(amended({ file }, () => splitPrompts(ids, recipe.selection.sft_share, recipe.seed)).sft);
   return [
-    ...training.map((prompt) => ({ ...prompt, split: tuned.has(prompt.id) ? ("sft" as const) : ("wrpo" as const) })),
+    ...training
+      .filter(({ id }) => recipe.sft.enabled || !tuned.has(id))
+      .map((prompt) => ({ ...prompt, split: tuned.has(prompt.id) ? ("sft" as const) : ("wrpo" as const) })),
     ...heldOut.map((prompt) => ({ ...prompt, split: "evaluation" as const })),
   ];
 }

@@ -80,6 +80,9 @@ async function isStored(run: Run, split: "sft" | "wrpo", selections: readonly St
   return inOrder(await run.ledger.selections.list(split)) === inOrder(selections);
 }
 
+/** Takes back what was selected for supervised tuning when the recipe had one. */
+export const selectNothingForSft = (run: Run): Promise<void> => run.ledger.selections.replace("sft", []);
+
 /** y_ws for each prompt of the supervised split: the best response of all sources. Undefined when it was chosen before. */
 export async function selectForSft(run: Run): Promise<Record<string, number> | undefined> {
   const candidates: PromptCandidates[] = [];

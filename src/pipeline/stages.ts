@@ -2,26 +2,34 @@ import { AmalgamError, contentKey, explainMemory, type Recipe } from "../schema/
 import { explainDisk } from "./disk.ts";
 import { evaluateModels } from "./evaluating.ts";
 import { type StageName, stageNames } from "./events.ts";
+import { evaluateLogProbs } from "./log-prob-evaluation.ts";
 import { recordingListener } from "./recording.ts";
 import { reportRun } from "./reporting.ts";
-import { checkInterrupted, Interrupted, type Run, runPaths } from "./run.ts";
+import { checkInterrupted, Interrupted, type Run } from "./run.ts";
 import { drawMissing, lazyModel, sampleSources, samplingOf } from "./sampling.ts";
 import { scoreLabel } from "./scoring.ts";
-import { selectForSft, selectForWrpo } from "./selecting.ts";
-import { tunedFiles, tuneSft, tuneWrpo } from "./tuning.ts";
+import { selectForSft, selectForWrpo, selectNothingForSft } from "./selecting.ts";
+import { startingFiles, tuneSft, tuneWrpo } from "./tuning.ts";
 
 /** What a stage did, in counts; undefined when nothing was left to do. */
 type Outcome = Record<string, number> | undefined;
 
-/** n responses of the tuned target to the prompts of the preference split (paper section 3.3). */
+/** n responses of the model that WRPO starts from, the tuned target, to the prompts of the preference split (paper section 3.3). */
 export async function sampleTarget(run: Run): Promise<Record<string, number>> {
-  const source = lazyModel("target", await tunedFiles(runPaths(run.folder).sftModel, "sft"), run.recipe.target);
+  const source = lazyModel("target", await startingFiles(run), run.recipe.target);
   const sampling = samplingOf(run, {});
   return drawMissing(run, {
     stage: "sample_target",
     label: "target",
     draws: [{ source, sampling, n: run.recipe.sampling.n, splits: ["wrpo"] }],
   });
+}
+
+/** The comparison of the models, and how probable they find what WRPO learnt from. */
+async function evaluate(run: Run): Promise<Outcome> {
+  const compared = await evaluateModels(run);
+  const logProbs = run.recipe.evaluation.log_probs ? await evaluateLogProbs(run) : undefined;
+  return compared === undefined && logProbs === undefined ? undefined : { ...compared, ...logProbs };
 }
 
 /** The stages by name: each reads what those before left in the run folder, and can be run alone. */
@@ -34,16 +42,19 @@ const stages: Readonly<Record<StageName, (run: Run) => Promise<Outcome>>> = {
   score_target: (run) => scoreLabel(run, "score_target", "target"),
   select_quadruples: selectForWrpo,
   wrpo: tuneWrpo,
-  evaluate: evaluateModels,
+  evaluate: evaluate,
   report: reportRun,
 };
 
 /** What of the recipe each stage adds to what those before depend on. */
 const recipeParts: Readonly<Partial<Record<StageName, (recipe: Recipe) => unknown>>> = {
-  sample: ({ seed, prompts, sources, sampling, selection }) => [seed, prompts, sources, sampling, selection.sft_share],
+  sample: ({ seed, prompts, sources, sampling, selection, sft }) => [
+    ...[seed, prompts, sources, sampling, selection.sft_share],
+    ...(sft.enabled ? [] : ["no supervised tuning"]),
+  ],
   score: ({ rewards }) => rewards,
   select_sft: ({ selection }) => selection,
-  sft: ({ target, sft }) => [target, sft],
+  sft: ({ target, sft }) => [target, sft.enabled ? sft : null],
   wrpo: ({ wrpo }) => wrpo,
   evaluate: ({ evaluation }) => evaluation,
   report: ({ name }) => name,
@@ -67,11 +78,31 @@ export async function runStages(run: Run, names: readonly StageName[]): Promise<
   const { listener } = run;
   for (const name of names) {
     checkInterrupted(run);
+    if (isOff(run.recipe, name)) {
+      await passOver(run, name);
+      continue;
+    }
     listener.stageStarted(name);
     const began = performance.now();
     const skipped = await runStage(run, name);
     listener.stageFinished(name, { seconds: (performance.now() - began) / 1000, skipped });
   }
+}
+
+/** Whether a recipe goes without this stage. */
+const isOff = ({ sft }: Recipe, name: StageName): boolean => !sft.enabled && (name === "select_sft" || name === "sft");
+
+/** Keeps in the ledger that there is nothing to do: the stages after this one are ready. */
+async function passOver(run: Run, name: StageName): Promise<void> {
+  const { stages: records } = run.ledger;
+  const inputs = stageInputs(run.resolved, name);
+  if (await records.isDone(name, inputs)) return;
+  if (name === "select_sft") {
+    await selectNothingForSft(run);
+    run.listener.notice("no supervised tuning (sft.enabled is false): WRPO starts from the target as it is");
+  }
+  await records.start(name, inputs, { total: 0, done: 0 });
+  await records.finish(name, { off: true });
 }
 
 /** Runs one stage and keeps in the ledger how it went; a stage that had nothing to do keeps the record that it had. */
@@ -94,7 +125,8 @@ async function runStage(run: Run, name: StageName): Promise<boolean> {
     throw explainDisk(explainMemory(error, memoryCure(run.recipe, name)), run.folder);
   }
   const skipped = isSkipped(outcome);
-  await records.finish(name, skipped && before?.state === "done" ? before.counts : (outcome ?? {}));
+  const kept = skipped && before?.state === "done" && before.counts.off !== true;
+  await records.finish(name, kept ? before.counts : (outcome ?? {}));
   return skipped;
 }
 

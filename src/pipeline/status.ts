@@ -16,8 +16,8 @@ import { runPaths } from "./run.ts";
 
 export interface StageStatus {
   readonly stage: StageName;
-  /** `interrupted`: began, has not ended, and no process is at it now. */
-  readonly state: "waiting" | "running" | "interrupted" | "done" | "failed";
+  /** `interrupted`: began, has not ended, and no process is at it now. `off`: the recipe goes without it. */
+  readonly state: "waiting" | "running" | "interrupted" | "done" | "failed" | "off";
   readonly done: number;
   readonly total: number;
   readonly failed: number;
@@ -108,7 +108,7 @@ function stageStatus(
   const running = state === "running" && alive;
   return {
     stage,
-    state: state === "running" && !alive ? "interrupted" : state,
+    state: state === "running" && !alive ? "interrupted" : counts.off === true ? "off" : state,
     done,
     total,
     failed,

@@ -9,13 +9,17 @@ function trainableNames({ lora }: OptimisationRecipe, target: DecoderConfig): st
   return adaptedNames(target, lora.target_modules).flatMap((name) => adapterNames(name, lora.dora));
 }
 
+/** The trainings that a recipe has. */
+export const trainingsOf = ({ sft }: { readonly sft: Pick<Recipe["sft"], "enabled"> }): readonly ("sft" | "wrpo")[] =>
+  sft.enabled ? ["sft", "wrpo"] : ["wrpo"];
+
 /**
  * Holds what the trainings of a recipe say of weights to those that the target has.
  *
  * @throws TrainingError, ModelError where a pattern or a target module matches none.
  */
 export function checkTrainings(recipe: Pick<Recipe, "sft" | "wrpo">, target: DecoderConfig): void {
-  for (const stage of ["sft", "wrpo"] as const)
+  for (const stage of trainingsOf(recipe))
     amended({ hint: `It is a field of the recipe's ${stage}.` }, () =>
       trainedNames(recipe[stage], trainableNames(recipe[stage], target)),
     );

@@ -141,7 +141,7 @@ const resolved = (run: Run, stage: Stage, model: LoadedModel, inputs: string, lo
 
 /** Supervised tuning of the target on y_ws: Target-SFT of the paper (section 4.1). Undefined when it stands already. */
 export async function tuneSft(run: Run): Promise<Counts | undefined> {
-  const asked = run.recipe.sft;
+  const { enabled: _, ...asked } = run.recipe.sft;
   const files = await run.model(run.recipe.target);
   const { rows: texts, digest } = await rowsOf(run, "sft", ({ sourceChosen }) => [sourceChosen]);
   const inputs = inputsOf(run, "sft", files, digest);
@@ -169,6 +169,10 @@ export async function tuneSft(run: Run): Promise<Counts | undefined> {
 /** Files of a model folder that a stage has made. */
 export const tunedFiles = (folder: string, label: string): Promise<ModelFiles> => readModelFiles(folder, label);
 
+/** The model that WRPO starts from, as policy and as reference: Target-SFT, or the target itself where there is no supervised tuning. */
+export const startingFiles = (run: Run): Promise<ModelFiles> =>
+  run.recipe.sft.enabled ? tunedFiles(runPaths(run.folder).sftModel, "sft") : run.model(run.recipe.target);
+
 interface Referencing {
   readonly model: LoadedModel;
   readonly rows: readonly TrainingRow[];
@@ -190,12 +194,12 @@ async function referenced(run: Run, { model, rows, objective, recipe }: Referenc
   return found!;
 }
 
-/** WRPO on the quadruples, from the tuned target as policy and as reference (paper section 3.3). Undefined when it stands already. */
+/** WRPO on the quadruples, from the tuned target as policy and reference (paper section 3.3), or the untuned one. Undefined when it stands already. */
 export async function tuneWrpo(run: Run): Promise<Counts | undefined> {
   const asked = run.recipe.wrpo;
   const { seed } = run.recipe;
   const paths = runPaths(run.folder);
-  const files = await tunedFiles(paths.sftModel, "sft");
+  const files = await startingFiles(run);
   const objective = objectiveOf(asked, run.recipe.selection.source_responses);
   const { rows: texts, lacking, digest } = await rowsOf(run, "wrpo", (selection) => keysOf(selection, objective));
   const inputs = inputsOf(run, "wrpo", files, digest);
@@ -223,7 +227,7 @@ export async function tuneWrpo(run: Run): Promise<Counts | undefined> {
       const task = preferenceTask(known.slice(0, training.length), objective, { reference: moving });
       const counts = await tune(run, {
         ...{ stage: "wrpo", recipe, inputs, target: paths.fusedModel },
-        ...{ model, files, base: paths.sftModel },
+        ...{ model, files, base: run.recipe.sft.enabled ? paths.sftModel : targetName(run, files) },
         task: { ...task, heldOut: known.slice(training.length) },
         ...(objective.mismatched ? { order: "batches" } : {}),
         heldOut: heldOut.map(({ id }) => id),

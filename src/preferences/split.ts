@@ -10,7 +10,8 @@ export interface PromptSplit {
 /**
  * Splits prompts between supervised tuning and WRPO (paper section 4.1: one third and two thirds). The split depends
  * on the ids and the seed alone, not on their order; `sft` has the share rounded to whole prompts. Both lists keep the
- * order of `ids`. Throws RecipeError when one of the two would have no prompts, DataError for an id that comes twice.
+ * order of `ids`. A share of 0 gives all to WRPO. Throws RecipeError when one of the two would have no prompts otherwise,
+ * DataError for an id that comes twice.
  */
 export function splitPrompts(ids: readonly string[], sftShare: number, seed: number): PromptSplit {
   const lots = ids.map((id) => ({ id, lot: contentKey({ split: seed, id }) }));
@@ -18,7 +19,7 @@ export function splitPrompts(ids: readonly string[], sftShare: number, seed: num
   const sft = new Set(lots.slice(0, Math.round(ids.length * sftShare)).map(({ id }) => id));
   const twice = lots.find(({ lot }, index) => lots[index + 1]?.lot === lot);
   if (twice !== undefined) throw new DataError(`the prompt id ${JSON.stringify(twice.id)} stands twice`);
-  if (sft.size === 0 || sft.size === ids.length) {
+  if ((sft.size === 0 && sftShare > 0) || sft.size === ids.length) {
     const empty = sft.size === 0 ? "supervised tuning" : "preference training";
     throw new RecipeError(`of ${ids.length} prompts, a share of ${sftShare} leaves none for ${empty}`, {
       field: "selection.sft_share",

@@ -8,7 +8,14 @@ import { valueAt } from "./issue-words.ts";
 import { contentKey } from "./key.ts";
 import { type Recipe, recipeSchema } from "./recipe.ts";
 import { type Mistake, mistakesOf } from "./recipe-issues.ts";
-import { applyOverrides, overrideOf, parseOverride } from "./recipe-overrides.ts";
+import {
+  applyOverrides,
+  givenBy,
+  type Override,
+  overrideOf,
+  overrideWithin,
+  parseOverride,
+} from "./recipe-overrides.ts";
 import { readYaml } from "./recipe-yaml.ts";
 
 /** A recipe with the place that it was read from. */
@@ -23,16 +30,17 @@ export interface LoadedRecipe {
 }
 
 /**
- * Reads a recipe: YAML, then the overrides (`a.b=c`, the value in YAML, entries of lists by number), then the schema.
+ * Reads a recipe: YAML, then the overrides (`a.b=c`, the value in YAML, entries of lists by number; or as a sweep has them), then
+ * the schema.
  *
  * Throws a RecipeError with file, line and field for the first mistake; its `others` are the rest. Mistakes are: no such
  * file, not UTF-8, not YAML, a field twice, an unknown or missing field, a wrong type or value, a source's or a judge's
  * name twice, a prompts file that is not there.
  */
-export function loadRecipe(file: string, overrides: readonly string[] = []): LoadedRecipe {
+export function loadRecipe(file: string, overrides: readonly (string | Override)[] = []): LoadedRecipe {
   const yaml = readYaml(file);
   const baseFolder = resolve(dirname(file));
-  const given = overrides.map(parseOverride);
+  const given = overrides.map((override) => (typeof override === "string" ? parseOverride(override) : override));
   const value = applyOverrides(yaml.value, given);
   const parsed = recipeSchema.safeParse(value);
   const mistakes = [
@@ -45,13 +53,16 @@ export function loadRecipe(file: string, overrides: readonly string[] = []): Loa
   const errors = mistakes
     .map(({ path, message, hint }) => {
       const field = path.join(".");
-      const override = overrideOf(path, given);
+      const unwritten = valueAt(yaml.value, path) === undefined && path.length > 0;
+      const override = overrideOf(path, given) ?? (unwritten ? overrideWithin(path, given) : undefined);
       const line = override === undefined ? yaml.lineOf(path) : undefined;
-      const from = override === undefined ? undefined : `Given by --set ${shownOverride(override.text, field)}.`;
+      const { hint: from, ...place } =
+        override === undefined
+          ? { file, ...(line === undefined ? {} : { line }) }
+          : { ...givenBy(override, shownOverride(override.text, field)) };
       const hints = [hint, from].filter((text) => text !== undefined).join(" ");
       return new RecipeError(message, {
-        ...(override === undefined ? { file } : {}),
-        ...(line === undefined ? {} : { line }),
+        ...place,
         ...(field === "" ? {} : { field }),
         ...(hints === "" ? {} : { hint: hints }),
       });
@@ -106,7 +117,15 @@ function contradictions(root: unknown): Mistake[] {
     const hint = "A scale is [lowest, highest], like [1, 5].";
     return [{ path: ["rewards", index, "scale"], message: `the scale goes from ${low} to ${high}`, hint }];
   });
-  return [...lengths, ...scales, ...missingSources(root), ...sourceCounts(root)];
+  return [...lengths, ...scales, ...missingSources(root), ...sourceCounts(root), ...nothingToTune(root)];
+}
+
+/** A supervised tuning without prompts. */
+function nothingToTune(root: unknown): Mistake[] {
+  if (valueAt(root, ["selection", "sft_share"]) !== 0 || valueAt(root, ["sft", "enabled"]) === false) return [];
+  const message = "a share of 0 leaves no prompt for supervised tuning";
+  const hint = "Set sft.enabled to false to go without that tuning, or take a share above 0.";
+  return [{ path: ["selection", "sft_share"], message, hint }];
 }
 
 /** More responses of the sources than there are. */

@@ -1,13 +1,20 @@
 import { parseDocument } from "yaml";
-import { RecipeError } from "./errors.ts";
+import { type Place, RecipeError } from "./errors.ts";
 import type { FieldPath } from "./recipe-yaml.ts";
 
-/** One `--set a.b=c`. */
+/** A field that has another value than the recipe's: one `--set a.b=c`, or a field that a sweep sets. */
 export interface Override {
   readonly text: string;
   readonly path: readonly string[];
+  /** Undefined takes the field out. */
   readonly value: unknown;
+  /** Where it stands, unless on the command line. */
+  readonly place?: Place;
 }
+
+/** What to say of a mistake in an override: where it stands, or what was typed. */
+export const givenBy = ({ text, place }: Override, shown = text): Place & { readonly hint?: string } =>
+  place ?? { hint: `Given by --set ${shown}.` };
 
 const form =
   "Write --set field.inner=value, with a number for an entry of a list: --set sources.0.sampling.temperature=0.";
@@ -34,7 +41,7 @@ export function applyOverrides(value: unknown, overrides: readonly Override[]): 
 }
 
 function setAt(value: unknown, override: Override, depth: number): unknown {
-  const { path, text } = override;
+  const { path } = override;
   if (depth === path.length) return override.value;
   const step = path[depth]!;
   const field = path.slice(0, depth + 1).join(".");
@@ -43,18 +50,25 @@ function setAt(value: unknown, override: Override, depth: number): unknown {
     const index = /^\d+$/.test(step) ? Number(step) : Number.NaN;
     if (!(index < value.length)) {
       throw new RecipeError(`${around} is a list with the entries 0 to ${value.length - 1}, and has no ${step}`, {
-        field,
-        hint: `Given by --set ${text}.`,
+        ...{ field, ...givenBy(override) },
       });
     }
     return value.map((entry: unknown, at) => (at === index ? setAt(entry, override, depth + 1) : entry));
   }
   if (value !== undefined && value !== null && typeof value !== "object") {
-    throw new RecipeError(`${around} holds a value and has no fields`, { field, hint: `Given by --set ${text}.` });
+    throw new RecipeError(`${around} holds a value and has no fields`, { field, ...givenBy(override) });
   }
   const fields = (value ?? {}) as Readonly<Record<string, unknown>>;
+  if (override.value === undefined && depth === path.length - 1) {
+    const { [step]: _, ...others } = fields;
+    return others;
+  }
   return { ...fields, [step]: setAt(Object.hasOwn(fields, step) ? fields[step] : undefined, override, depth + 1) };
 }
+
+/** The override that gave a value within this path. */
+export const overrideWithin = (path: FieldPath, overrides: readonly Override[]): Override | undefined =>
+  overrides.findLast((override) => path.every((step, at) => String(step) === override.path[at]));
 
 /** The override that gave the value at this path. */
 export function overrideOf(path: FieldPath, overrides: readonly Override[]): Override | undefined {

@@ -13,10 +13,17 @@ export interface YamlFile {
   lineOf(path: FieldPath): number | undefined;
 }
 
-/** Reads a recipe's YAML. Throws RecipeError where the file is missing, not UTF-8, empty, or no YAML. */
-export function readYaml(file: string): YamlFile {
+/** What a YAML file is, in the words of its mistakes. */
+const kinds = {
+  recipe: "`amalgam init <folder>` writes a recipe to begin with.",
+  sweep: "A sweep names a `recipe` and its `variants` or a `grid`; `recipes/ablations` has some.",
+} as const;
+type Kind = keyof typeof kinds;
+
+/** Reads the YAML of a recipe or a sweep. Throws RecipeError where the file is missing, not UTF-8, empty, or no YAML. */
+export function readYaml(file: string, kind: Kind = "recipe"): YamlFile {
   const lines = new LineCounter();
-  const document = parseDocument(readText(file), { lineCounter: lines, prettyErrors: false, merge: true });
+  const document = parseDocument(readText(file, kind), { lineCounter: lines, prettyErrors: false, merge: true });
   // Where the syntax breaks, what follows is misread: its complaints would bury the one that helps.
   const broken = document.errors.findIndex(({ code }) => !Object.hasOwn(syntaxWords, code));
   const errors = document.errors.slice(0, broken < 0 ? undefined : broken + 1).map(({ code, message, pos }) => {
@@ -26,9 +33,9 @@ export function readYaml(file: string): YamlFile {
   });
   const [first, ...others] = errors;
   if (first !== undefined) throw first.with(others);
-  if (document.contents === null) throw new RecipeError("the recipe is empty", { file, hint: emptyHint });
+  if (document.contents === null) throw new RecipeError(`the ${kind} is empty`, { file, hint: kinds[kind] });
   if (!isMap(document.contents)) {
-    throw new RecipeError("a recipe is a map of fields (`name: value`)", { file, line: 1, hint: emptyHint });
+    throw new RecipeError(`a ${kind} is a map of fields (\`name: value\`)`, { file, line: 1, hint: kinds[kind] });
   }
   let value: unknown;
   try {
@@ -60,37 +67,36 @@ export function readYaml(file: string): YamlFile {
 }
 
 const yamlHint = "A value with `: ` or ` #` in it, or one that begins with a sign, stands in quotes.";
-const emptyHint = "`amalgam init <folder>` writes a recipe to begin with.";
 
 const syntaxWords: Readonly<Record<string, readonly [message: string, hint: string]>> = {
   DUPLICATE_KEY: ["this field stands twice in one map", "Take one of the two out."],
   TAB_AS_INDENT: ["a tab indents this line", "YAML is indented by spaces."],
-  MULTIPLE_DOCS: ["a second document begins here (`---`)", "One file holds one recipe."],
+  MULTIPLE_DOCS: ["a second document begins here (`---`)", "One file holds one of them."],
 };
 
 const firstLower = (text: string) => text.charAt(0).toLowerCase() + text.slice(1).trim();
 
-function readText(file: string): string {
+function readText(file: string, kind: Kind): string {
   let bytes: Buffer;
   try {
     bytes = readFileSync(file);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code === "EISDIR")
-      throw new RecipeError("this is a folder, not a recipe", { file, cause, hint: folderHint(file) });
+      throw new RecipeError(`this is a folder, not a ${kind}`, { file, cause, hint: folderHint(file, kind) });
     const missing = code === "ENOENT" || code === "ENOTDIR";
-    throw new RecipeError(missing ? "there is no such recipe" : `the recipe can't be read (${code})`, {
+    throw new RecipeError(missing ? `there is no such ${kind}` : `the ${kind} can't be read (${code})`, {
       file,
       cause,
-      hint: missing ? `${suggestion(file)}${emptyHint}` : "A recipe is one YAML file that you may read.",
+      hint: missing ? `${suggestion(file)}${kinds[kind]}` : `A ${kind} is one YAML file that you may read.`,
     });
   }
   return decode(bytes, file);
 }
 
-function folderHint(folder: string): string {
+function folderHint(folder: string, kind: Kind): string {
   const own = join(folder, "recipe.yaml");
-  return existsSync(own) ? `Name the recipe in it: ${own}` : "A recipe is one YAML file.";
+  return kind === "recipe" && existsSync(own) ? `Name the recipe in it: ${own}` : `A ${kind} is one YAML file.`;
 }
 
 function suggestion(file: string): string {

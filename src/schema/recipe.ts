@@ -17,7 +17,7 @@ import { microBatchTokens, refuseBlind, watchingFields } from "./watching.ts";
 const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, "letters, digits, '.', '_' and '-' only");
 const environmentVariable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "the name of an environment variable");
 const positive = z.number().gt(0);
-const share = z.number().gt(0).lt(1);
+const share = z.number().min(0).lt(1);
 
 export const precisionSchema = z.enum(["auto", "fp32", "bf16"]);
 export type Precision = z.infer<typeof precisionSchema>;
@@ -101,7 +101,11 @@ export const optimisation = (learningRate: number) => ({
 });
 
 const sftSchema = z
-  .strictObject({ ...optimisation(7e-6) })
+  .strictObject({
+    /** Without supervised tuning, WRPO starts from the target as it is, on the same prompts. */
+    enabled: z.boolean().default(true),
+    ...optimisation(7e-6),
+  })
   .superRefine(refuseForeignOptimiser)
   .superRefine(refuseForeignSchedule)
   .superRefine(refuseFrozenBase)
@@ -133,7 +137,7 @@ const wrpoSchema = z
   .overwrite(withScheduleDefaults);
 export type WrpoRecipe = z.infer<typeof wrpoSchema>;
 
-export type OptimisationRecipe = SftRecipe;
+export type OptimisationRecipe = Omit<SftRecipe, "enabled">;
 
 /** Where the figures of each optimiser step go beside the JSONL file that is always written. */
 export const loggingSchema = z.strictObject({
@@ -179,7 +183,7 @@ export const recipeSchema = z.strictObject({
   rewards: z.array(rewardSchema).min(1),
   selection: z
     .strictObject({
-      /** Share of the training prompts whose y_ws goes to supervised tuning; the rest goes to WRPO. */
+      /** Share of the training prompts whose y_ws goes to supervised tuning; the rest goes to WRPO. 0 only without that tuning. */
       sft_share: share.default(1 / 3),
       /** Least reward gap between y_wt and y_l; equal rewards are always left out. */
       min_gap: z.number().min(0).default(0),
@@ -198,6 +202,8 @@ export const recipeSchema = z.strictObject({
     prompts: promptsSchema,
     /** Responses for each held-out prompt and model. */
     k: z.int().min(1).default(4),
+    /** Whether each model is asked how probable it finds the responses that WRPO learns from. */
+    log_probs: z.boolean().default(false),
     sampling: samplingSchema.omit({ seed: true }).partial().default({}),
     bootstrap: z.int().min(100).default(10_000),
   }),

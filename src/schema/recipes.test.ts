@@ -4,13 +4,17 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
 import { loadRecipe, recipeJsonSchema } from "./recipe-file.ts";
+import { loadSweep, sweepJsonSchema } from "./sweep-file.ts";
 
 const recipes = fileURLToPath(new URL("../../recipes/", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "recipes-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-test("recipes/recipe.schema.json is current (scripts/generate-recipe-schema.mjs writes it)", () => {
-  expect(JSON.parse(readFileSync(join(recipes, "recipe.schema.json"), "utf8"))).toEqual(recipeJsonSchema());
+test.each([
+  ["recipe", recipeJsonSchema()],
+  ["sweep", sweepJsonSchema()],
+])("recipes/%s.schema.json is current (scripts/generate-recipe-schema.mjs writes it)", (name, schema) => {
+  expect(JSON.parse(readFileSync(join(recipes, `${name}.schema.json`), "utf8"))).toEqual(schema);
 });
 
 describe("the recipes that come with Amalgam", () => {
@@ -59,5 +63,53 @@ describe("the recipes that come with Amalgam", () => {
       "sampling={}",
     ]).recipe;
     for (const field of ["sft", "wrpo", "selection", "sampling"] as const) expect(recipe[field]).toEqual(bare[field]);
+  });
+});
+
+describe("the ablations", () => {
+  const ablations = join(recipes, "ablations");
+  const sweeps = readdirSync(ablations).filter((name) => name !== "base.yaml");
+
+  /** Each variant's part of a recipe that names its training. */
+  const trainings = (name: string) =>
+    loadSweep(join(ablations, name)).variants.map(({ name: variant, overrides }) => {
+      const { sft, wrpo } = loadRecipe(join(ablations, "base.yaml"), overrides).recipe;
+      return { variant, tuned: sft.enabled, wrpo };
+    });
+
+  test.each(sweeps)("%s names the schema for editors, and every variant's recipe is accepted", (name) => {
+    expect(readFileSync(join(ablations, name), "utf8")).toMatch(
+      /^# yaml-language-server: \$schema=\.\.\/sweep\.schema\.json\n/,
+    );
+    expect(trainings(name).length).toBeGreaterThan(1);
+  });
+
+  test.each(sweeps.filter((name) => !/objectives/.test(name)))("%s goes with the paper's recipe, too", (name) => {
+    for (const file of ["ablations", "paper.yaml"])
+      cpSync(join(recipes, file), join(folder, file), { recursive: true });
+    for (const prompts of ["ultrafeedback.jsonl", "held-out.jsonl"]) writeFileSync(join(folder, prompts), "");
+    const { variants, recipeFile } = loadSweep(join(folder, "ablations", name), {
+      recipeFile: join(folder, "paper.yaml"),
+    });
+    for (const { overrides } of variants) expect(loadRecipe(recipeFile, overrides).recipe.sources).toHaveLength(10);
+  });
+
+  test("go through the paper's values", () => {
+    const alphas = trainings("alpha.yaml").map(({ wrpo }) => `${wrpo.alpha_schedule} ${wrpo.alpha}`);
+    const values = [0.1, 0.3, 0.5, 0.7, 0.9, 1];
+    expect(alphas).toEqual([
+      "static 0",
+      ...["linear", "static"].flatMap((schedule) => values.map((value) => `${schedule} ${value}`)),
+    ]);
+    expect(trainings("objectives.yaml").map(({ wrpo }) => wrpo.objective)).toEqual([
+      ...["wrpo", "dpo", "ipo", "simpo", "wrpo_ipo", "wrpo_simpo"],
+    ]);
+    expect(trainings("without-sft.yaml").map(({ tuned, wrpo }) => [tuned, wrpo.alpha])).toEqual(
+      [true, false].flatMap((tuned) => [0.1, 0, 1].map((alpha) => [tuned, alpha])),
+    );
+    expect(trainings("source-rejected.yaml").map(({ wrpo }) => wrpo.objective)).toEqual([
+      "wrpo",
+      "wrpo_source_rejected",
+    ]);
   });
 });

@@ -50,6 +50,13 @@ export function takeLock(folder: string): Lock | undefined {
   };
 }
 
+/** Takes the lock of a folder that has no ledger of its own. Throws LedgerError when a live process holds it. */
+export function holdFolder(folder: string): Lock {
+  const lock = takeLock(folder);
+  if (lock === undefined) throw heldBy(folder, undefined);
+  return lock;
+}
+
 /** Whether a live process holds the lock. */
 export function isLocked(folder: string): boolean {
   const lock = takeLock(folder);

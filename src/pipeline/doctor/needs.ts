@@ -1,6 +1,7 @@
 import type { DecoderConfig } from "../../models/index.ts";
 import type { ModelRecipe, Precision, Recipe } from "../../schema/index.ts";
 import { baseBytes, type Compute, parameterCount, trainingMemory } from "../../training/index.ts";
+import { trainingsOf } from "../trainings.ts";
 
 /** The most that generation keeps of keys and values, and what one step needs beside them. */
 const generationBytes = 2.5e9;
@@ -35,7 +36,7 @@ export function largestNeed(
 ): Need | undefined {
   const needs: Need[] = [];
   const config = target.device === "cpu" ? configOf(target) : undefined;
-  for (const stage of ["sft", "wrpo"] as const) {
+  for (const stage of trainingsOf(trainings)) {
     if (config === undefined) break;
     const recipe = trainings[stage];
     const bytes = trainingMemory({ config, recipe, compute: compute(recipe.precision, "cpu") });

@@ -13,7 +13,7 @@ import { validateChecks } from "../../rewards/index.ts";
 import type { EndpointRecipe, LoadedRecipe, ModelRecipe, Precision, Prompt, Recipe } from "../../schema/index.ts";
 import { probeEndpoint } from "../../sources/index.ts";
 import { autoMicroBatchTokens, availableMemory, type Compute, parameterCount } from "../../training/index.ts";
-import { checkTrainings } from "../trainings.ts";
+import { checkTrainings, trainingsOf } from "../trainings.ts";
 import { type Finding, findingOf, ok, problem, warning } from "./finding.ts";
 import { freeSpace } from "./machine.ts";
 import { fits, largestNeed, runFolderBytes } from "./needs.ts";
@@ -88,7 +88,10 @@ function promptFindings({ recipe, baseFolder }: LoadedRecipe): { findings: Findi
     try {
       const { sft, wrpo } = splitPrompts(ids, recipe.selection.sft_share, recipe.seed);
       preferences = wrpo.length;
-      const detail = `${sft.length} prompts for supervised tuning, ${wrpo.length} for ${recipe.wrpo.objective}`;
+      const tuned = recipe.sft.enabled
+        ? `${sft.length} prompts for supervised tuning`
+        : `no supervised tuning (${sft.length} prompts take no part)`;
+      const detail = `${tuned}, ${wrpo.length} for ${recipe.wrpo.objective}`;
       findings.push(ok("split", detail));
     } catch (error) {
       findings.push(findingOf("split", error));
@@ -105,9 +108,10 @@ function promptFindings({ recipe, baseFolder }: LoadedRecipe): { findings: Findi
       ),
     );
   }
+  const drawn = recipe.sft.enabled ? training.length : preferences;
   const responses =
-    recipe.sampling.n * (training.length * recipe.sources.length + preferences) +
-    3 * recipe.evaluation.k * heldOut.length;
+    recipe.sampling.n * (drawn * recipe.sources.length + preferences) +
+    (recipe.sft.enabled ? 3 : 2) * recipe.evaluation.k * heldOut.length;
   return { findings, responses };
 }
 
@@ -221,7 +225,7 @@ function* microBatchFindings(
   { decoderConfig: config }: ModelFiles,
   compute: (precision: Precision, device: string) => Compute,
 ): Generator<Finding> {
-  for (const stage of ["sft", "wrpo"] as const) {
+  for (const stage of trainingsOf(trainings)) {
     const recipe = trainings[stage];
     if (recipe.micro_batch_tokens !== "auto") continue;
     const what = `micro-batches of ${stage}`;

@@ -122,8 +122,19 @@ export interface Line {
   readonly points: readonly CurvePoint[];
 }
 
+export interface LineChartOptions {
+  /** What lies along the x axis: steps, which are whole, unless given. */
+  readonly x?: string;
+  /** Marks every point, where they are few. */
+  readonly dots?: boolean;
+}
+
 /** Lines over the steps; where a point stands for several steps, a band shows their lowest and highest. */
-export function lineChart(title: string, lines: readonly Line[]): Html {
+export function lineChart(
+  title: string,
+  lines: readonly Line[],
+  { x: along, dots = false }: LineChartOptions = {},
+): Html {
   const [top, bottom] = [30, 158];
   const points = lines.flatMap((line) => line.points);
   const x = axis(...extent(points.map(({ step }) => step)), left + 44, right - 4, 4);
@@ -147,16 +158,17 @@ export function lineChart(title: string, lines: readonly Line[]): Html {
     const spread = own.some(({ low, high }) => low !== high);
     const band = spread ? `<path class="band ${colour}" d="M${[...upper, ...lower].join("L")}Z"/>` : "";
     const middle = own.map((point) => at(point, point.mean));
+    const dot = ({ step, mean }: CurvePoint) =>
+      `<circle class="fill ${colour}" cx="${p(x.at(step))}" cy="${p(y.at(mean))}" r="3"/>`;
     const [only] = own;
-    if (own.length === 1 && only !== undefined) {
-      return `<circle class="fill ${colour}" cx="${p(x.at(only.step))}" cy="${p(y.at(only.mean))}" r="3"/>`;
-    }
-    return `${band}<path class="line ${colour}" d="M${middle.join("L")}"><title>${escapeHtml(name)}</title></path>`;
+    if (own.length === 1 && only !== undefined) return `${band}${dot(only)}`;
+    const marks = dots ? own.map(dot).join("") : "";
+    return `${band}<path class="line ${colour}" d="M${middle.join("L")}"><title>${escapeHtml(name)}</title></path>${marks}`;
   });
   const heading = `<text class="label" x="${left}" y="14">${escapeHtml(shortened(title, 44))}</text>`;
-  const whole: Axis = { ...x, ticks: x.ticks.filter(Number.isInteger) };
-  const stepWord = `<text class="tick" x="${left}" y="${bottom + 18}">step</text>`;
-  return svg(title, bottom + 24, [heading, ...grid, ...drawn, stepWord, xTicks(whole, bottom + 4)]);
+  const whole: Axis = along === undefined ? { ...x, ticks: x.ticks.filter(Number.isInteger) } : x;
+  const below = `<text class="tick" x="${left}" y="${bottom + 18}">${escapeHtml(shortened(along ?? "step", 8))}</text>`;
+  return svg(title, bottom + 24, [heading, ...grid, ...drawn, below, xTicks(whole, bottom + 4)]);
 }
 
 function svg(title: string, height: number, parts: readonly string[]): Html {

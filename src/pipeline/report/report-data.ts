@@ -6,6 +6,7 @@ import type { LedgerReader, Split, StageRecord } from "../../store/index.ts";
 import { type Example, pickExamples } from "./examples.ts";
 import { type HeldOut, type PartMeans, partMeans, readHeldOut } from "./held-out.ts";
 import { type Ingredients, ingredientsOf, withoutCredentials } from "./ingredients.ts";
+import { type LogProbSummary, readLogProbs } from "./log-probs.ts";
 import { fusedLabel, type SampleGroup, sampleGroups, untuned } from "./samples.ts";
 import { type SplitSelection, splitSelection } from "./split-selection.ts";
 import { readTrainingCurves, type TrainingCurves } from "./training-curves.ts";
@@ -24,6 +25,8 @@ export interface ReportExtra {
   readonly identities?: { readonly target?: string; readonly sources?: Readonly<Record<string, string>> };
   /** Inputs of this run's comparison in the ledger; without them, the latest comparison is shown. */
   readonly comparison?: string;
+  /** Inputs of this run's log-probs in the ledger; without them, none are shown. */
+  readonly logProbs?: string;
 }
 
 export interface StageLine {
@@ -47,6 +50,8 @@ export interface ReportData {
   readonly versions: Readonly<Record<string, string>>;
   readonly machine: string;
   readonly ingredients: Ingredients;
+  /** Whether the recipe has supervised tuning. */
+  readonly supervised: boolean;
   readonly prompts: Readonly<Record<Split, number>>;
   readonly selections: { readonly sft: SplitSelection | null; readonly wrpo: SplitSelection | null };
   /** Every (stage, source) that was asked for: sources and target on training prompts, models on held-out ones. */
@@ -54,6 +59,8 @@ export interface ReportData {
   readonly evaluation: EvaluationSummary | null;
   readonly parts: readonly PartMeans[];
   readonly examples: readonly Example[];
+  /** How probable each model finds what WRPO learns from; null unless the recipe asks for it. */
+  readonly logProbs: LogProbSummary | null;
   readonly training: { readonly sft: TrainingCurves | null; readonly wrpo: TrainingCurves | null };
   readonly stages: readonly StageLine[];
   /** The recipe's text as the run folder holds it, credentials in addresses removed. */
@@ -80,6 +87,7 @@ export async function gatherReport(reader: LedgerReader, folder: string, extra: 
     versions: extra.versions,
     machine: extra.machine,
     ingredients: ingredientsOf(recipe, reward, extra.identities ?? {}),
+    supervised: recipe.sft.enabled,
     prompts: {
       sft: prompts.filter(({ split }) => split === "sft").length,
       wrpo: prompts.filter(({ split }) => split === "wrpo").length,
@@ -93,8 +101,9 @@ export async function gatherReport(reader: LedgerReader, folder: string, extra: 
     evaluation,
     parts: partMeans(heldOut),
     examples: fused === undefined ? [] : await pickExamples(reader, prompts, heldOut, baseline, fused),
+    logProbs: extra.logProbs === undefined ? null : await readLogProbs(reader, extra.logProbs),
     training: {
-      sft: readTrainingCurves(join(folder, "metrics", "sft.jsonl")),
+      sft: recipe.sft.enabled ? readTrainingCurves(join(folder, "metrics", "sft.jsonl")) : null,
       wrpo: readTrainingCurves(join(folder, "metrics", "wrpo.jsonl")),
     },
     stages: (await reader.stages.list()).map(toStageLine),

@@ -7,6 +7,7 @@ import type { Ingredient } from "./ingredients.ts";
 import type { ReportData, StageLine } from "./report-data.ts";
 import { distributionSection, evaluationSection } from "./section-evaluation.ts";
 import { examplesSection } from "./section-examples.ts";
+import { logProbSection } from "./section-log-probs.ts";
 import { contributionSection, leftOutSection, lengthSection } from "./section-selection.ts";
 import { trainingSection } from "./section-training.ts";
 import { style } from "./style.ts";
@@ -29,7 +30,7 @@ export function reportHtml(data: ReportData): string {
 <body>
 <main>
 ${titleOf(data)}${verdictOf(data)}${ingredientsSection(data)}${evaluationSection(data)}${distributionSection(data)}
-${contributionSection(data)}${leftOutSection(data)}${trainingSection(data)}${lengthSection(data)}${examplesSection(data)}
+${contributionSection(data)}${leftOutSection(data)}${trainingSection(data)}${logProbSection(data)}${lengthSection(data)}${examplesSection(data)}
 ${timeSection(data)}${recipeSection(data)}
 </main>
 </body>

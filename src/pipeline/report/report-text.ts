@@ -14,9 +14,9 @@ const shownLength = 400;
  * lines; texts of models can't move the cursor or colour anything.
  */
 export function reportText(data: ReportData): string {
-  const { selections, evaluation, examples } = data;
+  const { selections, evaluation, examples, supervised } = data;
   const blocks = [
-    contributionText("What each source contributed to SFT", selections.sft),
+    ...(supervised ? [contributionText("What each source contributed to SFT", selections.sft)] : []),
     contributionText("What each source contributed to the quadruples", selections.wrpo),
     ...(evaluation === null ? ["Before and after: not yet."] : [evaluationText(data)]),
     ...twoOf(examples).map(exampleText),

@@ -135,7 +135,7 @@ function partsTable(parts: readonly PartMeans[], labels: readonly string[], base
 }
 
 /** How the rewards are spread: the models on held-out prompts, the sources and the target on training prompts. */
-export function distributionSection({ samples, evaluation }: ReportData): Html {
+export function distributionSection({ samples, evaluation, supervised }: ReportData): Html {
   const title = "Reward distributions";
   const labels = samples.flatMap(({ label }) => label ?? []);
   const baseline = evaluation?.baseline ?? untuned;
@@ -145,7 +145,13 @@ export function distributionSection({ samples, evaluation }: ReportData): Html {
     const { label, source, stage, rewards, meanReward, scored } = sample;
     if (rewards === null || meanReward === null) return [];
     const heldOut = label !== null;
-    const name = heldOut ? modelName(label) : stage === "sources" ? source : "target, after SFT";
+    const name = heldOut
+      ? modelName(label)
+      : stage === "sources"
+        ? source
+        : supervised
+          ? "target, after SFT"
+          : "target";
     const own = heldOut
       ? modelColour(label, labels, baseline)
       : stage === "sources"

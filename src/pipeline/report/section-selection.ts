@@ -14,7 +14,7 @@ const splits = [
 ] as const;
 
 /** Which source each selected response came from. */
-export function contributionSection({ selections, samples }: ReportData): Html {
+export function contributionSection({ selections, samples, supervised }: ReportData): Html {
   const title = "What each source contributed";
   const sources = samples.filter(({ stage }) => stage === "sources").map(({ source }) => source);
   const made = splits.flatMap(([split, name]) => {
@@ -48,6 +48,7 @@ export function contributionSection({ selections, samples }: ReportData): Html {
     title,
     drawing,
     ...splits.map(([split, name, purpose]) => {
+      if (split === "sft" && !supervised) return html``;
       const selection = selections[split];
       const what = `nothing was selected for ${purpose}`;
       return html`<h3>${name}</h3>\n${selection === null ? notYet(what) : contributionTable(selection, purpose)}`;
@@ -82,7 +83,7 @@ are kept, as in the paper.</p>\n`;
 }
 
 /** Prompts without anything to train on, and responses that are missing, each with the reason. */
-export function leftOutSection({ selections, samples }: ReportData): Html {
+export function leftOutSection({ selections, samples, supervised }: ReportData): Html {
   const rows = splits.flatMap(([split, name]) =>
     (selections[split]?.leftOut ?? []).map(({ reason, prompts }) => ({
       name,
@@ -91,7 +92,7 @@ export function leftOutSection({ selections, samples }: ReportData): Html {
     })),
   );
   const missing = samples.flatMap((sample) => {
-    const name = groupName(sample);
+    const name = groupName(sample, supervised);
     const unscored = sample.done - sample.scored;
     return [
       ...(sample.failed > 0
@@ -119,7 +120,7 @@ export function leftOutSection({ selections, samples }: ReportData): Html {
 }
 
 /** Mean tokens of every model's responses beside their mean reward: a reward may just like length. */
-export function lengthSection({ samples }: ReportData): Html {
+export function lengthSection({ samples, supervised }: ReportData): Html {
   const title = "Length beside reward";
   const scored = samples.filter(({ meanTokens }) => meanTokens !== null);
   if (scored.length === 0) return section(title, notYet("no response has a score"));
@@ -128,7 +129,7 @@ export function lengthSection({ samples }: ReportData): Html {
     table<SampleGroup>(
       "Scored responses. Cut off: ended by the token limit, not by the model.",
       [
-        { head: "Responses of", cell: groupName },
+        { head: "Responses of", cell: (sample) => groupName(sample, supervised) },
         { head: "Mean tokens", kind: "figure", cell: ({ meanTokens }) => (meanTokens ?? 0).toFixed(1) },
         { head: "Mean reward", kind: "figure", cell: ({ meanReward }) => reward(meanReward ?? 0) },
         { head: "Cut off", kind: "figure", cell: (sample) => percent(sample.unfinished, sample.scored) },
@@ -139,7 +140,8 @@ export function lengthSection({ samples }: ReportData): Html {
   );
 }
 
-function groupName({ stage, source, label }: SampleGroup): string {
+function groupName({ stage, source, label }: SampleGroup, supervised: boolean): string {
   if (label !== null) return `${modelName(label)}, held-out prompts`;
-  return stage === "sources" ? `${source}, training prompts` : "target after SFT, training prompts";
+  const target = supervised ? "target after SFT" : "target";
+  return `${stage === "sources" ? source : target}, training prompts`;
 }

@@ -34,10 +34,12 @@ const shortNames: Readonly<Record<string, string>> = {
   "rewards/rejected": "y_l (red)",
 };
 
-export function trainingSection({ training }: ReportData): Html {
+export function trainingSection({ training, supervised }: ReportData): Html {
   return section(
     "Training curves",
-    html`<h3>SFT</h3>\n${curvesOf(training.sft, "supervised tuning has no step behind it")}`,
+    supervised
+      ? html`<h3>SFT</h3>\n${curvesOf(training.sft, "supervised tuning has no step behind it")}`
+      : html`<p>No supervised tuning: the recipe goes without it.</p>\n`,
     html`<h3>WRPO</h3>\n${curvesOf(training.wrpo, "WRPO has no step behind it")}`,
   );
 }
