@@ -21,7 +21,8 @@ function mounted(): boolean {
 }
 const hasDisk = process.platform === "linux" && mounted();
 afterAll(() => {
-  if (hasDisk) execFileSync("umount", [disk]);
+  // Lazily: libsql may hold the file a little longer.
+  if (hasDisk) execFileSync("umount", ["-l", disk]);
   rmSync(scratch, { recursive: true, force: true });
 });
 
