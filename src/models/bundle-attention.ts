@@ -60,8 +60,8 @@ const mostScores = 2 ** 20;
 
 /**
  * The same by libtorch's operators, response by response, with [x, y] as keys: on other devices than the processor, and
- * for soft-capped scores, which the kernel doesn't know. Exact, but slower. Of long texts the queries come in blocks, whose
- * scores are computed again in the backward: the memory grows with the tokens, not with their square.
+ * for soft-capped scores, which the kernel doesn't know. Exact, but slower. Where scores are capped, the queries of long texts
+ * come in blocks, whose scores are computed again in the backward: the memory grows with the tokens, not with their square.
  */
 export function plainAttention(
   q: Tensor,
@@ -101,7 +101,8 @@ export function plainAttention(
     const [keys, values] = [gather(k), gather(v)];
     const queries = q.narrow(0, start, length).transpose(0, 1);
     const rows = Math.max(64, Math.floor(mostScores / (ahead + length)));
-    if (length <= rows) {
+    // libtorch's own operator holds no scores.
+    if (cap === null || length <= rows) {
       parts.push(block(queries, keys, values, ahead, 0));
       return;
     }
