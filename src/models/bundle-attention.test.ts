@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Tensor } from "../torch/index.ts";
-import { backward, type DType, gradcheck, manualSeed, noGrad, ops, tensor, toNumbers } from "../torch/index.ts";
+import { backward, type DType, gradcheck, manualSeed, noGrad, ops, scope, tensor, toNumbers } from "../torch/index.ts";
 import { type BundleSpan, bundleAttention, plainAttention } from "./bundle-attention.ts";
 import type { DecoderConfig } from "./config.ts";
 
@@ -208,7 +208,11 @@ describe.each([
         leaf.requiresGrad = true;
         return leaf;
       });
-      const out = attend(leaves[0]!, leaves[1]!, leaves[2]!);
+      // As in a layer: what attention is given is gone when the backward comes.
+      const out = scope(() => {
+        const [q, k, v] = leaves.map((leaf) => leaf.mul(1));
+        return attend(q!, k!, v!);
+      });
       backward(out.mul(out.detach().sin().add(1)).sum());
       return [out.detach(), ...leaves.map((leaf) => leaf.grad!)];
     };

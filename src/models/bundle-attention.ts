@@ -72,12 +72,14 @@ export function plainAttention(
   scale: number,
   cap: number | null = null,
 ): Tensor {
-  const groups = k.shape[1]!;
+  // Read here: when a block is computed again, q is gone.
+  const { device } = q;
+  const shared = q.shape[1]! / k.shape[1]!;
   const parts: Tensor[] = [];
   /** Which keys, counted from `first`, the queries at `at` and on see, [queries, keys]. */
   const seenFrom = (at: number, queries: number, first: number, keys: number) =>
     noGrad(() => {
-      const int64 = { dtype: "int64", device: q.device } as const;
+      const int64 = { dtype: "int64", device } as const;
       const distance = ops
         .arange(at, at + queries, int64)
         .unsqueeze(1)
@@ -85,7 +87,7 @@ export function plainAttention(
       const seen = distance.ge(0);
       return window === null ? seen : seen.logical_and(distance.lt(window));
     });
-  const repeat = (x: Tensor) => x.repeat_interleave(q.shape[1]! / groups, 0).unsqueeze(0);
+  const repeat = (x: Tensor) => x.repeat_interleave(shared, 0).unsqueeze(0);
   /** queries [heads, n, headDim] at `at` and on, keys and values [groups, m, headDim] from `first` on -> [n, heads * headDim] */
   const block = (queries: Tensor, keys: Tensor, values: Tensor, at: number, first: number) => {
     const mask = seenFrom(at, queries.shape[1]!, first, keys.shape[1]!);
