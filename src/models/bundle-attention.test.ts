@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Tensor } from "../torch/index.ts";
-import { backward, type DType, gradcheck, manualSeed, noGrad, ops, toNumbers } from "../torch/index.ts";
+import { backward, type DType, gradcheck, manualSeed, noGrad, ops, scope, tensor, toNumbers } from "../torch/index.ts";
 import { type BundleSpan, bundleAttention, plainAttention } from "./bundle-attention.ts";
 import type { DecoderConfig } from "./config.ts";
 
@@ -171,4 +171,52 @@ test("in bfloat16 it is near, with windows too", () => {
     const want = byHand(given, toNumbers(q), toNumbers(k), toNumbers(v));
     for (const [n, value] of got.entries()) expect(Math.abs(value - want[n]!)).toBeLessThan(0.03);
   }
+});
+
+describe.each([
+  { window: null, cap: null },
+  { window: null, cap: 0.7 },
+  { window: 300, cap: 0.7 },
+])("long texts by libtorch's operators, in blocks: %j", ({ window, cap }) => {
+  test("values and gradients are those of all scores at once", () => {
+    manualSeed(12);
+    const [heads, headDim, scale] = [2, 4, 0.8];
+    const spans = [{ start: 0, promptLength: 1500, responseLengths: [40, 900] }];
+    const tokens = 2440;
+    const given = [heads, 1, 1].map((count) => noGrad(() => ops.randn([tokens, count, headDim], { dtype: "float64" })));
+    /** Every token with every other of the batch, those of other responses hidden. */
+    const whole = (q: Tensor, k: Tensor, v: Tensor) => {
+      const part = Array.from({ length: tokens }, (_, t) => (t < 1500 ? 0 : t < 1540 ? 1 : 2));
+      const place = part.map((p, t) => (p === 2 ? t - 40 : t));
+      const row = (values: number[]) => noGrad(() => tensor(values, [tokens], "int64"));
+      const [parts, places] = [row(part), row(place)];
+      const distance = places.unsqueeze(1).sub(places.unsqueeze(0));
+      const near = window === null ? distance.ge(0) : distance.ge(0).logical_and(distance.lt(window));
+      const related = parts.unsqueeze(1).eq(parts.unsqueeze(0)).logical_or(parts.unsqueeze(0).eq(0));
+      const scores = q
+        .transpose(0, 1)
+        .matmul(k.permute([1, 2, 0]))
+        .mul(scale);
+      const capped = cap === null ? scores : scores.div(cap).tanh().mul(cap);
+      const hidden = near.logical_and(related).logical_not();
+      const shares = capped.masked_fill(hidden, Number.NEGATIVE_INFINITY).softmax(-1);
+      return shares.matmul(v.transpose(0, 1)).transpose(0, 1).flatten(1);
+    };
+    const run = (attend: typeof whole) => {
+      const leaves = given.map((x) => {
+        const leaf = x.clone();
+        leaf.requiresGrad = true;
+        return leaf;
+      });
+      // As in a layer: what attention is given is gone when the backward comes.
+      const out = scope(() => {
+        const [q, k, v] = leaves.map((leaf) => leaf.mul(1));
+        return attend(q!, k!, v!);
+      });
+      backward(out.mul(out.detach().sin().add(1)).sum());
+      return [out.detach(), ...leaves.map((leaf) => leaf.grad!)];
+    };
+    const got = run((q, k, v) => plainAttention(q, k, v, spans, window, scale, cap));
+    for (const [k, wanted] of run(whole).entries()) expect(got[k]!.sub(wanted).abs().max().item()).toBeLessThan(1e-10);
+  });
 });

@@ -1,5 +1,6 @@
+import { checkpointed } from "../nn/index.ts";
 import type { Tensor } from "../torch/index.ts";
-import { customFunction, hasKernels, native, noGrad, ops } from "../torch/index.ts";
+import { customFunction, hasKernels, native, noGrad, ops, scope } from "../torch/index.ts";
 import type { DecoderConfig } from "./config.ts";
 import type { Attend } from "./decoder.ts";
 import { softcap } from "./softcap.ts";
@@ -54,9 +55,13 @@ function cappedAttention(q: Tensor, k: Tensor, v: Tensor, seen: Tensor, scale: n
   return scores.masked_fill(seen.logical_not(), Number.NEGATIVE_INFINITY).softmax(-1).to(q.dtype).matmul(v);
 }
 
+/** The most scores of a head that are held at once: those of about a thousand tokens. */
+const mostScores = 2 ** 20;
+
 /**
  * The same by libtorch's operators, response by response, with [x, y] as keys: on other devices than the processor, and
- * for soft-capped scores, which the kernel doesn't know. Exact, but slower, and it holds a response's scores as a whole.
+ * for soft-capped scores, which the kernel doesn't know. Exact, but slower. Where scores are capped, the queries of long texts
+ * come in blocks, whose scores are computed again in the backward: the memory grows with the tokens, not with their square.
  */
 export function plainAttention(
   q: Tensor,
@@ -67,29 +72,50 @@ export function plainAttention(
   scale: number,
   cap: number | null = null,
 ): Tensor {
-  const groups = k.shape[1]!;
+  // Read here: when a block is computed again, q is gone.
+  const { device } = q;
+  const shared = q.shape[1]! / k.shape[1]!;
   const parts: Tensor[] = [];
-  const attendTo = (keys: readonly [number, number][], start: number, length: number, ahead: number) => {
-    const gather = (x: Tensor) => ops.cat(keys.map(([from, count]) => x.narrow(0, from, count))).transpose(0, 1);
-    const mask = noGrad(() => {
-      const int64 = { dtype: "int64", device: q.device } as const;
+  /** Which keys, counted from `first`, the queries at `at` and on see, [queries, keys]. */
+  const seenFrom = (at: number, queries: number, first: number, keys: number) =>
+    noGrad(() => {
+      const int64 = { dtype: "int64", device } as const;
       const distance = ops
-        .arange(ahead, ahead + length, int64)
+        .arange(at, at + queries, int64)
         .unsqueeze(1)
-        .sub(ops.arange(ahead + length, int64).unsqueeze(0));
+        .sub(ops.arange(first, first + keys, int64).unsqueeze(0));
       const seen = distance.ge(0);
       return window === null ? seen : seen.logical_and(distance.lt(window));
     });
-    const repeat = (x: Tensor) =>
-      gather(x)
-        .repeat_interleave(q.shape[1]! / groups, 0)
-        .unsqueeze(0);
-    const queries = q.narrow(0, start, length).transpose(0, 1).unsqueeze(0);
+  const repeat = (x: Tensor) => x.repeat_interleave(shared, 0).unsqueeze(0);
+  /** queries [heads, n, headDim] at `at` and on, keys and values [groups, m, headDim] from `first` on -> [n, heads * headDim] */
+  const block = (queries: Tensor, keys: Tensor, values: Tensor, at: number, first: number) => {
+    const mask = seenFrom(at, queries.shape[1]!, first, keys.shape[1]!);
+    const [all, k_, v_] = [queries.unsqueeze(0), repeat(keys), repeat(values)];
     const out =
       cap === null
-        ? ops.scaled_dot_product_attention(queries, repeat(k), repeat(v), mask, 0, false, { scale })
-        : cappedAttention(queries, repeat(k), repeat(v), mask, scale, cap);
-    parts.push(out.squeeze(0).transpose(0, 1).flatten(1));
+        ? ops.scaled_dot_product_attention(all, k_, v_, mask, 0, false, { scale })
+        : cappedAttention(all, k_, v_, mask, scale, cap);
+    return out.squeeze(0).transpose(0, 1).flatten(1);
+  };
+  const attendTo = (pieces: readonly [number, number][], start: number, length: number, ahead: number) => {
+    const gather = (x: Tensor) => ops.cat(pieces.map(([from, count]) => x.narrow(0, from, count))).transpose(0, 1);
+    const [keys, values] = [gather(k), gather(v)];
+    const queries = q.narrow(0, start, length).transpose(0, 1);
+    const rows = Math.max(64, Math.floor(mostScores / (ahead + length)));
+    // libtorch's own operator holds no scores.
+    if (cap === null || length <= rows) {
+      parts.push(block(queries, keys, values, ahead, 0));
+      return;
+    }
+    for (let from = 0; from < length; from += rows) {
+      const count = Math.min(rows, length - from);
+      const at = ahead + from;
+      const first = window === null ? 0 : Math.max(0, at - window + 1);
+      const some = [keys, values].map((x) => x.narrow(1, first, at + count - first));
+      const body = (...given: Tensor[]) => scope(() => block(given[0]!, given[1]!, given[2]!, at, first));
+      parts.push(checkpointed(body, [queries.narrow(1, from, count), ...some], []));
+    }
   };
   for (const { start, promptLength, responseLengths } of spans) {
     // A judge's prompts may have nothing in common.

@@ -1,7 +1,7 @@
 /** How positions turn queries and keys. */
 export interface Rope {
   readonly theta: number;
-  /** Stretches the positions: all alike (`linear`), by wavelength as in Llama 3.1, or each frequency by its own factor (`longrope`). */
+  /** Stretches the positions: all alike (`linear`), by wavelength as in Llama 3.1, or each frequency by its own factor (`longrope`, and so YaRN). */
   readonly scaling:
     | { readonly kind: "none" }
     | { readonly kind: "linear"; readonly factor: number }

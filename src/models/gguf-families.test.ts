@@ -116,6 +116,15 @@ test("SmolLM3: interleaved like Llama, every fourth layer without rotation", asy
   expectSame((await load(writeGguf(four, "smollm3"))).decoder, four);
 });
 
+test("InternLM2: interleaved like Llama, and known as Llama from then on", async () => {
+  const { decoder } = await tinyModel("internlm2");
+  const plain = { theta: 50_000, scaling: { kind: "none" } } as const;
+  const layers = decoder.config.layers.map((layer) => ({ ...layer, rope: plain }));
+  const again = await load(writeGguf(decoder, "internlm2"));
+  expectSame(again.decoder, { ...decoder, config: { ...decoder.config, layers } });
+  expect(again.config).toMatchObject({ model_type: "llama", architectures: ["LlamaForCausalLM"] });
+});
+
 test("OLMo 2: norms after the blocks and over all heads; OLMo 3, which bears its name, is refused", async () => {
   const { decoder } = await tinyModel("olmo2");
   expectSame((await load(writeGguf(decoder, "olmo2"))).decoder, decoder);

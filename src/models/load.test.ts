@@ -1,10 +1,9 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { openSafetensors, writeSafetensorsFile } from "../nn/index.ts";
 import { describeError, ModelError } from "../schema/index.ts";
 import { ops, type Tensor } from "../torch/index.ts";
-import { familyOfConfig } from "./families/index.ts";
 import { loadFiles, readModelFiles } from "./load.ts";
 import { type TinyFamily, tinyFamilies, tinyFolder } from "./testing/tiny-model.ts";
 
@@ -47,7 +46,7 @@ test.each([
     () => folderWith((config) => ({ ...config, model_type: "mamba" })),
     {
       field: "model_type",
-      says: /"mamba"[\s\S]*llama, mistral, mixtral, qwen2, qwen3, gemma2, gemma3_text, phi3, smollm3, olmo2/,
+      says: /"mamba"[\s\S]*llama, mistral, mixtral, qwen2, qwen3, gemma2, gemma3_text, gemma3, phi3, smollm3, olmo2, internlm2/,
     },
   ],
   [
@@ -92,8 +91,9 @@ test.each([
   ],
   [
     "an unknown rotation",
-    () => folderWith((config) => ({ ...config, rope_parameters: { rope_type: "yarn", rope_theta: 1e4, factor: 4 } })),
-    { field: "rope_scaling.rope_type", says: /yarn.*default, linear, llama3/ },
+    () =>
+      folderWith((config) => ({ ...config, rope_parameters: { rope_type: "longrope", rope_theta: 1e4, factor: 4 } })),
+    { field: "rope_scaling.rope_type", says: /longrope.*default, linear, dynamic, llama3, yarn/ },
   ],
   [
     "a rotation that lacks a setting",
@@ -106,9 +106,24 @@ test.each([
     { field: "attention_bias", says: /false/ },
   ],
   [
-    "Qwen2 with sliding windows",
-    () => folderWith((config) => ({ ...config, use_sliding_window: true }), "qwen2"),
-    { field: "use_sliding_window", says: /not known here/ },
+    "a rotation of a part of each head where the whole is rotated",
+    () => folderWith((config) => ({ ...config, rope_parameters: { rope_theta: 1e4, partial_rotary_factor: 0.5 } })),
+    { field: "partial_rotary_factor", says: /as a whole/ },
+  ],
+  [
+    "InternLM2 with biases",
+    () => folderWith((config) => ({ ...config, bias: true }), "internlm2"),
+    { field: "bias", says: /not known here/ },
+  ],
+  [
+    "a multimodal Gemma 3 without the config of its language model",
+    () => folderWith(({ text_config: _, ...config }) => config, "gemma3-multimodal"),
+    { field: "text_config", says: /is missing/ },
+  ],
+  [
+    "an output matrix that config.json says is the embedding, and is not",
+    () => folderWithWeights((weights) => weights.set("lm_head.weight", ops.ones([320, 32])), "qwen2"),
+    { field: "lm_head.weight", says: /not the embedding.*\n.*tie_word_embeddings/ },
   ],
   [
     "soft-capping to nothing",
@@ -198,57 +213,11 @@ test("a folder that is not there is a ModelError", async () => {
   expect((await failure("/nowhere/at/all")).place.file).toContain("/nowhere/at/all");
 });
 
-describe("configs as older transformers wrote them", () => {
-  const theta = { rope_theta: 10_000 };
-  const llama3 = {
-    rope_type: "llama3",
-    factor: 4,
-    low_freq_factor: 1,
-    high_freq_factor: 4,
-    original_max_position_embeddings: 64,
-  };
-  const longrope = { type: "longrope", short_factor: [1.1, 1.7], long_factor: [2, 5] };
-  test.each([
-    ["llama", { ...theta, rope_scaling: llama3 }],
-    ["mistral", theta],
-    ["mixtral", { rope_theta: 1e6, rope_scaling: null }],
-    ["qwen2", { rope_theta: 1e6, rope_scaling: null }],
-    ["qwen3", { rope_theta: 1e6, rope_scaling: null }],
-    ["gemma2", theta],
-    ["phi3", { ...theta, partial_rotary_factor: 0.5, rope_scaling: longrope }],
-    ["smollm3", { rope_theta: 2e6, rope_scaling: null }],
-    ["olmo2", { ...theta, rope_scaling: null }],
-    ["gemma3", { rope_theta: 1e6, rope_local_base_freq: 10_000, rope_scaling: null }],
-  ] as const)("%s", async (family, fields) => {
-    const old = folderWith(({ rope_parameters: _, ...config }) => ({ ...config, ...fields }), family);
-    const [before, now] = [await readModelFiles(old, "old"), await readModelFiles(tinyFolder(family), "new")];
-    expect(before.decoderConfig).toEqual(now.decoderConfig);
-  });
-
-  test("Gemma 3 without layer_types has a full layer after every five", async () => {
-    const { layer_types: _, ...config } = (await readModelFiles(tinyFolder("gemma3"), "tiny")).config;
-    const { layers } = familyOfConfig(config.model_type, "tiny").parse({ ...config, num_hidden_layers: 12 });
-    expect(layers.map(({ window }) => window)).toEqual([8, 8, 8, 8, 8, null, 8, 8, 8, 8, 8, null]);
-  });
-
-  test("Gemma 2 without layer_types has windows in every other layer, the first one among them", async () => {
-    const { layer_types: _, ...config } = (await readModelFiles(tinyFolder("gemma2"), "tiny")).config;
-    const { layers } = familyOfConfig(config.model_type, "tiny").parse({ ...config, num_hidden_layers: 4 });
-    expect(layers.map(({ window }) => window)).toEqual([8, null, 8, null]);
-  });
-
-  test("SmolLM3 without no_rope_layers has no rotation in every fourth layer", async () => {
-    const { no_rope_layers: _, ...config } = (await readModelFiles(tinyFolder("smollm3"), "tiny")).config;
-    const { layers } = familyOfConfig(config.model_type, "tiny").parse({ ...config, num_hidden_layers: 8 });
-    expect(layers.map(({ rope }) => rope !== null)).toEqual([true, true, true, false, true, true, true, false]);
-  });
-
-  test("Mistral without sliding_window has that of its first model, and none where it is null", async () => {
-    const { sliding_window: _, ...config } = (await readModelFiles(tinyFolder("mistral"), "tiny")).config;
-    const { parse } = familyOfConfig(config.model_type, "tiny");
-    expect(parse(config).layers.map(({ window }) => window)).toEqual([4096, 4096]);
-    expect(parse({ ...config, sliding_window: null }).layers.map(({ window }) => window)).toEqual([null, null]);
-  });
+test("a tied model may repeat its embedding as output matrix", async () => {
+  const repeated = (weights: Map<string, Tensor>) =>
+    weights.set("lm_head.weight", weights.get("model.embed_tokens.weight")!);
+  const { decoder } = await load(folderWithWeights(repeated, "qwen2"));
+  expect(decoder.parameters.has("lm_head.weight")).toBe(false);
 });
 
 test("the digest is that of weights and config, the identity that of the compute type as well", async () => {

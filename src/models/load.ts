@@ -6,15 +6,16 @@ import type { ModelRecipe } from "../schema/index.ts";
 import { contentKey, issueWords, ModelError } from "../schema/index.ts";
 import { type Tokenizer, tokenizerFromFolder, tokenizerFromGguf } from "../tokenizers/index.ts";
 import type { DType, Tensor } from "../torch/index.ts";
-import { noGrad, scope, trimMemory } from "../torch/index.ts";
+import { trimMemory } from "../torch/index.ts";
 import { adaptedFiles, baseAndAdapter } from "./adapted-files.ts";
 import type { DecoderConfig } from "./config.ts";
-import { type Decoder, parameterShapes } from "./decoder.ts";
+import type { Decoder } from "./decoder.ts";
 import { digestFiles } from "./digest.ts";
 import { type Family, familyOfConfig } from "./families/index.ts";
 import { readGguf } from "./gguf/index.ts";
 import { configFromGguf, placeWeights, weightsFromGguf } from "./gguf-model.ts";
 import { type LocateOptions, locateModel } from "./locate/index.ts";
+import { placeStored, readStored } from "./stored-weights.ts";
 
 /** A model with its tokenizer, ready to compute. */
 export interface LoadedModel {
@@ -62,9 +63,6 @@ function parsed<Result>(read: () => Result, config: unknown, file: string, hint:
 
 const configHint = "config.json is damaged or of another kind of model: fetch it again, or take another model.";
 const metadataHint = "The metadata are damaged or of another kind of model: convert it again, or take another file.";
-const shapeHint =
-  "Config and weights belong to different models or versions: fetch or convert the model again as a whole.";
-
 function readConfig(folder: string): Record<string, unknown> {
   const file = join(folder, "config.json");
   let text: string;
@@ -89,13 +87,15 @@ function readConfig(folder: string): Record<string, unknown> {
 }
 
 async function filesOfFolder(folder: string, label: string, chatTemplate: string | undefined): Promise<ModelFiles> {
-  const config = readConfig(folder);
-  const family = familyOfConfig(config.model_type, join(folder, "config.json"));
-  const decoderConfig = parsed(() => family.parse(config), config, join(folder, "config.json"), configHint);
+  const file = join(folder, "config.json");
+  const stated = readConfig(folder);
+  const family = familyOfConfig(stated.model_type, file);
+  const decoderConfig = parsed(() => family.parse(stated), stated, file, configHint);
+  const config = family.folder?.config(stated) ?? stated;
   const tokenizer = await tokenizerFromFolder(folder, { chatTemplate });
   assertRows(decoderConfig, tokenizer, folder);
   const stored = openSafetensors(folder);
-  const placed = weightsOfFolder(stored.tensors, decoderConfig, folder);
+  const placed = placeStored(stored.tensors, family, decoderConfig, folder);
   return {
     label,
     path: folder,
@@ -103,52 +103,9 @@ async function filesOfFolder(folder: string, label: string, chatTemplate: string
     decoderConfig,
     config,
     tokenizer,
-    digest: digestFiles([join(folder, "config.json"), ...stored.files]),
-    weights: (dtype) => copies(placed, dtype),
+    digest: digestFiles([file, ...stored.files]),
+    weights: (dtype) => readStored(placed, dtype),
   };
-}
-
-/** The stored weights that the architecture has, in its order; nothing is read of them yet but their shapes. */
-function weightsOfFolder(
-  stored: ReadonlyMap<string, Tensor>,
-  config: DecoderConfig,
-  folder: string,
-): Map<string, Tensor> {
-  const weights = new Map<string, Tensor>();
-  const shapes = parameterShapes(config);
-  // A tied model may repeat its embedding; frequencies follow from the config.
-  const needless = (name: string) => (config.tied && name === "lm_head.weight") || name.endsWith("rotary_emb.inv_freq");
-  const unused = [...stored.keys()].find((name) => !shapes.has(name) && !needless(name));
-  if (unused !== undefined)
-    throw new ModelError("the model has a weight that its architecture doesn't use here", {
-      file: folder,
-      field: unused,
-      hint: "The model only resembles a known architecture; without this weight its answers would be wrong.",
-    });
-  for (const [name, shape] of shapes) {
-    const found = stored.get(name);
-    if (found === undefined)
-      throw new ModelError(`the weights lack ${name}`, {
-        file: folder,
-        field: name,
-        hint: "The folder is incomplete, or of an architecture that only resembles a known one.",
-      });
-    if (found.shape.join() !== shape.join())
-      throw new ModelError(`has shape [${found.shape.join(", ")}], config.json asks for [${shape.join(", ")}]`, {
-        file: folder,
-        field: name,
-        hint: shapeHint,
-      });
-    weights.set(name, found);
-  }
-  return weights;
-}
-
-/** Copies in a compute type: the mapped file may be replaced while the model is in use. */
-function copies(stored: ReadonlyMap<string, Tensor>, dtype: DType): Map<string, Tensor> {
-  const copy = (weight: Tensor) =>
-    noGrad(() => scope(() => (weight.dtype === dtype ? weight.clone() : weight.to(dtype))));
-  return new Map([...stored].map(([name, weight]) => [name, copy(weight)]));
 }
 
 function filesOfGguf(path: string, label: string, chatTemplate: string | undefined): ModelFiles {

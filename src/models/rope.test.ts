@@ -103,7 +103,7 @@ test("in fp32 and bf16, of heads that lie apart too, a rotation is that of float
   }
 });
 
-test("LongRoPE refuses texts that are longer than its factors are for", () => {
+test("texts that are longer than the rotation is known for are refused", () => {
   expect(() => turns([99, 100], 8, "float32", longrope)).toThrow(ModelError);
   expect(() => turns([99, 100], 8, "float32", longrope)).toThrow(/101 tokens.*up to 100/);
 });

@@ -28,9 +28,12 @@ function assertReach({ scaling }: Rope, positions: Tensor): void {
   if (scaling.kind !== "longrope") return;
   const tokens = (positions.max().item() as number) + 1;
   if (tokens > scaling.originalPositions)
-    throw new ModelError(`a text has ${tokens} tokens; LongRoPE is known here up to ${scaling.originalPositions}`, {
-      hint: "Lower max_length in the recipe, or take a model without LongRoPE.",
-    });
+    throw new ModelError(
+      `a text has ${tokens} tokens; this model's rotation is known up to ${scaling.originalPositions}`,
+      {
+        hint: "Lower max_length in the recipe, or take a model whose rotation does not change with the length of a text.",
+      },
+    );
 }
 
 /** One `Turn` for each kind of rotation in the model, in float32, as the models were trained. */

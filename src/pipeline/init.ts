@@ -1,7 +1,7 @@
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { EnvironmentError, LedgerError } from "../schema/index.ts";
+import { EnvironmentError, LedgerError, makeFolder } from "../schema/index.ts";
 
 const recipes = fileURLToPath(new URL("../../recipes", import.meta.url));
 const files = ["recipe.yaml", "prompts.jsonl", "held-out.jsonl"] as const;
@@ -22,7 +22,7 @@ export function initRun(folder: string): string[] {
   }
   const written: string[] = [];
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     for (const [index, name] of files.entries()) {
       const target = targets[index]!;
       written.push(target);

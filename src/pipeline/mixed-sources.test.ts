@@ -132,6 +132,27 @@ describe("a model and a server as sources", () => {
   });
 });
 
+test("a key is needed while the server's responses are, and no longer", async () => {
+  const given = await startServer();
+  world.write({ sources: mixed({ key_env: "AMALGAM_TEST_PEER_KEY" }) });
+  const folder = runFolder(world, "mixed-key");
+  const sample = () => withRun({ folder, recipeFile: world.recipeFile }, (run) => runStages(run, ["sample"]));
+  await expect(sample()).rejects.toMatchObject({
+    message: expect.stringContaining("AMALGAM_TEST_PEER_KEY is not set"),
+    hint: expect.stringContaining("came up with the source server"),
+  });
+  expect(await drawn(folder)).toMatchObject({ local: [0, 0], server: [0, 0] });
+  process.env.AMALGAM_TEST_PEER_KEY = "sk-test";
+  try {
+    await sample();
+  } finally {
+    delete process.env.AMALGAM_TEST_PEER_KEY;
+  }
+  const calls = server!.calls.length;
+  await sample();
+  expect([server!.calls.length, given.to.size]).toEqual([calls, 12]);
+});
+
 describe("a server that gives nothing", () => {
   test.each([
     ["refuses the key", 401, "key"],

@@ -11,7 +11,7 @@ import {
   SourceError,
   type SourceRecipe,
 } from "../schema/index.ts";
-import { openEndpoint } from "../sources/index.ts";
+import { endpointIdentity, openEndpoint } from "../sources/index.ts";
 import type { Draw } from "../store/index.ts";
 import type { StageName } from "./events.ts";
 import { checkInterrupted, type Run } from "./run.ts";
@@ -41,13 +41,12 @@ export function lazyModel(
 
 const cameUpWith = (source: string) => ({ hint: `This came up with the source ${source}.` });
 
-/** A source of the recipe. An endpoint is opened at once, so that a missing key is told before anything is drawn. */
+/** A source of the recipe. */
 async function lazySource(run: Run, recipe: SourceRecipe): Promise<LazySource> {
   if ("model" in recipe) return lazyModel(recipe.name, await run.model(recipe), recipe);
-  const source = amended(cameUpWith(recipe.name), () =>
-    openEndpoint(recipe.name, recipe.endpoint, { notice: (text) => run.listener.notice(text) }),
-  );
-  return { name: recipe.name, identity: source.identity, embedded: false, open: async () => source };
+  const { name, endpoint } = recipe;
+  const open = async () => openEndpoint(name, endpoint, { notice: (text) => run.listener.notice(text) });
+  return { name, identity: endpointIdentity(endpoint), embedded: false, open };
 }
 
 /** What is to be drawn under one label of the ledger. */
@@ -82,6 +81,7 @@ export async function drawMissing(
     plan.label,
     plan.draws.map(({ source, ...draw }) => ({ ...draw, source: source.name, identity: source.identity })),
   );
+  await requireKeys(run, plan);
   // One source that can't go on ends the others at their next response: a person has to do something first.
   const stop = new AbortController();
   const signal = AbortSignal.any([run.signal, stop.signal]);
@@ -105,6 +105,14 @@ export async function drawMissing(
   checkInterrupted(run);
   if (failure !== undefined) throw failure.error;
   return { drawn, failed };
+}
+
+/** A missing key is told before anything is drawn, where the ledger lacks responses that it is needed for. */
+async function requireKeys({ ledger }: Run, { label, draws }: SamplingPlan): Promise<void> {
+  for (const { source } of draws) {
+    if (source.embedded || (await ledger.responses.missing(label, source.name)).length === 0) continue;
+    await (await amended(cameUpWith(source.name), () => source.open())).close();
+  }
 }
 
 type PlannedDraw = SamplingPlan["draws"][number];

@@ -1,7 +1,7 @@
-import { mkdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { EnvironmentError } from "./errors.ts";
+import { makeFolder } from "./folder.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -27,7 +27,7 @@ export function expandHome(path: string, environment: Environment = process.env)
 /** Makes a folder of the cache. @throws EnvironmentError when it can't be written. */
 export function makeCacheFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
   } catch (error) {
     throw new EnvironmentError(`the cache folder can't be written: ${(error as Error).message}`, {
       hint: "AMALGAM_CACHE names another folder.",

@@ -6,6 +6,7 @@ export {
   type SupervisedSettings,
 } from "./data-training.ts";
 export * from "./errors.ts";
+export { makeFolder } from "./folder.ts";
 export * from "./interfaces.ts";
 export { issueWords } from "./issue-words.ts";
 export { type JsonLine, readJsonLines } from "./jsonl.ts";

@@ -7,7 +7,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export interface EndpointAddress {
   /** The base URL without user, password and query: what may be shown. */
   readonly shown: string;
-  /** Content key of the shown URL and the model. */
+  /** See `endpointIdentity`. */
   readonly identity: string;
   readonly chatUrl: URL;
   readonly modelsUrl: URL;
@@ -39,7 +39,7 @@ export function endpointAddress(recipe: EndpointRecipe, environment: Environment
   const secretParameters = [...url.searchParams].filter(([name]) => /key|token|secret|sig|pass/i.test(name));
   return {
     ...placesOf(url),
-    identity: contentKey({ url: placesOf(url).shown, model: recipe.model }),
+    identity: endpointIdentity(recipe),
     headers: { "user-agent": "amalgam", ...(authorization === undefined ? {} : { authorization }) },
     keyInWords: credentialsInWords(recipe.key_env, user !== undefined),
     secrets: secretsOf([key ?? "", user?.password ?? "", basic ?? "", ...secretParameters.map(([, value]) => value)]),
@@ -50,6 +50,10 @@ function credentialsInWords(variable: string | undefined, hasUser: boolean): str
   if (variable !== undefined) return `the key in ${variable}`;
   return hasUser ? "the user name and password of its URL" : "calls without a key (the recipe names no key_env)";
 }
+
+/** Content key of the shown URL and the model: what the answers depend on, and no key. */
+export const endpointIdentity = ({ url, model }: EndpointRecipe): string =>
+  contentKey({ url: placesOf(new URL(url)).shown, model });
 
 /** The same address without its key: for what is asked before there is one. */
 export function publicAddress(recipe: EndpointRecipe): Pick<EndpointAddress, "shown" | "modelsUrl"> {

@@ -1,63 +1,31 @@
-import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
 import {
   describeError,
-  type EndpointRecipe,
   EnvironmentError,
   endpointSchema,
   type SampledResponse,
-  type SampleFailure,
   type SampleOutcome,
   type SampleRequest,
-  type Sampling,
-  type Source,
   SourceError,
 } from "../schema/index.ts";
-import type { EndpointOptions } from "./client.ts";
 import { openEndpoint } from "./endpoint.ts";
+import {
+  collect,
+  failureOf,
+  key,
+  never,
+  openPeer,
+  prompts,
+  sampleOne,
+  sampling,
+  texts,
+  thrown,
+} from "./testing/asking.ts";
 import { completion, openAiError, sendJson, strict } from "./testing/local-server.ts";
 import { serving } from "./testing/serving.ts";
 
-const key = "sk-test-Zq7/4fWbR+mN2xYv";
-const sampling: Sampling = { temperature: 0.8, top_p: 0.95, top_k: 0, max_tokens: 64, stop: [], seed: 42 };
-const never = new AbortController().signal;
-
 const { closing, serve } = serving();
-const open = (url: string, recipe: Partial<EndpointRecipe> = {}, options: EndpointOptions = {}): Source => {
-  const source = openEndpoint(
-    "peer",
-    endpointSchema.parse({ url, model: "m", key_env: "PEER_KEY", retries: 2, timeout_seconds: 20, ...recipe }),
-    { environment: { PEER_KEY: key }, retryDelayMs: 1, ...options },
-  );
-  return closing(source);
-};
-const prompts = (count: number, n: number): SampleRequest[] =>
-  Array.from({ length: count }, (_, i) => ({
-    promptId: `p${i}`,
-    messages: [{ role: "user" as const, content: `question ${i}` }],
-    indices: Array.from({ length: n }, (_, index) => index),
-  }));
-const collect = async (outcomes: AsyncIterable<SampleOutcome>): Promise<SampleOutcome[]> => {
-  const all: SampleOutcome[] = [];
-  for await (const outcome of outcomes) all.push(outcome);
-  return all.sort((a, b) => a.promptId.localeCompare(b.promptId) || a.index - b.index);
-};
-const sampleOne = async (source: Source, n = 1): Promise<SampleOutcome[]> =>
-  collect(source.sample(prompts(1, n), sampling, never));
-const failureOf = async (source: Source): Promise<string> => {
-  const [outcome, ...others] = await sampleOne(source);
-  expect(others).toEqual([]);
-  return (outcome as SampleFailure).failure;
-};
-const thrown = async (source: Source, count = 1): Promise<SourceError> => {
-  const error: unknown = await collect(source.sample(prompts(count, 1), sampling, never)).then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  expect(error).toBeInstanceOf(SourceError);
-  return error as SourceError;
-};
-const texts = (outcomes: readonly SampleOutcome[]) => outcomes.map((outcome) => (outcome as SampledResponse).text);
+const open = (...given: Parameters<typeof openPeer>) => closing(openPeer(...given));
 
 describe("what is asked", () => {
   test("n responses in one call, in OpenAI's own fields and no others", async () => {
@@ -319,84 +287,5 @@ describe("what ends the sampling at once", () => {
     const recipe = endpointSchema.parse({ url: "http://127.0.0.1:9/v1", model: "m", key_env: "PEER_KEY" });
     expect(() => openEndpoint("peer", recipe, { environment: {} })).toThrow(EnvironmentError);
     expect(() => openEndpoint("peer", recipe, { environment: {} })).toThrow(/PEER_KEY/);
-  });
-});
-
-describe("the key is shown nowhere", () => {
-  const forms = `${key} ${encodeURIComponent(key)} ${Buffer.from(key).toString("base64")} Bearer ${key}`;
-  const holds = (shown: string): boolean =>
-    [key, key.slice(8), encodeURIComponent(key)].some((form) => shown.includes(form));
-
-  test.each([400, 401, 403, 404, 418, 429, 500])("a server that echoes it with HTTP %i", async (status) => {
-    const server = await serve((_, answer) => sendJson(answer, status, openAiError(forms, key, key), { "x-key": key }));
-    const notices: string[] = [];
-    const source = open(server.url, { retries: 1 }, { notice: (text) => notices.push(text) });
-    let seen: unknown;
-    try {
-      seen = await sampleOne(source);
-    } catch (error) {
-      seen = [error, describeError(error), (error as Error).stack, (error as Error).cause];
-    }
-    const shown = inspect([seen, source, notices], { depth: 12, showHidden: true });
-    expect(shown).toContain(server.url);
-    expect(holds(shown)).toBe(false);
-  });
-
-  test("a completion that repeats it is not kept", async () => {
-    const server = await serve((_, answer) => sendJson(answer, 200, completion([`your key is ${key}`])));
-    const failure = await failureOf(open(server.url));
-    expect(failure).toMatch(/repeats the endpoint's key/);
-    expect(holds(failure)).toBe(false);
-  });
-
-  test("a finish reason that repeats it", async () => {
-    const server = await serve((_, answer) =>
-      sendJson(answer, 200, completion([{ content: "x", finish_reason: key }])),
-    );
-    const failure = await failureOf(open(server.url));
-    expect(failure).toContain("[secret]");
-    expect(holds(failure)).toBe(false);
-  });
-});
-
-describe("an end from outside", () => {
-  test("a hang never blocks: the abort ends the iteration, quietly, and closes the calls", async () => {
-    const closed: Promise<unknown>[] = [];
-    const stop = new AbortController();
-    const server = await serve((call, answer, before) => {
-      if (before === 0) return strict(call, answer, before);
-      closed.push(new Promise((resolve) => answer.once("close", resolve)));
-      if (before === 2) stop.abort();
-    });
-    const outcomes = await collect(open(server.url, { concurrency: 2 }).sample(prompts(50, 1), sampling, stop.signal));
-    expect(outcomes).toHaveLength(1);
-    await Promise.all(closed);
-    expect(server.calls).toHaveLength(3);
-  });
-
-  test("during a wait", async () => {
-    const stop = new AbortController();
-    const server = await serve((_, answer) => {
-      sendJson(answer, 429, {}, { "retry-after": "500" });
-      setTimeout(() => stop.abort(), 20);
-    });
-    expect(await collect(open(server.url).sample(prompts(5, 2), sampling, stop.signal))).toEqual([]);
-  });
-
-  test("before the start", async () => {
-    const server = await serve(strict);
-    expect(await collect(open(server.url).sample(prompts(5, 2), sampling, AbortSignal.abort()))).toEqual([]);
-    expect(server.calls).toHaveLength(0);
-  });
-
-  test("a consumer that leaves takes the open calls with it", async () => {
-    const closed: Promise<unknown>[] = [];
-    const server = await serve((call, answer, before) => {
-      if (before === 1) return strict(call, answer, before);
-      closed.push(new Promise((resolve) => answer.once("close", resolve)));
-    });
-    for await (const _ of open(server.url, { concurrency: 4 }).sample(prompts(50, 1), sampling, never)) break;
-    await Promise.all(closed);
-    expect(server.calls.length).toBeLessThan(10);
   });
 });

@@ -1,3 +1,4 @@
+export { endpointIdentity } from "./address.ts";
 export {
   CallError,
   type EndpointClient,

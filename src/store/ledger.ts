@@ -1,7 +1,7 @@
-import { accessSync, constants, existsSync, mkdirSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { sql } from "kysely";
-import { LedgerError } from "../schema/index.ts";
+import { LedgerError, makeFolder } from "../schema/index.ts";
 import { heldBy, isLocked, type Lock, takeLock, thisProcess, type Writer } from "./lock.ts";
 import { migrate, requireCurrentSchema } from "./migrations.ts";
 import { type PromptReader, type PromptStore, promptStore } from "./prompts.ts";
@@ -77,7 +77,7 @@ const ledgerFile = (folder: string) => join(folder, "run.db");
  */
 export async function openLedger(runFolder: string, options: Pick<SqliteOptions, "maxPages"> = {}): Promise<Ledger> {
   const folder = resolve(runFolder);
-  makeFolder(folder);
+  makeRunFolder(folder);
   const lock = takeLock(folder);
   if (lock === undefined) throw heldBy(folder, await writerIn(folder));
   const file = ledgerFile(folder);
@@ -146,7 +146,13 @@ function ledgerOver(db: Database, folder: string, lock: Lock | undefined): Ledge
       if (closed) return;
       closed = true;
       try {
-        if (lock !== undefined) await db.deleteFrom("meta").where("name", "=", "writer").execute();
+        // Who reads a ledger that nobody holds passes over it: where the disk has no room for this, nothing is lost.
+        if (lock !== undefined)
+          await db
+            .deleteFrom("meta")
+            .where("name", "=", "writer")
+            .execute()
+            .catch(() => {});
       } finally {
         await db.destroy();
         lock?.release();
@@ -171,9 +177,9 @@ function metaStore(db: Database): MetaStore {
   };
 }
 
-function makeFolder(folder: string): void {
+function makeRunFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
   } catch (error) {
     throw new LedgerError(`the run folder can't be made: ${error instanceof Error ? error.message : String(error)}`, {
       file: folder,

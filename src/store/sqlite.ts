@@ -2,7 +2,7 @@ import { pathToFileURL } from "node:url";
 import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement } from "kysely";
 import Driver from "libsql";
 import { LedgerError } from "../schema/index.ts";
-import { explainSqlite } from "./errors.ts";
+import { explainSqlite, sqliteCode } from "./errors.ts";
 import type { Tables } from "./tables.ts";
 
 /** One query layer for every database behind it: only this file knows that it is SQLite. */
@@ -83,8 +83,14 @@ function adapt(driver: InstanceType<typeof Driver>, file: string, { readOnly }: 
     close: () => {
       statements.clear();
       // libsql lets go of the file only when its statements are collected: the log is emptied now, not then.
-      if (!readOnly) attempt(file, () => driver.exec("PRAGMA busy_timeout = 0; PRAGMA wal_checkpoint(TRUNCATE)"));
-      driver.close();
+      try {
+        if (!readOnly) driver.exec("PRAGMA busy_timeout = 0; PRAGMA wal_checkpoint(TRUNCATE)");
+      } catch (error) {
+        // What is committed stands in the log, and stays there until the disk has room.
+        if (sqliteCode(error) !== "SQLITE_FULL") throw explainSqlite(error, file);
+      } finally {
+        driver.close();
+      }
     },
   };
 }

@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { tinyFolder } from "../models/testing/tiny-model.ts";
-import { type ChildOptions, trainInChild } from "./testing/child-training.ts";
+import { type ChildOptions, childWrpo, trainInChild } from "./testing/child-training.ts";
 import { tinyRecipe, tinyRows } from "./testing/tiny-rows.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "amalgam-disk-"));
@@ -44,7 +44,13 @@ const folder = (name: string) => {
 const train = (at: string, options: ChildOptions = {}, keep_last = 1) =>
   trainInChild(
     scratch,
-    { model, rows: tinyRows(8), recipe: tinyRecipe({ epochs: 3, checkpoint_every_steps: 2, keep_last }), folder: at },
+    {
+      model,
+      rows: tinyRows(8),
+      objective: childWrpo,
+      recipe: tinyRecipe({ epochs: 3, checkpoint_every_steps: 2, keep_last }),
+      folder: at,
+    },
     options,
   );
 const checkpoints = (at: string) => readdirSync(join(at, "checkpoints")).sort();

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { tinyFolder } from "../models/testing/tiny-model.ts";
-import { type ChildTraining, trainInChild } from "./testing/child-training.ts";
+import { type ChildTraining, childWrpo, trainInChild } from "./testing/child-training.ts";
 import { tinyRecipe, tinyRows } from "./testing/tiny-rows.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "amalgam-killed-"));
@@ -20,6 +20,7 @@ const training = (name: string): ChildTraining => ({
   model,
   rows: rows.slice(0, 16),
   heldOut: rows.slice(16),
+  objective: childWrpo,
   recipe: tinyRecipe({
     epochs: 14,
     batch_size: 2,

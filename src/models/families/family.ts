@@ -1,7 +1,8 @@
 import { z } from "zod";
 import type { Tensor } from "../../torch/index.ts";
-import type { DecoderConfig, Rope } from "../config.ts";
+import type { DecoderConfig } from "../config.ts";
 import { frequencies } from "../rope.ts";
+import { readRope, refusal, rotationSchema } from "./rotation.ts";
 
 /** Metadata of a GGUF file as a family reads it: keys without the architecture's prefix. */
 export interface GgufFacts {
@@ -29,6 +30,26 @@ export interface Family {
   parse(config: unknown): DecoderConfig;
   /** Its GGUF files; without, they call themselves another family. */
   readonly gguf?: GgufForm;
+  /** Its Hugging Face folders, where they are not laid out as the models of this room are; it is saved as another family. */
+  readonly folder?: FolderForm;
+}
+
+/** A Hugging Face folder in a layout of its own. */
+export interface FolderForm {
+  /** Its `config.json` as one of the family that it is saved as. */
+  config(stored: Readonly<Record<string, unknown>>): Record<string, unknown>;
+  /** Where the folder has the weight of this name. */
+  place(name: string, config: DecoderConfig): StoredPart;
+  /** Weights of parts that are left out, as images. */
+  readonly leftOut?: (name: string) => boolean;
+}
+
+/** A weight, or a tensor that it is a part of. */
+export interface StoredPart {
+  /** Names that the tensor may have. */
+  readonly names: readonly string[];
+  /** Where it is more than the weight: its shape, and how the weight is taken from it. */
+  readonly whole?: { readonly shape: readonly number[]; take(tensor: Tensor): Tensor };
 }
 
 /** What a family's GGUF files are like. */
@@ -43,16 +64,6 @@ export interface GgufForm {
   /** Undoes what the conversion to GGUF did to a weight. */
   restore?(name: string, weight: Tensor, config: DecoderConfig): Tensor;
 }
-
-const ropeScalingSchema = z.looseObject({
-  rope_type: z.string().optional(),
-  type: z.string().optional(),
-  rope_theta: z.number().optional(),
-  factor: z.number().optional(),
-  low_freq_factor: z.number().optional(),
-  high_freq_factor: z.number().optional(),
-  original_max_position_embeddings: z.number().optional(),
-});
 
 /** Many times the layers of any model. */
 const mostLayers = 10_000;
@@ -70,49 +81,13 @@ export const commonFields = {
   rms_norm_eps: z.number().positive().default(1e-6),
   max_position_embeddings: z.int().positive(),
   rope_theta: z.number().positive().optional(),
-  rope_scaling: ropeScalingSchema.nullish(),
+  rope_scaling: rotationSchema.nullish(),
   /** Where transformers 5 keeps theta and scaling. */
-  rope_parameters: ropeScalingSchema.nullish(),
+  rope_parameters: rotationSchema.nullish(),
 };
 
 const commonSchema = z.looseObject(commonFields);
 export type CommonConfig = z.infer<typeof commonSchema>;
-
-/** Rotation of a config, old style (`rope_theta`, `rope_scaling`) or new (`rope_parameters`). */
-export function readRope(theta: number, scaling: z.infer<typeof ropeScalingSchema> | null | undefined): Rope {
-  const kind = scaling?.rope_type ?? scaling?.type ?? "default";
-  const needed = (value: number | undefined, field: string): number => {
-    if (value === undefined)
-      throw new z.ZodError([
-        { code: "custom", path: ["rope_scaling", field], message: `needed by ${kind}`, input: scaling },
-      ]);
-    return value;
-  };
-  if (kind === "default") return { theta, scaling: { kind: "none" } };
-  if (kind === "linear") return { theta, scaling: { kind, factor: needed(scaling?.factor, "factor") } };
-  if (kind === "llama3")
-    return {
-      theta,
-      scaling: {
-        kind,
-        factor: needed(scaling?.factor, "factor"),
-        lowFrequencyFactor: needed(scaling?.low_freq_factor, "low_freq_factor"),
-        highFrequencyFactor: needed(scaling?.high_freq_factor, "high_freq_factor"),
-        originalPositions: needed(scaling?.original_max_position_embeddings, "original_max_position_embeddings"),
-      },
-    };
-  throw new z.ZodError([
-    {
-      code: "custom",
-      path: ["rope_scaling", "rope_type"],
-      message: `unknown rotation ${kind} (known: default, linear, llama3)`,
-      input: kind,
-    },
-  ]);
-}
-
-export const refusal = (field: string, input: unknown, message: string): z.ZodError =>
-  new z.ZodError([{ code: "custom", path: [field], message, input }]);
 
 const misfit = (field: string, value: number, whole: string, of: number): z.ZodError =>
   refusal(field, value, `is ${value}, which does not divide ${whole} ${of}`);
@@ -128,6 +103,7 @@ export function plainDecoder(fields: CommonConfig): DecoderConfig {
   const rope = readRope(
     fields.rope_parameters?.rope_theta ?? fields.rope_theta ?? 10_000,
     fields.rope_parameters ?? fields.rope_scaling,
+    { rotaryDim: headDim, maxPositions: fields.max_position_embeddings },
   );
   return {
     vocabularySize: fields.vocab_size,
@@ -176,7 +152,8 @@ function scalingFromGguf(facts: GgufFacts, theta: number, headDim: number): Reco
       ...llama3Settings,
     };
     const plain = frequencies({ theta, scaling: { kind: "none" } }, headDim);
-    const stretched = frequencies(readRope(theta, scaling), headDim);
+    const sizes = { rotaryDim: headDim, maxPositions: facts.number("context_length") };
+    const stretched = frequencies(readRope(theta, scaling, sizes), headDim);
     const agree = plain.every((f, i) => Math.abs(f / stretched[i]! / factors[i]! - 1) < 1e-4);
     if (!agree) throw foreign;
     return scaling;

@@ -1,7 +1,8 @@
 import { z } from "zod";
 import type { LayerKind } from "../config.ts";
-import { commonFromGguf, type Family, readRope } from "./family.ts";
+import { commonFromGguf, type Family } from "./family.ts";
 import { gemmaDecoder, gemmaFields, gemmaGguf, type LayerType } from "./gemma.ts";
+import { readRope } from "./rotation.ts";
 
 const ropeSchema = z.looseObject({
   rope_theta: z.number().positive(),
@@ -32,18 +33,23 @@ export const gemma3: Family = {
   parse(config) {
     const fields = schema.parse(config);
     const { sliding_attention: local, full_attention: global } = fields.rope_parameters ?? {};
+    const decoder = gemmaDecoder({ ...fields, rope_parameters: null, rope_scaling: null });
+    const { rotaryDim, maxPositions } = decoder;
     const kinds: Record<LayerType, LayerKind> = {
       sliding_attention: {
-        rope: readRope(local?.rope_theta ?? fields.rope_local_base_freq, local),
+        rope: readRope(local?.rope_theta ?? fields.rope_local_base_freq, local, { rotaryDim, maxPositions }),
         window: fields.sliding_window,
       },
       full_attention: {
-        rope: readRope(global?.rope_theta ?? fields.rope_theta ?? 1_000_000, global ?? fields.rope_scaling),
+        rope: readRope(global?.rope_theta ?? fields.rope_theta ?? 1_000_000, global ?? fields.rope_scaling, {
+          rotaryDim,
+          maxPositions,
+        }),
         window: null,
       },
     };
     return {
-      ...gemmaDecoder({ ...fields, rope_parameters: null }),
+      ...decoder,
       layers: layerTypes(fields).map((type) => kinds[type]),
       queryKeyNorm: "head",
     };

@@ -2,6 +2,8 @@ import { ModelError } from "../../schema/index.ts";
 import type { Family, GgufForm } from "./family.ts";
 import { gemma2 } from "./gemma2.ts";
 import { gemma3 } from "./gemma3.ts";
+import { gemma3Multimodal } from "./gemma3-multimodal.ts";
+import { internlm2 } from "./internlm2.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
 import { mixtral } from "./mixtral.ts";
@@ -11,7 +13,7 @@ import { qwen2 } from "./qwen2.ts";
 import { qwen3 } from "./qwen3.ts";
 import { smollm3 } from "./smollm3.ts";
 
-export type { Family, GgufFacts } from "./family.ts";
+export type { Family, GgufFacts, StoredPart } from "./family.ts";
 export { llama3Factors } from "./family.ts";
 
 /** Every family of decoders that Amalgam knows. */
@@ -23,9 +25,11 @@ export const families: readonly Family[] = [
   qwen3,
   gemma2,
   gemma3,
+  gemma3Multimodal,
   phi3,
   smollm3,
   olmo2,
+  internlm2,
 ];
 
 /** A family that has GGUF files of its own. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { commonFields, type Family, plainDecoder, refusal } from "./family.ts";
+import { commonFields, type Family, plainDecoder } from "./family.ts";
+import { refusal } from "./rotation.ts";
 
 /** Of all layers together, many times those of any model: each takes memory before its weights are looked for. */
 const mostExperts = 100_000;

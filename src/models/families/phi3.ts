@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Rope } from "../config.ts";
-import { commonFields, commonFromGguf, decimal, type Family, type GgufFacts, plainDecoder, refusal } from "./family.ts";
+import { commonFields, commonFromGguf, decimal, type Family, type GgufFacts, plainDecoder } from "./family.ts";
+import { readRope, refusal } from "./rotation.ts";
 
 const factors = z.array(z.number().positive());
 const ropeSchema = z.looseObject({
@@ -82,13 +83,15 @@ export const phi3: Family = {
     const kind = scaling?.rope_type ?? scaling?.type ?? "default";
     // Earlier names of the same.
     const long = ["longrope", "su", "yarn"].includes(kind);
-    const plain = plainDecoder(long ? { ...fields, rope_scaling: null, rope_parameters: null } : fields);
+    const plain = plainDecoder({ ...fields, rope_scaling: null, rope_parameters: null });
     const rotaryDim = Math.trunc(plain.headDim * (scaling?.partial_rotary_factor ?? fields.partial_rotary_factor));
     if (rotaryDim % 2 !== 0)
       throw refusal("partial_rotary_factor", rotaryDim, `leaves ${rotaryDim} dimensions: they are rotated in pairs`);
     const theta = scaling?.rope_theta ?? fields.rope_theta ?? 10_000;
     const layer = {
-      rope: long ? longrope(fields, theta, rotaryDim) : plain.layers[0]!.rope,
+      rope: long
+        ? longrope(fields, theta, rotaryDim)
+        : readRope(theta, { ...scaling, partial_rotary_factor: 1 }, { rotaryDim, maxPositions: plain.maxPositions }),
       window: fields.sliding_window ?? null,
     };
     return {

@@ -1,10 +1,11 @@
 import { z } from "zod";
 import { commonFields, commonFromGguf, type Family, plainDecoder } from "./family.ts";
+import { windowFields, withWindows } from "./qwen-windows.ts";
 
 const schema = z.looseObject({
   ...commonFields,
   hidden_act: z.literal("silu").default("silu"),
-  use_sliding_window: z.literal(false, "sliding windows of Qwen2 are not known here").default(false),
+  ...windowFields,
   tie_word_embeddings: z.boolean().default(false),
 });
 
@@ -14,7 +15,13 @@ export const qwen2: Family = {
   architecture: "Qwen2ForCausalLM",
   parse(config) {
     const fields = schema.parse(config);
-    return { ...plainDecoder(fields), queryKeyValueBias: true, tied: fields.tie_word_embeddings };
+    const plain = plainDecoder(fields);
+    return {
+      ...plain,
+      layers: withWindows(plain.layers, fields),
+      queryKeyValueBias: true,
+      tied: fields.tie_word_embeddings,
+    };
   },
   gguf: {
     architecture: "qwen2",

@@ -1,12 +1,13 @@
 import { z } from "zod";
 import { commonFields, commonFromGguf, type Family, plainDecoder } from "./family.ts";
+import { windowFields, withWindows } from "./qwen-windows.ts";
 
 const schema = z.looseObject({
   ...commonFields,
   head_dim: z.int().positive().default(128),
   hidden_act: z.literal("silu").default("silu"),
   attention_bias: z.literal(false).default(false),
-  use_sliding_window: z.literal(false, "sliding windows of Qwen3 are not known here").default(false),
+  ...windowFields,
   tie_word_embeddings: z.boolean().default(false),
 });
 
@@ -16,7 +17,13 @@ export const qwen3: Family = {
   architecture: "Qwen3ForCausalLM",
   parse(config) {
     const fields = schema.parse(config);
-    return { ...plainDecoder(fields), queryKeyNorm: "head", tied: fields.tie_word_embeddings };
+    const plain = plainDecoder(fields);
+    return {
+      ...plain,
+      layers: withWindows(plain.layers, fields),
+      queryKeyNorm: "head",
+      tied: fields.tie_word_embeddings,
+    };
   },
   gguf: {
     architecture: "qwen3",

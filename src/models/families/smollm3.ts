@@ -1,6 +1,7 @@
 import { z } from "zod";
-import { commonFields, commonFromGguf, type Family, plainDecoder, refusal } from "./family.ts";
+import { commonFields, commonFromGguf, type Family, plainDecoder } from "./family.ts";
 import { uninterleaved } from "./llama.ts";
+import { refusal } from "./rotation.ts";
 
 const schema = z.looseObject({
   ...commonFields,

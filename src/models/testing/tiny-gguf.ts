@@ -55,7 +55,7 @@ function ggufTensors({ config, parameters }: Decoder, family: TinyFamily): [name
       const whole = { "model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight" };
       return [whole[name as keyof typeof whole] ?? "output.weight", weight];
     }
-    const turned = (family === "llama" || family === "smollm3") && /[qk]_proj/.test(part);
+    const turned = ["llama", "smollm3", "internlm2"].includes(family) && /[qk]_proj/.test(part);
     const heads = part.includes("q_proj") ? config.heads : config.keyValueHeads;
     return [`blk.${layer}.${names[part]}`, turned ? interleaved(weight, heads) : weight];
   });

@@ -18,6 +18,9 @@ export const tinyFamilies = [
   "phi3",
   "smollm3",
   "olmo2",
+  "qwen2-long",
+  "gemma3-multimodal",
+  "internlm2",
 ] as const;
 export type TinyFamily = (typeof tinyFamilies)[number];
 

@@ -2,7 +2,9 @@ import { type EndpointRecipe, RecipeError, SourceError } from "../../schema/inde
 import {
   CallError,
   type ChatCompletion,
+  type EndpointClient,
   type EndpointOptions,
+  endpointIdentity,
   gathered,
   openEndpointClient,
   RejectedFieldError,
@@ -29,8 +31,7 @@ type Outcome = { readonly index: number } & (
 /**
  * A model behind an OpenAI-compatible server as a judge: one token at temperature 0, read by the 20 most probable
  * tokens in its place; a rating that is not among them counts as improbable. Throws RecipeError at `field` for a scale
- * up to 10, and EnvironmentError when the key is missing; reading throws SourceError where the server gives no
- * log-probs.
+ * up to 10; reading throws EnvironmentError when the key is missing, SourceError where the server gives no log-probs.
  */
 export function endpointReader(
   recipe: EndpointRecipe,
@@ -43,10 +44,10 @@ export function endpointReader(
       field: `${field}.scale`,
       hint: "Its answer is one token, and 10 may be two: take ratings up to 9, or a judge with `model` in place of `endpoint`.",
     });
-  const client = openEndpointClient(recipe, options);
+  let opened: EndpointClient | undefined;
   let gaveLogProbs = false;
 
-  const readOne = async ({ messages }: Question, signal: AbortSignal) => {
+  const readOne = async (client: EndpointClient, { messages }: Question, signal: AbortSignal) => {
     for (let look = 1; ; look++) {
       let completion: ChatCompletion;
       try {
@@ -73,15 +74,19 @@ export function endpointReader(
   };
 
   return {
-    identity: client.identity,
-    read: (questions, signal) =>
-      gathered<[number, Question], Outcome>(
+    identity: endpointIdentity(recipe),
+    read(questions, signal) {
+      // Not before: where every response has its rating, no key is needed.
+      opened ??= openEndpointClient(recipe, options);
+      const client = opened;
+      return gathered<[number, Question], Outcome>(
         questions.entries(),
         client.concurrency,
-        async ([index, question], emit, stop) => emit({ index, ...(await readOne(question, stop)) }),
+        async ([index, question], emit, stop) => emit({ index, ...(await readOne(client, question, stop)) }),
         signal,
-      ),
-    close: () => client.close(),
+      );
+    },
+    close: async () => opened?.close(),
   };
 }
 

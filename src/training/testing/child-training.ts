@@ -4,25 +4,36 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import type { ReferencedRow } from "../response-table.ts";
+import type { ObjectiveRecipe } from "../../objectives/index.ts";
+import { recipeSchema } from "../../schema/index.ts";
+import type { ReferenceSync } from "../moving-reference.ts";
+import type { PreferenceRow } from "../response-table.ts";
 import type { ResolvedOptimisation } from "../train.ts";
 
 const built = (room: string) => fileURLToPath(new URL(`../../../dist/${room}/index.js`, import.meta.url));
 
-/** Trains by WRPO as a library's user would, tells each step, and writes the weights in the end. */
+/** Trains as a library's user would, tells each step, and writes what was trained in the end. */
 const program = `
   import { readFileSync, writeSync } from "node:fs";
-  import { openModel } from ${JSON.stringify(built("models"))};
-  import { writeSafetensorsFile } from ${JSON.stringify(built("nn"))};
-  import { wrpo } from ${JSON.stringify(built("objectives"))};
+  import { createAdapters, openModel } from ${JSON.stringify(built("models"))};
+  import { adapterTensors, writeSafetensorsFile } from ${JSON.stringify(built("nn"))};
+  import { objectiveOf } from ${JSON.stringify(built("objectives"))};
   import { describeError } from ${JSON.stringify(built("schema"))};
-  import { preferenceTask, train } from ${JSON.stringify(built("training"))};
-  const { model, rows, heldOut, recipe, folder } = JSON.parse(readFileSync(process.argv[2], "utf8"));
-  const { decoder } = await openModel({ model, precision: "fp32", device: "cpu" }, { baseFolder: "/", offline: true });
-  const objective = wrpo({ beta: 0.1, alpha: 0.3, alphaSchedule: "linear", labelSmoothing: 0 });
+  import { movingReference, packSequences, preferenceTask, sftTask, train } from ${JSON.stringify(built("training"))};
+  const { model, rows, heldOut, objective, sync, recipe, folder } = JSON.parse(readFileSync(process.argv[2], "utf8"));
+  const opened = await openModel({ model, precision: "fp32", device: "cpu" }, { baseFolder: "/", offline: true });
+  const { lora } = recipe;
+  const adapters = lora === undefined ? undefined : createAdapters(opened.decoder, lora.target_modules, lora, 5);
+  const decoder = { ...opened.decoder, ...(lora === undefined ? {} : { adapters }) };
+  const reference = sync === undefined ? undefined : movingReference(decoder, sync);
+  const packed = (some) => packSequences(some, 64);
+  const task =
+    objective === undefined
+      ? { ...sftTask(packed(rows)), heldOut: packed(heldOut ?? []) }
+      : { ...preferenceTask(rows, objectiveOf(objective, 1), { reference }), heldOut };
   const say = (line) => writeSync(1, line + "\\n");
   try {
-    const { steps } = await train(decoder, { ...preferenceTask(rows, objective), heldOut }, {
+    const { steps } = await train(decoder, task, {
       recipe,
       seed: 3,
       dtype: "float32",
@@ -32,7 +43,7 @@ const program = `
       onStep: ({ step }) => say("step " + step),
       onNotice: (line) => say("notice " + line),
     });
-    writeSafetensorsFile(folder + "/final.safetensors", decoder.parameters);
+    writeSafetensorsFile(folder + "/final.safetensors", lora === undefined ? decoder.parameters : adapterTensors(adapters));
     say("finished after " + steps);
   } catch (error) {
     say("error " + describeError(error).replaceAll("\\n", " "));
@@ -40,11 +51,18 @@ const program = `
   }
 `;
 
+/** The objective of most of these trainings. */
+export const childWrpo = recipeSchema.shape.wrpo.parse({ beta: 0.1, alpha: 0.3, alpha_schedule: "linear" });
+
 export interface ChildTraining {
   /** The model's folder. */
   readonly model: string;
-  readonly rows: readonly ReferencedRow[];
-  readonly heldOut?: readonly ReferencedRow[];
+  readonly rows: readonly PreferenceRow[];
+  readonly heldOut?: readonly PreferenceRow[];
+  /** Supervised tuning without. */
+  readonly objective?: ObjectiveRecipe;
+  /** A reference that moves. */
+  readonly sync?: ReferenceSync;
   readonly recipe: ResolvedOptimisation;
   /** Where `checkpoints`, `metrics.jsonl` and in the end `final.safetensors` go. */
   readonly folder: string;
