@@ -5,8 +5,8 @@ import { afterAll, expect, test } from "vitest";
 import { tinyFolder } from "../models/testing/tiny-model.ts";
 import { objectiveOf } from "../objectives/index.ts";
 import { loraSchema, recipeSchema } from "../schema/index.ts";
+import { withMismatched } from "./mismatched.ts";
 import type { PreferenceRow } from "./response-table.ts";
-import { withMismatched } from "./rows.ts";
 import { type ChildTraining, childWrpo, trainInChild } from "./testing/child-training.ts";
 import { tinyRecipe, tinyRows } from "./testing/tiny-rows.ts";
 import type { ResolvedOptimisation } from "./train.ts";
@@ -23,7 +23,8 @@ const rows = tinyRows(12);
 /** The rows as an objective of pairs takes them. */
 function pairsFor(objective: ChildTraining["objective"] & object): PreferenceRow[] {
   const pairs = rows.map(({ reference, ...row }) => ({ ...row, responses: row.responses.slice(1) }));
-  return withMismatched(pairs, objectiveOf(objective, 1), { max_length: 2048 }).map((row) => ({
+  const matching = { maxLength: 2048, batchSize: 2, seed: 0 };
+  return withMismatched({ training: pairs, heldOut: [] }, objectiveOf(objective, 1), matching).training.map((row) => ({
     ...row,
     reference: row.responses.map((y) => -2 * y.length),
   }));

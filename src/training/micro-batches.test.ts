@@ -5,10 +5,10 @@ import { fromRecipe } from "../objectives/testing/evaluate.ts";
 import { microBatches } from "../scoring/index.ts";
 import { noGrad, ops, scope, type Tensor } from "../torch/index.ts";
 import { batchGradient } from "./gradients.ts";
+import { withMismatched } from "./mismatched.ts";
 import { movingReference } from "./moving-reference.ts";
 import { preferenceTask } from "./preference.ts";
 import type { PreferenceRow } from "./response-table.ts";
-import { withMismatched } from "./rows.ts";
 import { packSequences, sftTask } from "./sft.ts";
 import type { TrainingTask } from "./task.ts";
 
@@ -31,7 +31,8 @@ function rowsFor(given: object): PreferenceRow[] {
     ...row,
     responses: [...row.responses.slice(3 - count), ...row.responses].slice(0, count),
   }));
-  return withMismatched(some, objective, { max_length: 2048 }).map((row, k) => ({
+  const matching = { maxLength: 2048, batchSize: rows.length, seed: 0 };
+  return withMismatched({ training: some, heldOut: [] }, objective, matching).training.map((row, k) => ({
     ...row,
     reference: row.responses.map((y, r) => -6.5 * y.length + 3 * ((k + r) % 5)),
     headReference: row.responses.map((y, r) => -4 * y.length - r),
