@@ -1,6 +1,7 @@
 // One translation unit: libtorch's headers, which take most of the compile time, are read once.
 #include "memory.cc"
 #include "tensor.cc"
+#include "values.cc"
 #include "dispatch.cc"
 #include "autograd.cc"
 #include "attention.cc"
