@@ -1,9 +1,10 @@
 // Seconds of WRPO steps on the rows of bench/fixtures/quads.jsonl, by the training of the product: 8 rows a step, the
 // reference's log-probs computed beforehand and cached. A worker of `run.mjs`, and runs alone:
-//   node bench/training.mjs --model FOLDER [--precision fp32|bf16] [--rows 8] [--steps 2] [--micro-batch-tokens 2048] [--profile FILE]
+//   node bench/training.mjs --model FOLDER [--precision fp32|bf16] [--rows 8] [--steps 2] [--micro-batch-tokens 2048] [--lora-rank 0] [--profile FILE]
+import { createAdapters } from "amalgam/models";
 import { wrpo } from "amalgam/objectives";
 import { recipeSchema } from "amalgam/schema";
-import { preferenceTask, train, trainingFlops, withReference } from "amalgam/training";
+import { flopCounter, preferenceTask, train, withReference } from "amalgam/training";
 import { tokenisedQuadruples } from "./lib/data.mjs";
 import { options } from "./lib/options.mjs";
 import { openWorkerModel, report, timed } from "./lib/worker.mjs";
@@ -21,11 +22,13 @@ const {
   steps: 2,
   "micro-batch-tokens": 2048,
   "activation-checkpointing": false,
+  "lora-rank": 0,
   profile: "",
 });
 const microBatchTokens = asked["micro-batch-tokens"];
-// The weights are fp32 in either precision; it is the compute type.
-const model = await openWorkerModel(folder, "fp32");
+const rank = asked["lora-rank"];
+// Weights that are trained are fp32 in either precision; it is the compute type.
+const model = await openWorkerModel(folder, rank === 0 ? "fp32" : precision);
 const dtype = precision === "bf16" ? "bfloat16" : "float32";
 const rows = await tokenisedQuadruples(model.tokenizer, rowsPerStep * steps);
 
@@ -51,10 +54,17 @@ const recipe = recipeSchema.shape.sft.parse({
   precision,
   activation_checkpointing: asked["activation-checkpointing"] ? "layer" : "none",
   checkpoint_every_steps: steps,
+  ...(rank === 0 ? {} : { lora: { rank } }),
 });
+const { lora } = recipe;
+const decoder =
+  lora === undefined
+    ? model.decoder
+    : { ...model.decoder, adapters: createAdapters(model.decoder, lora.target_modules, lora, 0) };
 const objective = wrpo({ beta: 0.01, alpha: 0.05, alphaSchedule: "static", labelSmoothing: 0 });
+const flops = flopCounter(model.decoder.config);
 const samples = [];
-await train(model.decoder, preferenceTask(reference.result, objective), {
+await train(decoder, preferenceTask(reference.result, objective), {
   recipe,
   seed: 0,
   order: "given",
@@ -69,7 +79,7 @@ await train(model.decoder, preferenceTask(reference.result, objective), {
       loss: metrics.loss,
       gradNorm: metrics.grad_norm,
       logps: [metrics["logps/source_chosen"], metrics["logps/target_chosen"], metrics["logps/rejected"]],
-      ...trainingFlops(model.decoder.config, bundles),
+      ...flops(bundles),
     });
   },
 });

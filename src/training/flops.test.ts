@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { layerNames, parameterShapes } from "../models/index.ts";
 import { type TinyFamily, tinyFamilies, tinyModel } from "../models/testing/tiny-model.ts";
 import type { Bundle } from "../scoring/index.ts";
-import { trainingFlops } from "./flops.ts";
+import { flopCounter } from "./flops.ts";
 
 const ids = (count: number) => Array.from({ length: count }, (_, k) => k);
 const bundles: Bundle[] = [
@@ -31,7 +31,7 @@ test.each(tinyFamilies)("%s: 6 for each matrix weight and token, 12 for each pai
     .filter((name) => shapes.get(name)!.length === 2)
     .reduce((sum, name) => sum + share(name) * shapes.get(name)!.reduce((a, b) => a * b), 0);
   const [tokens, scored] = [52, 38];
-  const flops = trainingFlops(config, bundles);
+  const flops = flopCounter(config)(bundles);
   expect([flops.tokens, flops.scored]).toEqual([tokens, scored]);
   expect(flops.layers).toBe(6 * matrices * tokens);
   expect(flops.head).toBe(6 * config.vocabularySize * config.hiddenSize * scored);
@@ -46,8 +46,8 @@ test("of frozen weights no gradient is computed, nor any that only they would ne
   const all = [...parameters.keys()];
   const { hiddenSize: h, vocabularySize, intermediateSize } = config;
   const of = (keep: (name: string) => boolean, adapters = false) =>
-    trainingFlops(config, bundles, { names: all.filter(keep), adapters });
-  const whole = trainingFlops(config, bundles);
+    flopCounter(config, { names: all.filter(keep), adapters })(bundles);
+  const whole = flopCounter(config)(bundles);
   expect(of(() => true)).toEqual(whole);
   // Only the last layer's down projection: forwards of all, its own gradient, and one through the output to it.
   const down = of((name) => name === `model.layers.${last}.mlp.down_proj.weight`);
@@ -67,7 +67,7 @@ test("of frozen weights no gradient is computed, nor any that only they would ne
   const adapted = [0, 1].flatMap((k) =>
     ["A", "B"].map((side) => `model.layers.${k}.self_attn.q_proj.lora_${side}.weight`),
   );
-  expect(trainingFlops(config, bundles, { names: adapted, adapters: true }).layers).toBe(
+  expect(flopCounter(config, { names: adapted, adapters: true })(bundles).layers).toBe(
     (whole.layers * 2) / 3 - 2 * inputs * tokens,
   );
 });

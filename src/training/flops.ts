@@ -12,10 +12,6 @@ export interface TrainingFlops {
   readonly layers: number;
   readonly attention: number;
   readonly head: number;
-  /** Where the logits are computed a second time in the backward. */
-  readonly withLogitsAgain: number;
-  /** Where the attention scores are, too. */
-  readonly withAllAgain: number;
 }
 
 /** What of a model is trained: weights by their names, or those that adapters stand in for. */
@@ -96,9 +92,10 @@ function pairsOfBundle({ prompt, responses }: Bundle, window: number | null): nu
 /**
  * Counts the floating point operations that a training step on bundles needs: 2 for each weight and token in the forward, 4
  * in the backward; for attention 4 (two products) for each visible pair and dimension of a head in the forward and twice
- * that in the backward; the output matrix for scored tokens only. What activation checkpointing computes again is not
- * counted. Where not everything is `trained`, frozen weights get no gradient, and none is needed of what stands before all
- * that is trained. Of adapters the weights that they stand in for count, and not their own operations.
+ * that in the backward; the output matrix for scored tokens only. What the backward computes a second time (attention scores,
+ * checkpointed activations, the logits of a large batch) is not counted. Where not everything is `trained`, frozen weights get
+ * no gradient, and none is needed of what stands before all that is trained. Of adapters the weights that they stand in for
+ * count, and not their own operations.
  */
 export function flopCounter(
   config: DecoderConfig,
@@ -115,20 +112,6 @@ export function flopCounter(
     const layers = perToken.layers * tokens;
     const attention = attended.reduce((total, count, layer) => total + count * perToken.attention[layer]!, 0);
     const head = perToken.head * scored;
-    const needed = layers + attention + head;
-    const withLogitsAgain = needed + 2 * config.hiddenSize * config.vocabularySize * scored;
-    // A forward is two products, of which the scores are one.
-    const scoresAgain = attended.filter((_, layer) => perToken.attention[layer]! > 1);
-    return {
-      ...{ tokens, scored, needed, layers, attention, head, withLogitsAgain },
-      withAllAgain: withLogitsAgain + scoresAgain.reduce((total, count) => total + count, 0) / 2,
-    };
+    return { tokens, scored, needed: layers + attention + head, layers, attention, head };
   };
 }
-
-/** The operations that a training step on these bundles needs: `flopCounter`. */
-export const trainingFlops = (
-  config: DecoderConfig,
-  bundles: readonly Bundle[],
-  trained?: TrainedPart,
-): TrainingFlops => flopCounter(config, trained)(bundles);

@@ -1,6 +1,6 @@
 export * from "./available-memory.ts";
 export { decisiveFields } from "./decisive.ts";
-export { type TrainingFlops, trainingFlops } from "./flops.ts";
+export { flopCounter, type TrainedPart, type TrainingFlops } from "./flops.ts";
 export { holdOut, promptTokensOf } from "./held-out.ts";
 export { packRows } from "./lazy-packing.ts";
 export * from "./lazy-rows.ts";
