@@ -5,6 +5,8 @@
 // small: the smallest free block that fits is taken and split, freed neighbours join, and pages once touched are used again.
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <sys/mman.h>
 
 #include <map>
@@ -233,6 +235,18 @@ void init_memory(Napi::Env env, Napi::Object exports) {
 #ifdef __GLIBC__
     malloc_trim(0);
 #endif
+  });
+  // deviceMemory(device): bytes that are free there, and all.
+  exports["deviceMemory"] = Napi::Function::New(env, [](const Napi::CallbackInfo& i) -> Napi::Value {
+    return guarded(i.Env(), "deviceMemory", [&]() -> Napi::Value {
+      const c10::Device device(i[0].ToString().Utf8Value());
+      const auto index = device.has_index() ? device.index() : c10::impl::VirtualGuardImpl(device.type()).getDevice().index();
+      const auto [free, all] = c10::getDeviceAllocator(device.type())->getMemoryInfo(index);
+      auto result = Napi::Array::New(i.Env(), 2);
+      result[0u] = Napi::Number::New(i.Env(), static_cast<double>(free));
+      result[1u] = Napi::Number::New(i.Env(), static_cast<double>(all));
+      return result;
+    });
   });
   exports["tensorMemory"] = Napi::Function::New(
       env, [](const Napi::CallbackInfo& i) { return SegmentAllocator::instance->figures(i.Env()); });

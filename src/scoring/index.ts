@@ -1,3 +1,3 @@
 export * from "./bundle.ts";
 export * from "./score.ts";
-export { tokenAlignments, tokenLogProbs } from "./token-log-probs.ts";
+export { keptLogitBytes, logitsAtATime, tokenAlignments, tokenLogProbs } from "./token-log-probs.ts";

@@ -4,9 +4,9 @@ import type { DType, Tensor } from "../torch/index.ts";
 import { bytesOf, customFunction, hasKernels, native, ops, scope } from "../torch/index.ts";
 
 /** Logits computed at a time: enough rows for a fast matrix product, few enough to stay small. */
-const logitsAtATime = 1 << 25;
+export const logitsAtATime = 1 << 25;
 /** Logits that are kept for the backward where they take no more than this; else they are computed again there. */
-const keptBytes = 512 << 20;
+export const keptLogitBytes = 512 << 20;
 
 export interface LogProbOptions {
   /** Logits l become cap · tanh(l / cap). */
@@ -77,7 +77,7 @@ function chosenAndCollisions(
   const wide = hidden.dtype === "float64" ? "float64" : "float32";
   const recorded = hidden.requiresGrad || matrix.requiresGrad;
   const trainsMatrix = matrix.requiresGrad;
-  const keep = recorded && rows * vocabulary * bytesOf(hidden.dtype) <= (options.keptBytes ?? keptBytes);
+  const keep = recorded && rows * vocabulary * bytesOf(hidden.dtype) <= (options.keptBytes ?? keptLogitBytes);
   const chunks = <T>(body: (take: (x: Tensor) => Tensor, chunk: number) => T): T[] =>
     Array.from({ length: Math.ceil(rows / size) }, (_, chunk) => {
       const from = chunk * size;

@@ -13,3 +13,10 @@ export const tensorMemory = (): TensorMemory => native().tensorMemory();
 
 /** Gives freed memory back to the operating system, e.g. when a model was disposed of. */
 export const trimMemory = (): void => native().trimMemory();
+
+/**
+ * Bytes that are free on a device other than the processor.
+ *
+ * @throws TorchError where libtorch has no such device.
+ */
+export const freeDeviceMemory = (device: string): number => native().deviceMemory(device)[0];

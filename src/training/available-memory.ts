@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { freeDeviceMemory } from "../torch/index.ts";
 
 /** Places where Linux tells of memory; `root` is "/" but in tests. */
 function reader(root: string): (path: string) => string | undefined {
@@ -63,3 +64,6 @@ export function availableMemory(root = "/"): number {
   const room = addressSpace === undefined || held === undefined ? [] : [Math.max(0, addressSpace - held * 1024)];
   return Math.min(machine * 1024, ...groups, ...room);
 }
+
+/** Bytes of memory that may still be taken on a device: of the machine for the processor (`availableMemory`), else of its own. */
+export const freeMemory = (device: string): number => (device === "cpu" ? availableMemory() : freeDeviceMemory(device));

@@ -1,16 +1,14 @@
 import { adaptableShapes, adaptedNames, type DecoderConfig, parameterShapes } from "../models/index.ts";
 import { nameMatcher } from "../nn/index.ts";
 import { type OptimisationRecipe, TrainingError, type WrpoRecipe } from "../schema/index.ts";
-import { availableMemory } from "./available-memory.ts";
+import { keptLogitBytes, logitsAtATime } from "../scoring/index.ts";
+import { freeMemory } from "./available-memory.ts";
 
 export type Compute = "fp32" | "bf16";
 
 /** Node, libtorch and their buffers before any model is there. */
 export const baseBytes = 0.5e9;
 const bytesOf = { fp32: 4, bf16: 2 } as const;
-/** Logits that are computed at a time, with their softmax; and the most of them that is kept for the backward. */
-const logitsAtATime = 1 << 24;
-const keptLogitBytes = 512 << 20;
 
 const elements = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
@@ -85,7 +83,7 @@ function fixedBytes(question: MemoryQuestion): number {
   const copies = lora === undefined && compute === "bf16" ? 2 * parameterCount(config) : 0;
   const head = config.vocabularySize * config.hiddenSize;
   const trained = trainedCount(config, recipe) * perTrained;
-  return referenceBytes(question) + trained + copies + 3 * head * 4 + logitsAtATime * 10 + keptLogitBytes;
+  return referenceBytes(question) + trained + copies + 3 * head * 4 + 5 * logitsAtATime + keptLogitBytes;
 }
 
 /** Estimated peak memory of training in bytes. Under `auto` a micro-batch counts as one row of the greatest length. */
@@ -109,18 +107,16 @@ export interface MicroBatchBudget {
 
 /**
  * As many tokens a micro-batch as the memory that is free now holds, once the weights are loaded: a multiple of 256, from 256
- * to 8192, of an estimate by the config (`trainingMemory`) held to 80 % of the memory. On other devices than the processor
- * 4096: what is free there can't be asked.
+ * to 8192, of an estimate by the config (`trainingMemory`) held to 80 % of the memory of the device.
  *
  * @throws TrainingError where the memory can't hold a single row of `longest` tokens by twice the estimate.
  */
 export function autoMicroBatchTokens(
   question: MemoryQuestion & { readonly device: string; readonly longest: number },
-  free = availableMemory(),
+  free = freeMemory(question.device),
 ): MicroBatchBudget {
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
-  const { device, longest } = question;
-  if (device !== "cpu") return { tokens: 4096, reason: `the memory of ${device} can't be asked for` };
+  const { longest } = question;
   const perToken = bytesPerToken(question);
   const room = usable * free - fixedBytes(question);
   const tokens = Math.min(most, Math.max(least, Math.floor(room / perToken / 256) * 256));

@@ -12,7 +12,13 @@ import { readPrompts, splitPrompts } from "../../preferences/index.ts";
 import { validateChecks } from "../../rewards/index.ts";
 import type { EndpointRecipe, LoadedRecipe, ModelRecipe, Precision, Prompt, Recipe } from "../../schema/index.ts";
 import { probeEndpoint } from "../../sources/index.ts";
-import { autoMicroBatchTokens, availableMemory, type Compute, parameterCount } from "../../training/index.ts";
+import {
+  autoMicroBatchTokens,
+  availableMemory,
+  type Compute,
+  freeMemory,
+  parameterCount,
+} from "../../training/index.ts";
 import { checkTrainings, trainingsOf } from "../trainings.ts";
 import { type Finding, findingOf, ok, problem, warning } from "./finding.ts";
 import { freeSpace } from "./machine.ts";
@@ -231,7 +237,7 @@ function* microBatchFindings(
     const what = `micro-batches of ${stage}`;
     const question = { config, recipe, compute: compute(recipe.precision, device), device, longest: recipe.max_length };
     try {
-      const free = availableMemory() - (recipe.lora === undefined ? 4 : 2) * parameterCount(config);
+      const free = freeMemory(device) - (recipe.lora === undefined ? 4 : 2) * parameterCount(config);
       const { tokens, reason } = autoMicroBatchTokens(question, free);
       yield ok(what, `auto comes to ${tokens} tokens: ${reason}`);
     } catch (error) {
