@@ -7,37 +7,23 @@ accelerate 0.33, datasets 2.20, numpy < 2, pyarrow < 18 and rich. The model's fo
 that the runner writes.
 """
 
-import argparse
 import os
 import sys
-import tempfile
-import time
 from dataclasses import dataclass
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-parser = argparse.ArgumentParser()
-parser.add_argument("--model", required=True)
-parser.add_argument("--scripts", required=True)
-parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
-parser.add_argument("--rows", type=int, default=8)
-parser.add_argument("--steps", type=int, default=2)
-parser.add_argument("--micro-batch-rows", type=int, default=4)
-asked = parser.parse_args()
-assert asked.rows % asked.micro_batch_rows == 0, "the rows of a step must be whole micro-batches"
-sys.path.insert(0, asked.scripts)
-os.environ["WANDB_DISABLED"] = "true"
-os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["CUDA_VISIBLE_DEVICES"] = ""
+from common import prompt_text, read_rows, report, training_options  # noqa: E402
 
-import torch  # noqa: E402
-from common import prompt_text, read_rows, report  # noqa: E402
-from datasets import Dataset, disable_caching, disable_progress_bars  # noqa: E402
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback  # noqa: E402
+parser = training_options()
+parser.add_argument("--scripts", required=True)
+asked = parser.parse_args()
+sys.path.insert(0, asked.scripts)
+
+from hf_trainer import Clock, InOrder, settings, torch  # noqa: E402
+from datasets import Dataset  # noqa: E402
+from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 from trl import DPOConfig  # noqa: E402
 from wrpo_trainer import WRPOTrainer  # noqa: E402
-
-disable_caching()
-disable_progress_bars()
 
 
 @dataclass
@@ -52,47 +38,25 @@ rows = read_rows(asked.rows * asked.steps)
 data = Dataset.from_list(
     [{"prompt": prompt_text(row, tokenizer), "chosen": texts(row["chosen"]), "rejected": texts(row["rejected"])} for row in rows]
 )
-folder = tempfile.TemporaryDirectory()
-settings = Settings(
-    output_dir=folder.name, per_device_train_batch_size=asked.micro_batch_rows,
-    gradient_accumulation_steps=asked.rows // asked.micro_batch_rows, num_train_epochs=1, learning_rate=3e-7,
-    lr_scheduler_type="constant", weight_decay=0.0, optim="adamw_torch", bf16=asked.precision == "bf16", use_cpu=True,
-    logging_steps=1, save_strategy="no", report_to=[], disable_tqdm=True, remove_unused_columns=False,
-    dataloader_pin_memory=False, beta=0.01, max_length=2048, max_prompt_length=1800,
-)
+options = Settings(**settings(asked), optim="adamw_torch", remove_unused_columns=False, max_prompt_length=1800)
 # The configuration's own check knows no "wrpo"; the trainer reads it from here.
-settings.loss_type = "wrpo"
-tokens, samples = [], []
+options.loss_type = "wrpo"
+clock = Clock()
 
 
-class InOrder(WRPOTrainer):
-    def _get_train_sampler(self, *_):
-        return torch.utils.data.SequentialSampler(self.train_dataset)
-
+class Trainer(InOrder, WRPOTrainer):
     def get_batch_loss_metrics(self, model, batch, train_eval="train"):
         names = ("chosen0", "chosen1", "rejected0")
-        tokens.append(len(names) * batch["chosen0_input_ids"].numel() // batch["chosen0_input_ids"].shape[1]
-                      * max(batch[f"{name}_input_ids"].shape[1] for name in names))
+        first = batch["chosen0_input_ids"]
+        longest = max(batch[f"{name}_input_ids"].shape[1] for name in names)
+        clock.tokens.append(len(names) * first.numel() // first.shape[1] * longest)
         return super().get_batch_loss_metrics(model, batch, train_eval)
 
 
-class Clock(TrainerCallback):
-    def on_step_begin(self, *_, **__):
-        tokens.clear()
-        self.began = time.perf_counter()
-
-    def on_step_end(self, *_, **__):
-        samples.append({"seconds": time.perf_counter() - self.began, "tokens": sum(tokens)})
-
-    def on_log(self, *_, logs=None, **__):
-        if samples and "grad_norm" in (logs or {}):
-            samples[-1].update(gradNorm=float(logs["grad_norm"]), loss=float(logs["loss"]))
-
-
 load = lambda: AutoModelForCausalLM.from_pretrained(asked.model, torch_dtype=torch.float32)
-trainer = InOrder(
-    model=load(), ref_model=load(), args=settings, beta=settings.beta, train_dataset=data, tokenizer=tokenizer,
-    max_length=settings.max_length, max_prompt_length=settings.max_prompt_length, loss_type="wrpo", callbacks=[Clock()],
+trainer = Trainer(
+    model=load(), ref_model=load(), args=options, beta=options.beta, train_dataset=data, tokenizer=tokenizer,
+    max_length=options.max_length, max_prompt_length=options.max_prompt_length, loss_type="wrpo", callbacks=[clock],
 )
 trainer.train()
-report(samples=samples)
+report(samples=clock.samples)

@@ -1,10 +1,22 @@
-"""What the peers share: the rows as token ids, and a worker's report (one JSON line, the last of its standard output)."""
+"""What the peers share: options, the rows as token ids, and a worker's report (one JSON line, the last of its standard output)."""
 
+import argparse
 import json
 import resource
 from pathlib import Path
 
 ROWS = Path(__file__).resolve().parents[1] / "fixtures" / "quads.jsonl"
+
+
+def training_options():
+    """The options of every peer that computes training steps."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument("--rows", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--micro-batch-rows", type=int, default=4)
+    return parser
 
 
 def read_rows(count):

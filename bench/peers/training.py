@@ -5,24 +5,17 @@
 In bf16 the weights are fp32 and the computation runs under autocast, as mixed precision is usually set.
 """
 
-import argparse
 import os
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import torch  # noqa: E402
-from common import read_rows, report, tokenised  # noqa: E402
+from common import read_rows, report, tokenised, training_options  # noqa: E402
 from padded import response_logps  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--model", required=True)
-parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
-parser.add_argument("--rows", type=int, default=8)
-parser.add_argument("--steps", type=int, default=2)
-parser.add_argument("--micro-batch-rows", type=int, default=4)
-asked = parser.parse_args()
+asked = training_options().parse_args()
 beta, alpha, learning_rate = 0.01, 0.05, 3e-7
 
 tokenizer = AutoTokenizer.from_pretrained(asked.model)
