@@ -21,7 +21,7 @@ import { computeTypes, trainModel, unlessMade } from "../model-training.ts";
 import { checkInterrupted, conversational, fetchProgress } from "../run.ts";
 import { type DataMethod, methodOf } from "./method.ts";
 import { partRows } from "./parts.ts";
-import { outputPaths, writeWhole } from "./paths.ts";
+import { outputPaths, refuseOverwriting, writeWhole } from "./paths.ts";
 import { storedReference } from "./reference.ts";
 import { countLines, countRows, type DataTrainingReport, dataTrainingCard } from "./report.ts";
 import { type ReadData, readData } from "./rows.ts";
@@ -60,6 +60,7 @@ export interface DataTrainingOptions {
 export async function trainOnData(options: DataTrainingOptions): Promise<DataTrainingReport> {
   const settings = dataTrainingSettings(options.objective, options.settings, (options.evalData ?? []).length > 0);
   const output = resolve(options.output);
+  refuseOverwriting(output, [...options.data, ...(options.evalData ?? []), options.model]);
   const ledger = await openLedger(outputPaths(output).ledger);
   options.listener.stageStarted("train");
   const began = performance.now();
