@@ -155,12 +155,23 @@ describe("prompts", () => {
       ),
     ).rejects.toMatchObject({ name: "TrainingError", hint: expect.stringContaining("Raise max_length") });
     expect(heard.notices.join("\n")).toMatch(
-      /supervised tuning: 4 rows are longer than 20 tokens and were left out: train-/,
+      /supervised tuning: 4 rows are longer than max_length \(20\) or max_prompt_length \(10\) and were left out: train-/,
     );
     expect(existsSync(runPaths(folder).sftModel)).toBe(false);
     const mended = hearing();
     await withRun({ ...where, heard: mended }, (made) => runStages(made, ["sample", "score", "select_sft", "sft"]));
     expect(mended.finished.map(([, skipped]) => skipped)).toEqual([true, true, true, false]);
+  });
+
+  test("prompts that lost their beginning are counted in the report", async () => {
+    const folder = runFolder(world, "cut-prompts");
+    const keeping = ["sft.overlong=keep_end", "sft.max_prompt_length=10"];
+    const counts = await withRun({ folder, recipeFile: world.recipeFile, overrides: keeping }, async (made) => {
+      await runStages(made, [...stageNames.slice(0, 4), "report"]);
+      return (await made.ledger.stages.list()).find(({ name }) => name === "sft")!.counts;
+    });
+    expect(counts).toMatchObject({ dropped: 0, shortened: 4 });
+    expect(readFileSync(runPaths(folder).report, "utf8")).toContain("dropped 0, shortened 4");
   });
 });
 

@@ -52,6 +52,13 @@ export function keysOf(selection: StoredSelection, { roles }: Objective): (strin
   return roles.map((role, index) => byRole[role][index - roles.indexOf(role)]);
 }
 
+/** What was done with rows that did not fit, for the report: left out, the prompt's beginning taken away, responses cut. */
+export const unfitCounts = ({ dropped, shortened, cut }: Omit<TokenisedRows, "rows">): Record<string, number> => ({
+  dropped: dropped.length,
+  ...(shortened.length > 0 ? { shortened: shortened.length } : {}),
+  ...(cut.length > 0 ? { cut: cut.length } : {}),
+});
+
 /** The rows that fit, as tokens; what does not is told. @throws TrainingError where none does */
 export function fittingRows(
   run: Run,
@@ -65,7 +72,7 @@ export function fittingRows(
   const some = (ids: readonly string[]) => `${ids.slice(0, 5).join(", ")}${ids.length > 5 ? ", ..." : ""}`;
   if (dropped.length > 0)
     run.listener.notice(
-      `${what}: ${dropped.length} rows are longer than ${limits.max_length} tokens and were left out: ${some(dropped)}`,
+      `${what}: ${dropped.length} rows are longer than max_length (${limits.max_length}) or max_prompt_length (${limits.max_prompt_length}) and were left out: ${some(dropped)}`,
     );
   if (tokenised.rows.length === 0)
     throw new TrainingError(`${what}: no row fits into ${limits.max_length} tokens`, {
