@@ -19,6 +19,7 @@ import { loadForTraining } from "../lora.ts";
 import { withMicroBatchTokens } from "../micro-batches.ts";
 import { computeTypes, trainModel, unlessMade } from "../model-training.ts";
 import { checkInterrupted, conversational, fetchProgress } from "../run.ts";
+import { checkTraining } from "../trainings.ts";
 import { type DataMethod, methodOf } from "./method.ts";
 import { partRows } from "./parts.ts";
 import { outputPaths, refuseOverwriting, writeWhole } from "./paths.ts";
@@ -103,6 +104,7 @@ async function trained(
   const data = await readData({ ...options, evalData, wanted: method.wanted, unusable: settings.unusable });
   try {
     const files = await modelFiles(options, settings);
+    checkTraining(recipeOf(settings), files.decoderConfig);
     const { max_length, max_prompt_length, overlong, seed } = settings;
     const limits = { max_length, max_prompt_length, overlong, tokenisation: method.tokenisation };
     const tokens = contentKey({ rows: [data.rows.digest, data.training], tokenizer: files.tokenizer.files(), limits });

@@ -2,6 +2,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { ownData, pairs, weightsDigest } from "../testing/own-data.ts";
+import { hearing } from "../testing/tiny-world.ts";
 
 const { folder, model, jsonl, own, remove } = ownData();
 afterAll(remove);
@@ -46,6 +47,15 @@ describe("an output folder", () => {
     expect(weightsDigest(first)).toBe(digest);
     // Into another folder it may.
     expect((await own("further", { data, model: first })).steps).toBe(1);
+  });
+
+  test("shows that nothing was computed where a setting names weights that aren't there", async () => {
+    const data = [jsonl(pairs(2))];
+    for (const setting of ["frozen=[nothing]", "lora={target_modules: [nothing]}"]) {
+      const heard = hearing();
+      await expect(own("early", { data, settings: [setting] }, heard)).rejects.toThrow("nothing");
+      expect(heard.progress).toEqual([]);
+    }
   });
 
   test("may have what a training never touches beside it", async () => {
