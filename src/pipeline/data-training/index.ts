@@ -10,6 +10,7 @@ import {
   dataTrainingSettings,
   explainMemory,
   type OptimisationRecipe,
+  TrainingError,
 } from "../../schema/index.ts";
 import { type Ledger, openLedger } from "../../store/index.ts";
 import { decisiveFields, type LengthLimits, lazyRows, type TrainingSummary } from "../../training/index.ts";
@@ -194,7 +195,17 @@ async function making(
   }
 }
 
-const earlierReport = (file: string) => JSON.parse(readFileSync(file, "utf8")) as DataTrainingReport;
+function earlierReport(file: string): DataTrainingReport {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as DataTrainingReport;
+  } catch (cause) {
+    throw new TrainingError("the model stands, and its report can't be read", {
+      file,
+      cause,
+      hint: "The report is damaged. Remove it, and the same command makes the model anew.",
+    });
+  }
+}
 
 async function modelFiles(
   { model, offline, listener }: DataTrainingOptions,

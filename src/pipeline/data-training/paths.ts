@@ -44,6 +44,6 @@ export function refuseOverwriting(output: string, read: readonly string[]): void
 
 /** Writes a file whole or not at all. */
 export function writeWhole(file: string, text: string): void {
-  writeFileSync(`${file}.partial`, text);
+  writeFileSync(`${file}.partial`, text, { flush: true });
   renameSync(`${file}.partial`, file);
 }
