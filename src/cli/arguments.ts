@@ -160,7 +160,7 @@ function dataTraining(
 ) {
   const [objective, model, output] = (["objective", "model", "output"] as const).map(single);
   const given = { data: data[0], objective, model, output };
-  const [lacking] = Object.entries(given).filter(([, value]) => value === undefined);
+  const [lacking] = Object.entries(given).filter(([, value]) => value === undefined || value === "");
   if (Object.values(given).every((value) => value === undefined) && evalData.length === 0) return undefined;
   if (lacking !== undefined)
     throw new UsageError(

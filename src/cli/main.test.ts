@@ -127,6 +127,10 @@ describe("train --data", () => {
       stderr: expect.stringContaining("--data is missing"),
     });
     const all = ["--data", "x.jsonl", "--objective", "dpo", "--model", "m", "--output", "o"];
+    expect(amalgam("train", ...all.slice(0, -1), "")).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining("--output is missing"),
+    });
     expect(amalgam("train", "run", ...all).stderr).toContain("takes neither a run folder nor a recipe");
   });
 });

@@ -96,6 +96,19 @@ test("a prompt that fills the context fails by name, and the others are answered
   expect(short.promptTokens + short.responseTokens).toBeLessThanOrEqual(256);
 });
 
+test("a prompt that the chat template refuses fails by name", async () => {
+  const template =
+    "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('none') }}{% endif %}{{ m.content }}{% endfor %}";
+  const model = loadFiles(await readModelFiles(tinyFolder("llama"), "tiny", template), {
+    precision: "fp32",
+    device: "cpu",
+  });
+  const refused = { ...ask("refused", "Hi", [0]), messages: [{ role: "system" as const, content: "s" }] };
+  const [failed, answered] = await sample(embeddedSource("tiny", model), [refused, ask("taken", "Hi", [0])]);
+  expect(failed).toEqual({ promptId: "refused", index: 0, failure: "the chat template refuses these messages: none" });
+  expect(responses([answered!])).toHaveLength(1);
+});
+
 test("a source's identity is its model's, precision included", async () => {
   const folder = tinyFolder("qwen2");
   const load = async (precision: "fp32" | "bf16"): Promise<LoadedModel> =>

@@ -1,6 +1,15 @@
 import type { LoadedModel } from "../models/index.ts";
 import { disposeModel } from "../models/index.ts";
-import type { SampledResponse, SampleFailure, SampleRequest, Sampling, Source } from "../schema/index.ts";
+import {
+  DataError,
+  type SampledResponse,
+  type SampleFailure,
+  type SampleRequest,
+  type Sampling,
+  type Source,
+  type Turn,
+} from "../schema/index.ts";
+import type { Tokenizer } from "../tokenizers/index.ts";
 import { type GenerationRequest, generate } from "./generate.ts";
 import { randomStream } from "./random-stream.ts";
 
@@ -39,15 +48,15 @@ export function embeddedSource(name: string, model: LoadedModel): Source {
       const context = decoder.config.maxPositions;
       const fitting: { request: SampleRequest; generation: GenerationRequest }[] = [];
       for (const request of requests) {
-        const prompt = tokenizer.encodePrompt(request.messages);
-        const room = context - prompt.length;
-        if (room < 1) {
+        const prompt = promptTokens(request.messages, tokenizer);
+        const room = typeof prompt === "string" ? 0 : context - prompt.length;
+        if (typeof prompt === "string" || room < 1) {
+          const failure =
+            typeof prompt === "string"
+              ? prompt
+              : `the prompt has ${prompt.length} tokens, the context of ${model.label} ${context}`;
           for (const index of request.indices)
-            yield {
-              promptId: request.promptId,
-              index,
-              failure: `the prompt has ${prompt.length} tokens, the context of ${model.label} ${context}`,
-            } satisfies SampleFailure;
+            yield { promptId: request.promptId, index, failure } satisfies SampleFailure;
           continue;
         }
         const streams = request.indices.map((index) => randomStream(sampling.seed, request.promptId, name, index));
@@ -81,4 +90,14 @@ export function embeddedSource(name: string, model: LoadedModel): Source {
       disposeModel(model);
     },
   };
+}
+
+/** A prompt's tokens; why there are none, where the chat template refuses the messages. */
+function promptTokens(messages: readonly Turn[], tokenizer: Tokenizer): number[] | string {
+  try {
+    return tokenizer.encodePrompt(messages);
+  } catch (error) {
+    if (error instanceof DataError) return error.message;
+    throw error;
+  }
 }

@@ -2,7 +2,7 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { openSafetensors, writeSafetensorsFile } from "../nn/index.ts";
-import { describeError, ModelError } from "../schema/index.ts";
+import { describeError, EnvironmentError, ModelError } from "../schema/index.ts";
 import { ops, type Tensor } from "../torch/index.ts";
 import { loadFiles, readModelFiles } from "./load.ts";
 import { type TinyFamily, tinyFamilies, tinyFolder } from "./testing/tiny-model.ts";
@@ -255,5 +255,13 @@ test("a mapped file may be replaced while the model is in use", async () => {
     const before = norm.sum().item();
     writeFileSync(join(folder, "model.safetensors"), Buffer.alloc(200_000, 255));
     expect(norm.sum().item()).toBe(before);
+  }
+});
+
+test("a device that isn't there is named", async () => {
+  const files = await readModelFiles(tinyFolder("llama"), "tiny");
+  for (const device of ["tpu", "cuda:99", ""]) {
+    expect(() => loadFiles(files, { precision: "fp32", device })).toThrow(EnvironmentError);
+    expect(() => loadFiles(files, { precision: "fp32", device })).toThrow(`no device "${device}" to compute on`);
   }
 });

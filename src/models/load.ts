@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { z } from "zod";
 import { openSafetensors, resolvePrecision } from "../nn/index.ts";
 import type { ModelRecipe } from "../schema/index.ts";
-import { contentKey, issueWords, ModelError } from "../schema/index.ts";
+import { contentKey, EnvironmentError, issueWords, ModelError } from "../schema/index.ts";
 import { type Tokenizer, tokenizerFromFolder, tokenizerFromGguf } from "../tokenizers/index.ts";
 import type { DType, Tensor } from "../torch/index.ts";
-import { trimMemory } from "../torch/index.ts";
+import { ops, trimMemory } from "../torch/index.ts";
 import { adaptedFiles, baseAndAdapter } from "./adapted-files.ts";
 import type { DecoderConfig } from "./config.ts";
 import type { Decoder } from "./decoder.ts";
@@ -168,8 +168,27 @@ export function modelIdentity({ digest, tokenizer }: ModelFiles, recipe: Compute
   return contentKey({ digest, tokenizer: contentKey(tokenizer.files()), dtype: dtypeOf(recipe) });
 }
 
-/** Reads the weights in a compute type and on a device. */
+/** @throws EnvironmentError for a device on which nothing can be computed here */
+function checkDevice(device: string): void {
+  if (device === "cpu") return;
+  try {
+    ops.zeros([1], { device }).dispose();
+  } catch (cause) {
+    throw new EnvironmentError(`there is no device ${JSON.stringify(device)} to compute on`, {
+      field: "device",
+      cause,
+      hint: "It is cpu, or cuda or cuda:1 where libtorch is built for CUDA and such a card answers: `amalgam doctor` says whether one does.",
+    });
+  }
+}
+
+/**
+ * Reads the weights in a compute type and on a device.
+ *
+ * @throws EnvironmentError for a device that isn't there.
+ */
 export function loadFiles(files: ModelFiles, recipe: ComputeRecipe): LoadedModel {
+  checkDevice(recipe.device);
   const dtype = dtypeOf(recipe);
   const parameters = files.weights(dtype);
   if (recipe.device !== "cpu")

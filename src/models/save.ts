@@ -1,6 +1,6 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { writeSafetensors } from "../nn/index.ts";
+import { dirname, join } from "node:path";
+import { syncFolder, writeSafetensors } from "../nn/index.ts";
 import type { DType } from "../torch/index.ts";
 import type { LoadedModel } from "./load.ts";
 
@@ -42,7 +42,7 @@ export function saveModel(
     "README.md": card,
     ...model.tokenizer.files(),
   };
-  for (const [name, content] of Object.entries(files)) writeFileSync(join(partial, name), content);
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(partial, name), content, { flush: true });
   writeSafetensors(partial, model.decoder.parameters);
   more(partial);
   const old = `${folder}.old`;
@@ -52,6 +52,8 @@ export function saveModel(
   } catch {
     // There was none.
   }
+  syncFolder(partial);
   renameSync(partial, folder);
+  syncFolder(dirname(folder));
   rmSync(old, { recursive: true, force: true });
 }

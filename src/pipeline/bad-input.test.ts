@@ -145,6 +145,40 @@ describe("prompts", () => {
     expect((await amalgam(["run", folder])).code).toBe(0);
   });
 
+  test("those that the target's chat template refuses are named, left out and counted, and the run comes to its end", async () => {
+    const turns = [
+      { role: "system", content: "Be kind." },
+      { role: "user", content: "Say something." },
+    ];
+    const refused = Array.from({ length: 8 }, (_, k) => ({
+      id: `system-${k}`,
+      messages: [turns[0], { ...turns[1], content: `Say ${k}.` }],
+      checks: [{ id: "punctuation:no_comma" }],
+    }));
+    const chat_template =
+      "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system here') }}{% endif %}{{ m.content }}<|end|>{% endfor %}";
+    world.write({
+      target: { ...world.recipe.target, chat_template },
+      prompts: promptFile(
+        "system.jsonl",
+        promptRows("train", 12) + refused.map((prompt) => `${JSON.stringify(prompt)}\n`).join(""),
+      ),
+    });
+    const folder = runFolder(world, "refusing");
+    const heard = hearing();
+    const counts = await withRun({ folder, recipeFile: world.recipeFile, heard }, async (made) => {
+      await runStages(made, stageNames);
+      return (await made.ledger.stages.list()).find(({ name }) => name === "sft")!.counts;
+    });
+    world.write({});
+    const told = heard.notices.join("\n");
+    const why = "\\(the chat template refuses these messages: no system here\\)";
+    expect(told).toMatch(new RegExp(`supervised tuning: \\d rows were left out ${why}: system-`));
+    expect(told).toMatch(new RegExp(`target: \\d+ of \\d+ responses are missing ${why}; prompts: system-`));
+    expect(counts.refused).toBeGreaterThan(0);
+    expect(existsSync(runPaths(folder).report)).toBe(true);
+  });
+
   test("rows that are longer than the training allows are named; when none fits, the error says what to change", async () => {
     const folder = runFolder(world, "short");
     const heard = hearing();
@@ -155,12 +189,23 @@ describe("prompts", () => {
       ),
     ).rejects.toMatchObject({ name: "TrainingError", hint: expect.stringContaining("Raise max_length") });
     expect(heard.notices.join("\n")).toMatch(
-      /supervised tuning: 4 rows are longer than 20 tokens and were left out: train-/,
+      /supervised tuning: 4 rows are longer than max_length \(20\) or max_prompt_length \(10\) and were left out: train-/,
     );
     expect(existsSync(runPaths(folder).sftModel)).toBe(false);
     const mended = hearing();
     await withRun({ ...where, heard: mended }, (made) => runStages(made, ["sample", "score", "select_sft", "sft"]));
     expect(mended.finished.map(([, skipped]) => skipped)).toEqual([true, true, true, false]);
+  });
+
+  test("prompts that lost their beginning are counted in the report", async () => {
+    const folder = runFolder(world, "cut-prompts");
+    const keeping = ["sft.overlong=keep_end", "sft.max_prompt_length=10"];
+    const counts = await withRun({ folder, recipeFile: world.recipeFile, overrides: keeping }, async (made) => {
+      await runStages(made, [...stageNames.slice(0, 4), "report"]);
+      return (await made.ledger.stages.list()).find(({ name }) => name === "sft")!.counts;
+    });
+    expect(counts).toMatchObject({ dropped: 0, shortened: 4 });
+    expect(readFileSync(runPaths(folder).report, "utf8")).toContain("dropped 0, shortened 4");
   });
 });
 

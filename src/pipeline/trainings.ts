@@ -20,7 +20,10 @@ export const trainingsOf = ({ sft }: { readonly sft: Pick<Recipe["sft"], "enable
  */
 export function checkTrainings(recipe: Pick<Recipe, "sft" | "wrpo">, target: DecoderConfig): void {
   for (const stage of trainingsOf(recipe))
-    amended({ hint: `It is a field of the recipe's ${stage}.` }, () =>
-      trainedNames(recipe[stage], trainableNames(recipe[stage], target)),
-    );
+    amended({ hint: `It is a field of the recipe's ${stage}.` }, () => checkTraining(recipe[stage], target));
+}
+
+/** The same for one training. */
+export function checkTraining(recipe: OptimisationRecipe, target: DecoderConfig): void {
+  trainedNames(recipe, trainableNames(recipe, target));
 }

@@ -52,6 +52,22 @@ export function keysOf(selection: StoredSelection, { roles }: Objective): (strin
   return roles.map((role, index) => byRole[role][index - roles.indexOf(role)]);
 }
 
+/**
+ * What was done with rows that did not fit, for the report: left out, the prompt's beginning taken away, responses cut, refused
+ * by the chat template.
+ */
+export const unfitCounts = ({
+  dropped,
+  shortened,
+  cut,
+  refused,
+}: Omit<TokenisedRows, "rows">): Record<string, number> => ({
+  dropped: dropped.length,
+  ...(shortened.length > 0 ? { shortened: shortened.length } : {}),
+  ...(cut.length > 0 ? { cut: cut.length } : {}),
+  ...(refused.length > 0 ? { refused: refused.length } : {}),
+});
+
 /** The rows that fit, as tokens; what does not is told. @throws TrainingError where none does */
 export function fittingRows(
   run: Run,
@@ -61,12 +77,20 @@ export function fittingRows(
   limits: LengthLimits,
 ): TokenisedRows {
   const tokenised = tokeniseRows(texts, files.tokenizer, limits);
-  const { dropped, shortened, cut } = tokenised;
+  const { dropped, shortened, cut, refused } = tokenised;
   const some = (ids: readonly string[]) => `${ids.slice(0, 5).join(", ")}${ids.length > 5 ? ", ..." : ""}`;
   if (dropped.length > 0)
     run.listener.notice(
-      `${what}: ${dropped.length} rows are longer than ${limits.max_length} tokens and were left out: ${some(dropped)}`,
+      `${what}: ${dropped.length} rows are longer than max_length (${limits.max_length}) or max_prompt_length (${limits.max_prompt_length}) and were left out: ${some(dropped)}`,
     );
+  if (refused.length > 0)
+    run.listener.notice(
+      `${what}: ${refused.length} rows were left out (${refused[0]!.reason}): ${some(refused.map(({ id }) => id))}`,
+    );
+  if (tokenised.rows.length === 0 && refused.length === texts.length)
+    throw new TrainingError(`${what}: ${refused[0]!.reason}`, {
+      hint: "So it is with every row: give the target another chat_template, or prompts that it takes.",
+    });
   if (tokenised.rows.length === 0)
     throw new TrainingError(`${what}: no row fits into ${limits.max_length} tokens`, {
       hint: "Raise max_length and max_prompt_length of this training, or lower sampling.max_tokens.",

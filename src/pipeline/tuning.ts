@@ -26,7 +26,7 @@ import { withMicroBatchTokens } from "./micro-batches.ts";
 import { computeTypes, trainModel, unlessMade } from "./model-training.ts";
 import { checkInterrupted, type Run, runPaths } from "./run.ts";
 import { sampledEvaluation } from "./sampled-evaluation.ts";
-import { fittingRows, keysOf, rowsOf } from "./tuning-rows.ts";
+import { fittingRows, keysOf, rowsOf, unfitCounts } from "./tuning-rows.ts";
 
 type Stage = "sft" | "wrpo";
 type Counts = Record<string, number>;
@@ -147,7 +147,7 @@ export async function tuneSft(run: Run): Promise<Counts | undefined> {
   const inputs = inputsOf(run, "sft", files, digest);
   const folder = runPaths(run.folder).sftModel;
   return unlessTuned(run, "sft", inputs, folder, async () => {
-    const { rows, dropped } = fittingRows(run, "supervised tuning", texts, files, asked);
+    const { rows, ...unfit } = fittingRows(run, "supervised tuning", texts, files, asked);
     const { training, heldOut } = holdOut(rows, asked.held_out_share, run.recipe.seed, promptTokensOf);
     const [items, evaluated] = [training, heldOut].map((part) => packSequences(part, asked.max_length));
     const model = loadForTraining(files, asked, run.recipe.target.device);
@@ -159,7 +159,7 @@ export async function tuneSft(run: Run): Promise<Counts | undefined> {
         task: { ...sftTask(items!), heldOut: evaluated! },
         heldOut: heldOut.map(({ id }) => id),
       });
-      return { ...counts, dropped: dropped.length };
+      return { ...counts, ...unfitCounts(unfit) };
     } finally {
       disposeModel(model);
     }
@@ -212,7 +212,7 @@ export async function tuneWrpo(run: Run): Promise<Counts | undefined> {
       run.listener.notice(
         `WRPO: ${lacking} prompts were left out: the source of their best response gave no worse one`,
       );
-    const { rows: fitting, dropped } = fittingRows(run, "WRPO", texts, files, asked);
+    const { rows: fitting, ...unfit } = fittingRows(run, "WRPO", texts, files, asked);
     const parts = holdOut(fitting, asked.held_out_share, seed, promptTokensOf);
     const matching = { maxLength: asked.max_length, batchSize: asked.batch_size, seed };
     const { training, heldOut } = withMismatched(parts, objective, matching);
@@ -232,7 +232,7 @@ export async function tuneWrpo(run: Run): Promise<Counts | undefined> {
         ...(objective.mismatched ? { order: "batches" } : {}),
         heldOut: heldOut.map(({ id }) => id),
       });
-      return { ...counts, dropped: dropped.length };
+      return { ...counts, ...unfitCounts(unfit), ...(lacking > 0 ? { lacking } : {}) };
     } finally {
       moving?.dispose();
       disposeModel(model);

@@ -257,6 +257,7 @@ describe("rows that are not what they should be", () => {
       [{ question: "x", answer: "y" }],
       "the fields (question, answer) are of no format that is known",
     ],
+    ["a field that is null", dpo, [{ ...good, chosen: null }], "the fields (prompt, chosen: null, rejected) are of no"],
     [
       "a speaker who is none",
       sft,
@@ -366,5 +367,7 @@ describe("rows that are not what they should be", () => {
     await expect(read(dpo, join(folder, "none.parquet"))).rejects.toThrow("there is no such file");
     await expect(read(dpo, jsonl())).rejects.toThrow("the file has no rows");
     await expect(read(dpo, join(folder, "data.csv"))).rejects.toThrow("neither a .jsonl nor a .parquet file");
+    for (const list of [[JSON.stringify([good, good])], JSON.stringify([good], null, 2).split("\n")])
+      await expect(read(dpo, jsonl(...list))).rejects.toMatchObject({ hint: expect.stringContaining("jq -c '.[]'") });
   });
 });

@@ -57,7 +57,11 @@ export async function* readDataRows(
     let format: DataFormat | undefined;
     for await (const { line, value } of readDataFile(file)) {
       const place = { file, line };
-      if (!isFields(value)) throw new DataError("the row is no map of fields", { ...place, hint: formatsHint });
+      if (!isFields(value))
+        throw new DataError("the row is no map of fields", {
+          ...place,
+          hint: Array.isArray(value) ? listHint : formatsHint,
+        });
       if (format === undefined) {
         format = formatOf(value, place);
         told(file, format.words);
@@ -69,8 +73,12 @@ export async function* readDataRows(
   }
 }
 
-const fieldNames = (row: Fields) => Object.keys(row).join(", ") || "no fields";
+const fieldNames = (row: Fields) =>
+  Object.keys(row)
+    .map((name) => (has(row, name) ? name : `${name}: null`))
+    .join(", ") || "no fields";
 
+const listHint = "A line is one row: `jq -c '.[]' FILE` writes the rows of a list so.";
 const formatsHint =
   "A row is one of: {prompt, chosen, rejected}, texts or messages; {chosen, rejected}, conversations or transcripts with the same beginning; {prompt, completion}; {prompt, completion, label}; {messages}; ShareGPT's {conversations}; Alpaca's {instruction, input, output}; {prompt_id, prompt, chosen: [y_ws, y_wt], rejected: [y_l]}.";
 

@@ -127,6 +127,22 @@ describe("rows that are refused", () => {
     expect(() => readPrompts(folder)).toThrow(/can't be read \(EISDIR\)/);
   });
 
+  test("half a surrogate pair is named by its field", () => {
+    const half = '"a \\ud800 b"';
+    for (const [text, field] of [
+      [`{"prompt": ${half}}`, "prompt"],
+      [
+        `{"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": ${half}}]}`,
+        "messages.1.content",
+      ],
+    ] as const)
+      expect(refusal(`${row({ prompt: "a" })}${text}\n`)).toMatchObject({
+        message: expect.stringContaining("half a surrogate pair"),
+        place: { file, line: 2, field },
+      });
+    expect(read(row({ prompt: "a whole one: \u{1f30d}" }))).toHaveLength(1);
+  });
+
   test("bytes that are not UTF-8 are named by line and offset", () => {
     const start = Buffer.from(`${row({ prompt: "Grüße, 🌍" })}{"prompt": "caf`);
     const error = refusal(Buffer.concat([start, Buffer.from([0xe9]), Buffer.from('"}\n')]));

@@ -135,7 +135,18 @@ function toPrompt(row: Row, place: LinePlace): Prompt {
   };
 }
 
-function toMessages({ prompt, messages }: Row, place: LinePlace): Message[] {
+function toMessages(row: Row, place: LinePlace): Message[] {
+  const messages = asMessages(row, place);
+  const broken = messages.findIndex(({ content }) => !content.isWellFormed());
+  if (broken < 0) return messages;
+  throw new DataError("holds half a surrogate pair, which is no character", {
+    ...place,
+    field: row.prompt === undefined ? `messages.${broken}.content` : "prompt",
+    hint: "The text was cut inside a character or badly escaped: mend it or take the row out.",
+  });
+}
+
+function asMessages({ prompt, messages }: Row, place: LinePlace): Message[] {
   if ((prompt === undefined) === (messages === undefined)) {
     throw new DataError("a row has either `prompt` or `messages`", { ...place, hint: rowForm });
   }

@@ -61,12 +61,14 @@ function parse(text: string, file: string, line: number, read: (text: string) =>
     return read(text);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new DataError(`this line is not JSON: ${reason}`, {
-      file,
-      line,
-      hint: /\b(?:NaN|Infinity)\b/.test(text)
-        ? "NaN and Infinity are no JSON, whatever Python writes: null stands for a number that there isn't."
-        : "Every line of a .jsonl file is one JSON object; text with line breaks needs \\n inside its quotes.",
-    });
+    throw new DataError(`this line is not JSON: ${reason}`, { file, line, hint: hintOf(text) });
   }
+}
+
+function hintOf(text: string): string {
+  if (/\b(?:NaN|Infinity)\b/.test(text))
+    return "NaN and Infinity are no JSON, whatever Python writes: null stands for a number that there isn't.";
+  return /^\s*[[{]\s*$/.test(text)
+    ? "It goes on over several lines. Write one JSON object a line: `jq -c '.[]' FILE` makes them of a list, `jq -c . FILE` of objects."
+    : "Every line of a .jsonl file is one JSON object; text with line breaks needs \\n inside its quotes.";
 }

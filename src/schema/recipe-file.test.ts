@@ -122,6 +122,18 @@ describe("a good recipe", () => {
     expect(recipe.sampling.n).toBe(2);
   });
 
+  test("takes a template as it was given, and in quotes by their rules", () => {
+    const jinja = "{{ bos }}\n{% if x %}: y #{% endif %}\n";
+    const given = [jinja, JSON.stringify(jinja), "plain", "'it''s'"].map((text) => `target.chat_template=${text}`);
+    expect(given.map((text) => loadRecipe(write(good), [text]).recipe.target.chat_template)).toEqual([
+      jinja,
+      jinja,
+      "plain",
+      "it's",
+    ]);
+    expect(mistakes(good, ["target.chat_template="]).all[0]![2]).toMatch(/is empty/);
+  });
+
   test("has micro-batches by the number or by what the memory holds, and early stopping with its defaults", () => {
     const { recipe } = loadRecipe(write(good), [
       "sft.micro_batch_tokens=auto",
@@ -455,7 +467,8 @@ describe("overrides", () => {
       [undefined, "name.first", "name holds a value and has no fields"],
     ]);
     expect(mistakes(good, ["seed"]).all[0]![2]).toBe("--set seed names no field and value");
-    expect(mistakes(good, ["seed=["]).all[0]![2]).toMatch(/^the value of --set seed=\[ is not YAML/);
+    for (const odd of ["seed=[", "seed=*nothing"])
+      expect(mistakes(good, [odd]).all[0]![2]).toContain(`the value of --set ${odd} is not YAML`);
   });
 
   test("a key written where its variable's name belongs is not shown", () => {

@@ -19,7 +19,13 @@ export const givenBy = ({ text, place }: Override, shown = text): Place & { read
 const form =
   "Write --set field.inner=value, with a number for an entry of a list: --set sources.0.sampling.temperature=0.";
 
-/** Reads `a.b=c`; the value is YAML, so that numbers are numbers. Throws RecipeError for another form. */
+/** Fields whose texts are Jinja, which YAML would often take for a map, and whose lines it would join: they are taken as they are, but in quotes. */
+const templates = ["chat_template"];
+
+/**
+ * Reads `a.b=c`; the value is YAML, so that numbers are numbers, or the text of a template. Throws RecipeError for another
+ * form.
+ */
 export function parseOverride(text: string): Override {
   const split = text.indexOf("=");
   const field = split < 0 ? text : text.slice(0, split);
@@ -27,12 +33,18 @@ export function parseOverride(text: string): Override {
   if (split < 0 || path.some((step) => step.trim() === "")) {
     throw new RecipeError(`--set ${text} names no field and value`, { hint: form });
   }
-  const document = parseDocument(text.slice(split + 1), { prettyErrors: false });
+  const given = text.slice(split + 1);
+  if (templates.includes(path.at(-1)!) && /^\s*[^\s"']/.test(given)) return { text, path, value: given };
+  const notYaml = (fault: Error) =>
+    new RecipeError(`the value of --set ${text} is not YAML: ${fault.message.trim()}`, { field, hint: form });
+  const document = parseDocument(given, { prettyErrors: false, logLevel: "error" });
   const fault = document.errors[0];
-  if (fault !== undefined) {
-    throw new RecipeError(`the value of --set ${text} is not YAML: ${fault.message.trim()}`, { field, hint: form });
+  if (fault !== undefined) throw notYaml(fault);
+  try {
+    return { text, path, value: document.toJS() };
+  } catch (cause) {
+    throw notYaml(cause as Error);
   }
-  return { text, path, value: document.toJS() };
 }
 
 /** A copy of the recipe's values with the overrides in place, later ones over earlier ones. */

@@ -23,7 +23,12 @@ type Kind = keyof typeof kinds;
 /** Reads the YAML of a recipe or a sweep. Throws RecipeError where the file is missing, not UTF-8, empty, or no YAML. */
 export function readYaml(file: string, kind: Kind = "recipe"): YamlFile {
   const lines = new LineCounter();
-  const document = parseDocument(readText(file, kind), { lineCounter: lines, prettyErrors: false, merge: true });
+  const document = parseDocument(readText(file, kind), {
+    lineCounter: lines,
+    prettyErrors: false,
+    merge: true,
+    logLevel: "error",
+  });
   // Where the syntax breaks, what follows is misread: its complaints would bury the one that helps.
   const broken = document.errors.findIndex(({ code }) => !Object.hasOwn(syntaxWords, code));
   const errors = document.errors.slice(0, broken < 0 ? undefined : broken + 1).map(({ code, message, pos }) => {

@@ -29,7 +29,9 @@ export function compileChatTemplate(text: string, place: Place): ChatTemplate {
   try {
     template = new Template(text);
   } catch (cause) {
-    throw new ModelError(`the chat template is not valid Jinja: ${(cause as Error).message}`, {
+    // The parser runs over the end of a template that lacks one, and fails on what it doesn't find there.
+    const reason = cause instanceof TypeError ? "it ends within a statement or a block" : (cause as Error).message;
+    throw new ModelError(`the chat template is not valid Jinja: ${reason}`, {
       ...place,
       cause,
       hint: "Repair the template, or give another one as the model's chat template.",

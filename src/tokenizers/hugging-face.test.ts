@@ -162,5 +162,7 @@ describe("bad folders", () => {
   test("a template that is no Jinja", async () => {
     const error = await broken("chat_template.jinja", "{% if %}");
     expect(error).toMatchObject({ code: "MODEL", place: { file: join(folder, "chat_template.jinja") } });
+    const half = await broken("chat_template.jinja", "{% for m in messages %}{{ m.content }}");
+    expect(half).toMatchObject({ message: expect.stringContaining("it ends within a statement or a block") });
   });
 });

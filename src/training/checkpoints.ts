@@ -10,7 +10,7 @@ import {
   writeBeside,
   writeSafetensorsFile,
 } from "../nn/index.ts";
-import { LedgerError } from "../schema/index.ts";
+import { AmalgamError, LedgerError } from "../schema/index.ts";
 import { byteSize, noGrad, scope, type Tensor } from "../torch/index.ts";
 import type { StepMetrics } from "./metrics.ts";
 
@@ -143,14 +143,23 @@ export function loadCheckpoint(what: Checkpointed): TrainingState | undefined {
   return undefined;
 }
 
-/** Loads weights and optimiser of the checkpoint after `step` steps. */
+/** Loads weights and optimiser of the checkpoint after `step` steps. @throws LedgerError where its files are damaged */
 export function loadStep({ folder, weights, optimiser }: Omit<Checkpointed, "inputs">, step: number): void {
   const at = join(folder, stepFolder(step));
   const file = join(at, "weights.safetensors");
-  noGrad(() =>
-    scope(() => {
-      loadStateDict(weights, openSafetensors(file).tensors, file);
-      optimiser.load(openSafetensors(join(at, "optimiser.safetensors")).tensors);
-    }),
-  );
+  try {
+    noGrad(() =>
+      scope(() => {
+        loadStateDict(weights, openSafetensors(file).tensors, file);
+        optimiser.load(openSafetensors(join(at, "optimiser.safetensors")).tensors);
+      }),
+    );
+  } catch (cause) {
+    if (!(cause instanceof AmalgamError)) throw cause;
+    throw new LedgerError(`the checkpoint can't be read: ${cause.message}`, {
+      file: cause.place.file ?? at,
+      hint: "Remove the checkpoint's folder: the training goes on from the one before, or begins again where there is none.",
+      cause,
+    });
+  }
 }

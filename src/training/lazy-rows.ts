@@ -142,17 +142,12 @@ function tokenised(
   limits: LengthLimits,
 ): { readonly row: TrainingRow; readonly shortened: boolean; readonly cut: boolean } | string | undefined {
   const { overlong } = limits;
-  try {
-    const found = tokeniseRows([text], tokenizer, { ...limits, overlong: overlong === "error" ? "drop" : overlong });
-    const [row] = found.rows;
-    if (row === undefined) return undefined;
-    if (row.prompt.length === 0) return "the chat template makes no token of the prompt";
-    if (row.responses.some((response) => response.length === 1)) return "a response is nothing but its end";
-    return { row, shortened: found.shortened.length > 0, cut: found.cut.length > 0 };
-  } catch (error) {
-    if (error instanceof DataError) return error.message;
-    throw error;
-  }
+  const found = tokeniseRows([text], tokenizer, { ...limits, overlong: overlong === "error" ? "drop" : overlong });
+  const [row] = found.rows;
+  if (row === undefined) return found.refused[0]?.reason;
+  if (row.prompt.length === 0) return "the chat template makes no token of the prompt";
+  if (row.responses.some((response) => response.length === 1)) return "a response is nothing but its end";
+  return { row, shortened: found.shortened.length > 0, cut: found.cut.length > 0 };
 }
 
 const refused = ({ file, line }: PlacedRow, reason: string) =>

@@ -16,9 +16,9 @@ export interface StepProfiler {
 
 /**
  * Records two optimiser steps, the first excepted where there are more: it is the one that meets memory for the first time. Writes a
- * Chrome trace (chrome://tracing, Perfetto) into `file`, and gives a table of where the time went to `tell`.
+ * Chrome trace (chrome://tracing, Perfetto) into `file`, and gives a table of where the time went to `tell`, line by line.
  */
-export function stepProfiler(file: string, steps: number, tell: (table: string) => void): StepProfiler {
+export function stepProfiler(file: string, steps: number, tell: (line: string) => void): StepProfiler {
   const first = steps > 1 ? 1 : 0;
   const last = Math.min(steps, first + recorded) - 1;
   let step = 0;
@@ -31,7 +31,7 @@ export function stepProfiler(file: string, steps: number, tell: (table: string) 
     const calls = [...whole, ...stopProfile()].sort((a, b) => a.start - b.start || b.end - a.end);
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, chromeTrace(calls));
-    tell(profileTable(calls));
+    for (const line of profileTable(calls)) tell(line);
   };
   return {
     begin() {
@@ -95,7 +95,7 @@ export function ownTimes(calls: readonly ProfiledCall[]): ProfileLine[] {
 }
 
 /** The lines that matter, with their shares. Under spans stands what no operator took: JavaScript, and the engine itself. */
-export function profileTable(calls: readonly ProfiledCall[]): string {
+export function profileTable(calls: readonly ProfiledCall[]): string[] {
   const lines = ownTimes(calls);
   const total = lines.reduce((sum, { own }) => sum + own, 0);
   const shown = lines.filter(({ own }) => own >= total / 200);
@@ -119,5 +119,5 @@ export function profileTable(calls: readonly ProfiledCall[]): string {
       ({ name, calls: count, own }) =>
         `${name.padEnd(wide)}  ${String(count).padStart(7)}  ${own.toFixed(1).padStart(9)}  ${((100 * own) / total).toFixed(1).padStart(4)}%`,
     ),
-  ].join("\n");
+  ];
 }

@@ -61,6 +61,7 @@ test("rows within the limits are whole; others are handled as asked, and each is
     dropped: ["long prompt", "long together", "long response"],
     shortened: [],
     cut: [],
+    refused: [],
   });
 
   const kept = tokeniseRows(texts, tokenizer, limits({ ...bounds, overlong: "keep_end" }));
@@ -82,6 +83,15 @@ test("rows within the limits are whole; others are handled as asked, and each is
   expect(tokeniseRows(texts.slice(0, 1), tokenizer, limits({ ...exact, overlong: "error" })).rows).toEqual([whole[0]]);
   for (const less of [{ max_length: exact.max_length - 1 }, { max_prompt_length: exact.max_prompt_length - 1 }])
     expect(tokeniseRows(texts.slice(0, 1), tokenizer, limits({ ...exact, ...less })).dropped).toEqual(["fits"]);
+});
+
+test("rows of which the template makes nothing, or that are no text, are named and cost the others nothing", async () => {
+  const { tokenizer } = await tinyModel("llama");
+  const [first, last] = [row("first", "a", "yes"), row("last", "b", "no")];
+  const broken = row("broken", "c", "half \ud800");
+  const found = tokeniseRows([first, broken, last], tokenizer, limits());
+  expect(found.rows).toEqual(tokeniseRows([first, last], tokenizer, limits()).rows);
+  expect(found.refused).toEqual([{ id: "broken", reason: expect.stringContaining("half a surrogate pair") }]);
 });
 
 interface Size {

@@ -36,6 +36,8 @@ export interface TokenisedRows {
   readonly shortened: readonly string[];
   /** Rows whose responses lost their ends, by id: by the reference code's tokenisation only. */
   readonly cut: readonly string[];
+  /** Rows that have no tokens: the chat template refuses them, or a text has no UTF-8 form. */
+  readonly refused: readonly { readonly id: string; readonly reason: string }[];
 }
 
 export interface LengthLimits extends Pick<OptimisationRecipe, "max_length" | "max_prompt_length" | "overlong"> {
@@ -47,7 +49,7 @@ export interface LengthLimits extends Pick<OptimisationRecipe, "max_length" | "m
  * Token ids of each row: the prompt by the model's own chat template with the generation prompt, each response as its
  * text and the end-of-turn token once. The limits hold for the prompt, and for the prompt with its longest response.
  * What exceeds them is handled as `overlong` says, and named: dropped, or the prompt's end kept (a row whose responses
- * alone are too long is dropped even so); a response is never cut.
+ * alone are too long is dropped even so); a response is never cut. What the chat template refuses is left out and named.
  *
  * @throws DataError for an overlong row where `overlong` is "error".
  */
@@ -56,10 +58,12 @@ export function tokeniseRows(texts: readonly TextRow[], tokenizer: Tokenizer, li
   const dropped: string[] = [];
   const shortened: string[] = [];
   if (limits.tokenisation === "wrpo_reference") return referenceRows(texts, tokenizer, limits);
-  for (const { id, messages, responses: answers, roles, tools } of texts) {
+  const { made, refused } = madeOf(texts, ({ messages, responses, tools }) => ({
+    prompt: tokenizer.encodePrompt(messages, tools === undefined ? {} : { variables: { tools } }),
+    responses: responses.map((text) => tokenizer.encodeResponse(text)),
+  }));
+  for (const { id, roles, prompt, responses } of made) {
     const named = roles === undefined ? { id } : { id, roles };
-    const prompt = tokenizer.encodePrompt(messages, tools === undefined ? {} : { variables: { tools } });
-    const responses = answers.map((text) => tokenizer.encodeResponse(text));
     const longest = Math.max(...responses.map((response) => response.length));
     const room = Math.min(limits.max_prompt_length, limits.max_length - longest);
     if (prompt.length <= room) {
@@ -78,14 +82,29 @@ export function tokeniseRows(texts: readonly TextRow[], tokenizer: Tokenizer, li
       dropped.push(id);
     }
   }
-  return { rows, dropped, shortened, cut: [] };
+  return { rows, dropped, shortened, cut: [], refused };
+}
+
+/** The rows with what is made of each, and those of which nothing can be made, as the data are refused. */
+function madeOf<Made>(texts: readonly TextRow[], make: (text: TextRow) => Made) {
+  const refused: { id: string; reason: string }[] = [];
+  const made = texts.flatMap((text) => {
+    try {
+      return { id: text.id, roles: text.roles, ...make(text) };
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      refused.push({ id: text.id, reason: error.message });
+      return [];
+    }
+  });
+  return { made, refused };
 }
 
 function referenceRows(texts: readonly TextRow[], tokenizer: Tokenizer, limits: LengthLimits): TokenisedRows {
-  const tokenised = texts.map((text) => ({ text, ...referenceTokens(text, tokenizer, limits) }));
-  const ids = (which: "shortened" | "cut") => tokenised.flatMap(({ text, [which]: so }) => (so ? [text.id] : []));
+  const { made, refused } = madeOf(texts, (text) => referenceTokens(text, tokenizer, limits));
+  const ids = (which: "shortened" | "cut") => made.flatMap(({ id, [which]: so }) => (so ? [id] : []));
   return {
-    rows: tokenised.map(({ text: { id, roles }, prompt, responses }) => ({
+    rows: made.map(({ id, roles, prompt, responses }) => ({
       ...(roles === undefined ? { id } : { id, roles }),
       prompt,
       responses,
@@ -93,5 +112,6 @@ function referenceRows(texts: readonly TextRow[], tokenizer: Tokenizer, limits: 
     dropped: [],
     shortened: ids("shortened"),
     cut: ids("cut"),
+    refused,
   };
 }

@@ -10,6 +10,7 @@ import {
   dataTrainingSettings,
   explainMemory,
   type OptimisationRecipe,
+  TrainingError,
 } from "../../schema/index.ts";
 import { type Ledger, openLedger } from "../../store/index.ts";
 import { decisiveFields, type LengthLimits, lazyRows, type TrainingSummary } from "../../training/index.ts";
@@ -19,9 +20,10 @@ import { loadForTraining } from "../lora.ts";
 import { withMicroBatchTokens } from "../micro-batches.ts";
 import { computeTypes, trainModel, unlessMade } from "../model-training.ts";
 import { checkInterrupted, conversational, fetchProgress } from "../run.ts";
+import { checkTraining } from "../trainings.ts";
 import { type DataMethod, methodOf } from "./method.ts";
 import { partRows } from "./parts.ts";
-import { outputPaths, writeWhole } from "./paths.ts";
+import { outputPaths, refuseOverwriting, writeWhole } from "./paths.ts";
 import { storedReference } from "./reference.ts";
 import { countLines, countRows, type DataTrainingReport, dataTrainingCard } from "./report.ts";
 import { type ReadData, readData } from "./rows.ts";
@@ -60,6 +62,7 @@ export interface DataTrainingOptions {
 export async function trainOnData(options: DataTrainingOptions): Promise<DataTrainingReport> {
   const settings = dataTrainingSettings(options.objective, options.settings, (options.evalData ?? []).length > 0);
   const output = resolve(options.output);
+  refuseOverwriting(output, [...options.data, ...(options.evalData ?? []), options.model]);
   const ledger = await openLedger(outputPaths(output).ledger);
   options.listener.stageStarted("train");
   const began = performance.now();
@@ -102,6 +105,7 @@ async function trained(
   const data = await readData({ ...options, evalData, wanted: method.wanted, unusable: settings.unusable });
   try {
     const files = await modelFiles(options, settings);
+    checkTraining(recipeOf(settings), files.decoderConfig);
     const { max_length, max_prompt_length, overlong, seed } = settings;
     const limits = { max_length, max_prompt_length, overlong, tokenisation: method.tokenisation };
     const tokens = contentKey({ rows: [data.rows.digest, data.training], tokenizer: files.tokenizer.files(), limits });
@@ -191,7 +195,17 @@ async function making(
   }
 }
 
-const earlierReport = (file: string) => JSON.parse(readFileSync(file, "utf8")) as DataTrainingReport;
+function earlierReport(file: string): DataTrainingReport {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as DataTrainingReport;
+  } catch (cause) {
+    throw new TrainingError("the model stands, and its report can't be read", {
+      file,
+      cause,
+      hint: "The report is damaged. Remove it, and the same command makes the model anew.",
+    });
+  }
+}
 
 async function modelFiles(
   { model, offline, listener }: DataTrainingOptions,

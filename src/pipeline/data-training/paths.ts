@@ -1,5 +1,6 @@
-import { renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, realpathSync, renameSync, writeFileSync } from "node:fs";
+import { basename, join, sep } from "node:path";
+import { TrainingError } from "../../schema/index.ts";
 
 /** What stands where in the output folder. */
 export const outputPaths = (output: string) => ({
@@ -14,8 +15,35 @@ export const outputPaths = (output: string) => ({
   model: join(output, "model"),
 });
 
+/**
+ * Refuses an output folder in which a training would replace or remove what is not its own: files and folders from before
+ * it, and what it is to read. By its ledger a folder is known as one of trainings.
+ *
+ * @param read the data and the model, as they are named.
+ * @throws TrainingError
+ */
+export function refuseOverwriting(output: string, read: readonly string[]): void {
+  const { ledger, reference: _, ...places } = outputPaths(output);
+  const written = Object.values(places).filter((place) => existsSync(place));
+  const [foreign] = existsSync(ledger) ? [] : written;
+  if (foreign !== undefined)
+    throw new TrainingError(`${basename(foreign)} stands in the output folder, and no training on data wrote it`, {
+      file: foreign,
+      hint: "It would be replaced: name a folder of its own by --output.",
+    });
+  for (const named of read.filter((path) => existsSync(path))) {
+    const real = realpathSync(named);
+    const place = written.map((path) => realpathSync(path)).find((path) => `${real}${sep}`.startsWith(`${path}${sep}`));
+    if (place !== undefined)
+      throw new TrainingError(`the training would read ${named} and replace it`, {
+        file: place,
+        hint: "Name another folder by --output.",
+      });
+  }
+}
+
 /** Writes a file whole or not at all. */
 export function writeWhole(file: string, text: string): void {
-  writeFileSync(`${file}.partial`, text);
+  writeFileSync(`${file}.partial`, text, { flush: true });
   renameSync(`${file}.partial`, file);
 }
