@@ -14,8 +14,8 @@ import {
   signed,
 } from "../report/format.ts";
 import { modelName } from "../report/names.ts";
+import { pageHtml } from "../report/page.ts";
 import { logProbFigures } from "../report/section-log-probs.ts";
-import { style } from "../report/style.ts";
 import type { DrawnResult } from "./results.ts";
 import { axisSection, curveSection, fusedOf } from "./sweep-figures.ts";
 import type { DrawnReport } from "./write.ts";
@@ -24,28 +24,14 @@ import type { DrawnReport } from "./write.ts";
 export function sweepHtml(report: DrawnReport): string {
   const { name, variants, madeAt, machine, file, recipe } = report;
   const done = variants.filter((variant) => variant.done).length;
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="color-scheme" content="light dark">
-<title>${name}: a sweep by Amalgam</title>
-<style>${{ html: style }}</style>
-</head>
-<body>
-<main>
-<header><h1>${name}</h1>
+  return pageHtml(
+    `${name}: a sweep by Amalgam`,
+    html`<header><h1>${name}</h1>
 <p class="soft">A sweep by Amalgam: ${done} of ${counted(variants.length, "variant")} done. Report of ${date(madeAt)}.<br>
 <code>${file}</code> on <code>${recipe}</code>.<br>${machine}.</p></header>
 ${errorSection(variants)}${resultSection(variants)}${axisSection(report)}${curveSection(variants)}
-${logProbsSection(variants)}${sharingSection(variants)}
-</main>
-</body>
-</html>
-`;
-  return page.html;
+${logProbsSection(variants)}${sharingSection(variants)}`,
+  );
 }
 
 function errorSection(variants: readonly DrawnResult[]): Html {
