@@ -1,18 +1,12 @@
 import { existsSync, readFileSync } from "node:fs";
-import {
-  type Comparison,
-  compare,
-  type EvaluationSummary,
-  evaluationSummarySchema,
-  meanRewards,
-  type Reward,
-} from "../../evaluation/index.ts";
+import { type Comparison, compare, type EvaluationSummary, meanRewards, type Reward } from "../../evaluation/index.ts";
 import { AmalgamError, type Recipe } from "../../schema/index.ts";
 import type { LedgerReader } from "../../store/index.ts";
 import { comparisonInputs } from "../evaluating.ts";
 import { type StageName, stageNames } from "../events.ts";
 import { logProbInputs } from "../log-prob-evaluation.ts";
 import { type LogProbSummary, readLogProbs } from "../report/log-probs.ts";
+import { readComparison } from "../report/stored-evaluation.ts";
 import { readTrainingCurves, type TrainingCurves } from "../report/training-curves.ts";
 import { runPaths } from "../run.ts";
 import { askLedger, doneAlike, type PlannedVariant } from "./plan.ts";
@@ -112,8 +106,7 @@ export async function ownSeconds(folder: string): Promise<Partial<Record<StageNa
 
 async function modelsOf(reader: LedgerReader): Promise<EvaluationSummary["models"] | null> {
   const inputs = await reader.meta.get(comparisonInputs);
-  const json = inputs === undefined ? undefined : await reader.evaluations.get("comparison", inputs);
-  return json === undefined ? null : (evaluationSummarySchema.safeParse(json).data?.models ?? null);
+  return inputs === undefined ? null : ((await readComparison(reader, inputs))?.models ?? null);
 }
 
 async function logProbsOf(reader: LedgerReader): Promise<LogProbSummary | null> {
