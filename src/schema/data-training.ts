@@ -11,7 +11,7 @@ import {
 } from "./optimisation.ts";
 import { loggingSchema, modelSchema, optimisation, preferenceFields } from "./recipe.ts";
 import { mistakesOf } from "./recipe-issues.ts";
-import { applyOverrides, overrideOf, parseOverride } from "./recipe-overrides.ts";
+import { applyOverrides, givenBy, overrideOf, overrideWithin, parseOverride } from "./recipe-overrides.ts";
 
 const aside = {
   seed: z.int().min(0).max(0xffff_ffff).default(42),
@@ -84,8 +84,8 @@ export function dataTrainingSettings(
   const parsed = schema.safeParse(value);
   if (parsed.success) return evaluated(withRoom(parsed.data), evaluation);
   const [first, ...others] = mistakesOf(schema, value, parsed.error.issues).map(({ path, message, hint }) => {
-    const override = overrideOf(path, given);
-    const hints = [hint, override === undefined ? undefined : `Given by --set ${override.text}.`].filter(Boolean);
+    const override = overrideOf(path, given) ?? overrideWithin(path, given);
+    const hints = [hint, override && givenBy(override).hint].filter((text) => text !== undefined);
     return new RecipeError(message, { field: path.join("."), ...(hints.length > 0 ? { hint: hints.join(" ") } : {}) });
   });
   throw first!.with(others);

@@ -53,7 +53,7 @@ export function loadRecipe(file: string, overrides: readonly (string | Override)
   const errors = mistakes
     .map(({ path, message, hint }) => {
       const field = path.join(".");
-      const unwritten = valueAt(yaml.value, path) === undefined && path.length > 0;
+      const unwritten = valueAt(yaml.value, path) === undefined;
       const override = overrideOf(path, given) ?? (unwritten ? overrideWithin(path, given) : undefined);
       const line = override === undefined ? yaml.lineOf(path) : undefined;
       const { hint: from, ...place } =
