@@ -1,4 +1,3 @@
-import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** What stands where in the output folder. */
@@ -13,9 +12,3 @@ export const outputPaths = (output: string) => ({
   report: join(output, "report.json"),
   model: join(output, "model"),
 });
-
-/** Writes a file whole or not at all. */
-export function writeWhole(file: string, text: string): void {
-  writeFileSync(`${file}.partial`, text);
-  renameSync(`${file}.partial`, file);
-}
