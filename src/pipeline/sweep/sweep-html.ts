@@ -16,7 +16,7 @@ import {
 import { modelName } from "../report/names.ts";
 import { pageHtml } from "../report/page.ts";
 import { logProbFigures } from "../report/section-log-probs.ts";
-import type { DrawnResult } from "./results.ts";
+import { type DrawnResult, measuredWhere } from "./results.ts";
 import { axisSection, curveSection, fusedOf } from "./sweep-figures.ts";
 import type { DrawnReport } from "./write.ts";
 
@@ -95,12 +95,8 @@ function resultTable(variants: readonly DrawnResult[], first: string): Html {
   const ofTraining = (show: (training: NonNullable<Row["training"]>) => string) => (row: Row) =>
     row.training === null ? dash : show(row.training);
   const maybe = (value: number | null, show: (value: number) => string) => (value === null ? dash : show(value));
-  const measured = new Set(variants.flatMap(({ training }) => training?.measured ?? []));
-  const where = [...measured].map((how) =>
-    how === "held out" ? "on the rows held out, at the training's end" : "means of the last tenth of the steps",
-  );
   return table<Row>(
-    `Below each figure its 95 % interval. Accuracy, hybrid accuracy (y_ws above y_l), margin and loss: ${where.join("; ") || "not yet"}. Losses of different objectives don't compare.`,
+    `Below each figure its 95 % interval. Accuracy, hybrid accuracy (y_ws above y_l), margin and loss: ${measuredWhere(variants) ?? "not yet"}. Losses of different objectives don't compare.`,
     [
       { head: "Variant", cell: ({ name }) => name },
       {
