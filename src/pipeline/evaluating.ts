@@ -6,6 +6,7 @@ import { comparisonEvaluation, readComparison } from "./report/stored-evaluation
 import { type Run, runPaths } from "./run.ts";
 import { drawMissing, lazyModel, samplingOf } from "./sampling.ts";
 import { openReward, scoreMissing } from "./scoring.ts";
+import { comparedModels } from "./trainings.ts";
 import { tunedFiles } from "./tuning.ts";
 
 /** The models that are compared on the held-out prompts, in the order of the table; the first is the baseline. */
@@ -17,14 +18,12 @@ const evaluatedModels = {
 type EvaluatedModel = keyof typeof evaluatedModels;
 
 /** The files of the models that a run compares, by name, the untuned target first. */
-export async function evaluatedFiles(run: Run): Promise<[EvaluatedModel, ModelFiles][]> {
-  const labels = (Object.keys(evaluatedModels) as EvaluatedModel[]).filter(
-    (label) => label !== "sft" || run.recipe.sft.enabled,
+export const evaluatedFiles = (run: Run): Promise<[EvaluatedModel, ModelFiles][]> =>
+  Promise.all(
+    comparedModels(run.recipe).map(
+      async (label): Promise<[EvaluatedModel, ModelFiles]> => [label, await evaluatedModels[label](run)],
+    ),
   );
-  return Promise.all(labels.map(async (label) => [label, await evaluatedModels[label](run)] as const)) as Promise<
-    [EvaluatedModel, ModelFiles][]
-  >;
-}
 
 /** Under which name the ledger keeps the inputs of this run's comparison. */
 export const comparisonInputs = "comparison/inputs";

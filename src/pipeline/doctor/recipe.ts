@@ -13,7 +13,7 @@ import { validateChecks } from "../../rewards/index.ts";
 import type { EndpointRecipe, LoadedRecipe, ModelRecipe, Precision, Prompt, Recipe } from "../../schema/index.ts";
 import { probeEndpoint } from "../../sources/index.ts";
 import { autoMicroBatchTokens, availableMemory, type Compute, parameterCount } from "../../training/index.ts";
-import { checkTrainings, trainingsOf } from "../trainings.ts";
+import { checkTrainings, comparedModels, trainingsOf } from "../trainings.ts";
 import { type Finding, findingOf, ok, problem, warning } from "./finding.ts";
 import { freeSpace } from "./machine.ts";
 import { fits, largestNeed, runFolderBytes } from "./needs.ts";
@@ -111,7 +111,7 @@ function promptFindings({ recipe, baseFolder }: LoadedRecipe): { findings: Findi
   const drawn = recipe.sft.enabled ? training.length : preferences;
   const responses =
     recipe.sampling.n * (drawn * recipe.sources.length + preferences) +
-    (recipe.sft.enabled ? 3 : 2) * recipe.evaluation.k * heldOut.length;
+    comparedModels(recipe).length * recipe.evaluation.k * heldOut.length;
   return { findings, responses };
 }
 
