@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { type DataRow, readDataRows, type WantedTexts } from "../../preferences/index.ts";
 import { DataError, type DataTrainingSettings } from "../../schema/index.ts";
 import { type LazyRows, type LeftOutRows, type PlacedRow, type RowFile, writeRowFile } from "../../training/index.ts";
@@ -91,7 +92,7 @@ export async function lookAtRows(
     if (done % 256 !== 255) continue;
     const told = { stage: "train", label: "checking the rows", unit: "rows" } as const;
     around.listener.progress({ ...told, done, total: indices.length });
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    await nextTurn();
     checkInterrupted(around);
   }
 }
