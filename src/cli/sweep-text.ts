@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { measuredWhere, type SweepReport, type SweepStatus } from "../pipeline/index.ts";
+import { fusedOf, measuredWhere, type SweepReport, type SweepStatus } from "../pipeline/index.ts";
 import { formatFigure, formatShare, table } from "./format.ts";
 import { stageWords } from "./progress.ts";
 
@@ -11,7 +11,7 @@ export function sweepText({ variants }: SweepReport, folder: string): string {
   const figure = (value: number | null | undefined) =>
     value === null || value === undefined ? "" : formatFigure(value);
   const rows = variants.map(({ name, models, training, done, error }) => {
-    const fused = models?.find(({ label }) => label === "wrpo");
+    const fused = fusedOf({ models });
     const compared = fused?.comparison;
     return [
       name,

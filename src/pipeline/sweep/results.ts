@@ -1,4 +1,11 @@
-import { type Comparison, compare, type EvaluationSummary, meanRewards, type Reward } from "../../evaluation/index.ts";
+import {
+  type Comparison,
+  compare,
+  type EvaluationSummary,
+  type ModelSummary,
+  meanRewards,
+  type Reward,
+} from "../../evaluation/index.ts";
 import { AmalgamError, type Recipe } from "../../schema/index.ts";
 import type { LedgerReader } from "../../store/index.ts";
 import { comparisonInputs } from "../evaluating.ts";
@@ -139,6 +146,10 @@ function comparison(
     throw error;
   }
 }
+
+/** The fused model of a variant, as evaluated. */
+export const fusedOf = ({ models }: Pick<VariantResult, "models">): ModelSummary | undefined =>
+  models?.find(({ label }) => label === "wrpo");
 
 /** Where the figures of the variants' trainings were measured, in words; undefined before there are any. */
 export function measuredWhere(variants: readonly Pick<VariantResult, "training">[]): string | undefined {

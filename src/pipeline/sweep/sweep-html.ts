@@ -16,8 +16,8 @@ import {
 import { modelName } from "../report/names.ts";
 import { pageHtml } from "../report/page.ts";
 import { logProbFigures } from "../report/section-log-probs.ts";
-import { type DrawnResult, measuredWhere } from "./results.ts";
-import { axisSection, curveSection, fusedOf } from "./sweep-figures.ts";
+import { type DrawnResult, fusedOf, measuredWhere } from "./results.ts";
+import { axisSection, curveSection } from "./sweep-figures.ts";
 import type { DrawnReport } from "./write.ts";
 
 /** The comparison of a sweep's variants as one page that needs nothing else; it may be at any stage. */
