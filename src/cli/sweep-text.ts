@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { SweepReport, SweepStatus } from "../pipeline/index.ts";
+import { fusedOf, measuredWhere, type SweepReport, type SweepStatus } from "../pipeline/index.ts";
 import { formatFigure, formatShare, table } from "./format.ts";
 import { stageWords } from "./progress.ts";
 
@@ -11,7 +11,7 @@ export function sweepText({ variants }: SweepReport, folder: string): string {
   const figure = (value: number | null | undefined) =>
     value === null || value === undefined ? "" : formatFigure(value);
   const rows = variants.map(({ name, models, training, done, error }) => {
-    const fused = models?.find(({ label }) => label === "wrpo");
+    const fused = fusedOf({ models });
     const compared = fused?.comparison;
     return [
       name,
@@ -41,12 +41,12 @@ export function sweepText({ variants }: SweepReport, folder: string): string {
     untuned === undefined
       ? []
       : [`The untuned target: ${formatFigure(untuned.reward.mean)} (${interval(untuned.reward.interval)})`];
-  const heldOut = variants.some(({ training }) => training?.measured === "held out");
+  const where = measuredWhere(variants);
   return [
     "Rewards of the fused models on held-out prompts, win rates against the untuned target:",
     ...table(head, rows),
     ...baseline,
-    `Accuracy, margin and loss: ${heldOut ? "on the rows held out of the training" : "means of the last tenth of the training's steps"}.`,
+    ...(where === undefined ? [] : [`Accuracy, margin and loss: ${where}.`]),
     ...variants.flatMap(({ name, error }) => (error === undefined ? [] : ["", `${name} failed: ${error}`])),
     "",
     `Figures: ${join(folder, "sweep.html")}`,

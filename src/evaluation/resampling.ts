@@ -1,4 +1,5 @@
 import { philox } from "../schema/index.ts";
+import { meanOfSum, rounding } from "./mean.ts";
 
 /** How an interval or p-value is drawn; the same numbers give the same result on every machine. */
 export interface Resampling {
@@ -29,12 +30,15 @@ export function bootstrapMean(values: readonly number[], { resamples, seed }: Re
   const key = [seed | 0, 0];
   for (let resample = 0; resample < resamples; resample += 1) {
     let sum = 0;
+    let size = 0;
     for (let drawn = 0; drawn < data.length; drawn += 1) {
       if (drawn % 4 === 0) philox([drawn / 4, resample, streams.bootstrap, 0], key, words);
       // Bias of the scaled word: below length / 2^32.
-      sum += data[Math.floor((words[drawn % 4]! / 2 ** 32) * data.length)]!;
+      const value = data[Math.floor((words[drawn % 4]! / 2 ** 32) * data.length)]!;
+      sum += value;
+      size += Math.abs(value);
     }
-    means[resample] = sum / data.length;
+    means[resample] = meanOfSum(sum, size, data.length);
   }
   means.sort();
   return { low: quantile(means, (1 - level) / 2), high: quantile(means, (1 + level) / 2), level };
@@ -59,8 +63,8 @@ const exactUpTo = 16;
 export function signFlipTest(differences: readonly number[], { resamples, seed }: Resampling): number {
   const moved = differences.filter((difference) => difference !== 0);
   const seen = Math.abs(moved.reduce((sum, difference) => sum + difference, 0));
-  // Sums that are equal on paper differ in the last bits by the order of their terms.
-  const asFar = seen - 1e-12 * moved.reduce((sum, difference) => sum + Math.abs(difference), 0);
+  // Sums that are equal on paper differ in the last bits.
+  const asFar = seen - rounding * moved.reduce((sum, difference) => sum + Math.abs(difference), 0);
   if (moved.length <= exactUpTo) {
     const sums = allSignedSums(moved);
     return sums.filter((sum) => Math.abs(sum) >= asFar).length / sums.length;

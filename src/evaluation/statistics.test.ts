@@ -108,6 +108,20 @@ describe("bootstrap interval", () => {
     expect(bootstrapMean([0.25, 0.25], { resamples: 100, seed: 1 })).toEqual({ low: 0.25, high: 0.25, level: 0.95 });
     expect(() => bootstrapMean([], { resamples: 100, seed: 1 })).toThrow(/no values/);
   });
+
+  test("a bound that is 0 on paper is 0, not some last bits of a sum", () => {
+    // Sums of three of these are multiples of 0.1, and those that come to 0 are common.
+    for (const values of [
+      [0.1, 0.2, -0.3],
+      [0.7, -0.1, -0.6],
+    ]) {
+      // Of 101 sorted means the bounds of this level are the 41st and the 61st themselves.
+      const bounds = Array.from({ length: 40 }, (_, seed) => bootstrapMean(values, { resamples: 101, seed }, 0.2));
+      const all = bounds.flatMap(({ low, high }) => [low, high]);
+      expect(all).toContain(0);
+      for (const bound of all) expect(bound === 0 || Math.abs(bound) > 0.03, `${bound}`).toBe(true);
+    }
+  });
 });
 
 describe("sign-flip test", () => {
@@ -146,6 +160,14 @@ describe("sign-flip test", () => {
 });
 
 describe("comparison", () => {
+  test("of models that are equal on the mean, a difference of exactly 0", () => {
+    const [a, b] = [
+      [0.1, 0.2, 0],
+      [0, 0, 0.3],
+    ].map((values) => new Map(values.map((value, i) => [`p${i}`, value])));
+    expect(compare(a!, b!, { resamples: 100, seed: 1 }).difference).toBe(0);
+  });
+
   const how = { resamples: 2000, seed: 42 };
   const means = (values: readonly number[]) => new Map(values.map((value, i) => [`p${i}`, value]));
 

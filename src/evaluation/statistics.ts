@@ -1,4 +1,5 @@
 import { DataError } from "../schema/index.ts";
+import { mean } from "./mean.ts";
 import { bootstrapMean, type Interval, type Resampling, signFlipTest } from "./resampling.ts";
 
 /** The reward of one response. */
@@ -123,8 +124,6 @@ export function verdict(comparison: Comparison, nameA: string, nameB: string): V
 }
 
 const isTie = (x: number, y: number) => Math.abs(x - y) <= tieTolerance * Math.max(Math.abs(x), Math.abs(y), 1e-300);
-
-const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 const signed = (value: number) => `${value < 0 ? "-" : "+"}${Math.abs(value).toPrecision(3)}`;
 

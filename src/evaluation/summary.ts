@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { mean } from "./mean.ts";
 import type { Resampling } from "./resampling.ts";
 import {
   type Comparison,
@@ -115,5 +116,3 @@ function refuseImpossible(models: readonly ModelResponses[], baseline: string): 
     }
   }
 }
-
-const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Decoder } from "../models/index.ts";
 import { bundleAttention, computeType, hiddenStates, nextLogits } from "../models/index.ts";
 import type { Finish } from "../schema/index.ts";
@@ -47,8 +48,6 @@ const defaultCacheBytes = 1.5 * 2 ** 30;
 const defaultRows = 192;
 /** Prompt tokens computed at a time. */
 const prefillTokens = 4096;
-
-const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /**
  * Samples every response of every request and yields each as it ends. Responses of one prompt share its keys and values;

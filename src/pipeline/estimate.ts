@@ -5,7 +5,7 @@ import type { ModelRecipe, OptimisationRecipe, Precision } from "../schema/index
 import { availableMemory, parameterCount } from "../training/index.ts";
 import { fits, largestNeed } from "./doctor/needs.ts";
 import type { Run } from "./run.ts";
-import { checkTrainings } from "./trainings.ts";
+import { checkTrainings, comparedModels } from "./trainings.ts";
 
 /** Shares of the machine's matrix rate that sampling and training reach, and tokens of a prompt: rules of thumb. */
 const samplingShare = 0.3;
@@ -45,7 +45,7 @@ export async function estimateSeconds(run: Run): Promise<number> {
       );
   seconds += await drawing(recipe.target, preferred, recipe.sampling.n, answer);
   seconds +=
-    (recipe.sft.enabled ? 3 : 2) *
+    comparedModels(recipe).length *
     (await drawing(
       recipe.target,
       heldOut,

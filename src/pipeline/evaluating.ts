@@ -1,10 +1,12 @@
-import { type EvaluationSummary, evaluationSummarySchema, type Reward, summarise } from "../evaluation/index.ts";
+import { type EvaluationSummary, type Reward, summarise } from "../evaluation/index.ts";
 import type { ModelFiles } from "../models/index.ts";
 import { contentKey } from "../schema/index.ts";
 import type { Json } from "../store/index.ts";
+import { comparisonEvaluation, readComparison } from "./report/stored-evaluation.ts";
 import { type Run, runPaths } from "./run.ts";
 import { drawMissing, lazyModel, samplingOf } from "./sampling.ts";
 import { openReward, scoreMissing } from "./scoring.ts";
+import { comparedModels } from "./trainings.ts";
 import { tunedFiles } from "./tuning.ts";
 
 /** The models that are compared on the held-out prompts, in the order of the table; the first is the baseline. */
@@ -16,14 +18,12 @@ const evaluatedModels = {
 type EvaluatedModel = keyof typeof evaluatedModels;
 
 /** The files of the models that a run compares, by name, the untuned target first. */
-export async function evaluatedFiles(run: Run): Promise<[EvaluatedModel, ModelFiles][]> {
-  const labels = (Object.keys(evaluatedModels) as EvaluatedModel[]).filter(
-    (label) => label !== "sft" || run.recipe.sft.enabled,
+export const evaluatedFiles = (run: Run): Promise<[EvaluatedModel, ModelFiles][]> =>
+  Promise.all(
+    comparedModels(run.recipe).map(
+      async (label): Promise<[EvaluatedModel, ModelFiles]> => [label, await evaluatedModels[label](run)],
+    ),
   );
-  return Promise.all(labels.map(async (label) => [label, await evaluatedModels[label](run)] as const)) as Promise<
-    [EvaluatedModel, ModelFiles][]
-  >;
-}
 
 /** Under which name the ledger keeps the inputs of this run's comparison. */
 export const comparisonInputs = "comparison/inputs";
@@ -71,10 +71,10 @@ export async function evaluateModels(run: Run): Promise<Record<string, number> |
     }
     const resampling = { resamples: recipe.evaluation.bootstrap, seed: recipe.seed };
     const inputs = contentKey({ models, reward: reward.identity, resampling });
-    const known = (await ledger.evaluations.get("comparison", inputs)) !== undefined;
+    const known = (await ledger.evaluations.get(comparisonEvaluation, inputs)) !== undefined;
     if (known && (await ledger.meta.get(comparisonInputs)) === inputs) return undefined;
     const summary = summarise(models, "untuned", resampling);
-    await ledger.evaluations.set("comparison", inputs, summary as unknown as Json);
+    await ledger.evaluations.set(comparisonEvaluation, inputs, summary as unknown as Json);
     await ledger.meta.set(comparisonInputs, inputs);
     for (const { verdict } of summary.models) if (verdict !== null) listener.notice(verdict.sentence);
     return { models: models.length, prompts: (await ledger.prompts.list(["evaluation"])).length };
@@ -83,8 +83,6 @@ export async function evaluateModels(run: Run): Promise<Record<string, number> |
   }
 }
 
-/** The latest comparison that the ledger holds. */
-export async function latestComparison({ ledger }: Pick<Run, "ledger">): Promise<EvaluationSummary | undefined> {
-  const latest = (await ledger.evaluations.list()).filter(({ name }) => name === "comparison").at(-1);
-  return latest === undefined ? undefined : evaluationSummarySchema.parse(latest.result);
-}
+/** The latest comparison that the ledger holds. Throws LedgerError for one of another form. */
+export const latestComparison = async ({ ledger }: Pick<Run, "ledger">): Promise<EvaluationSummary | undefined> =>
+  (await readComparison(ledger, undefined)) ?? undefined;

@@ -14,7 +14,7 @@ export { selectForSft, selectForWrpo } from "./selecting.ts";
 export { runStages, sampleTarget } from "./stages.ts";
 export { type RunStatus, runStatus, type StageStatus } from "./status.ts";
 export { runSweep, type SweepOptions } from "./sweep/index.ts";
-export type { VariantResult } from "./sweep/results.ts";
+export { fusedOf, measuredWhere, type VariantResult } from "./sweep/results.ts";
 export { isSweep, type SweepStatus, sweepStatus, type VariantStatus } from "./sweep/status.ts";
 export type { SweepReport } from "./sweep/write.ts";
 export { tuneSft, tuneWrpo } from "./tuning.ts";

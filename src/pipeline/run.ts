@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { findModel, formatBytes, type LocateProgress, type ModelFiles } from "../models/index.ts";
 import { readPrompts, splitPrompts } from "../preferences/index.ts";
@@ -12,6 +12,7 @@ import {
   type Override,
   type Recipe,
   RecipeError,
+  replaceFile,
   resolvedHeader,
   resolvedRecipe,
   resolvedYaml,
@@ -157,8 +158,7 @@ export async function openRun(options: RunOptions): Promise<Run> {
     await ledger.prompts.replace(prompts);
     const file = runPaths(folder).recipe;
     keepWritten(file);
-    writeFileSync(`${file}.partial`, resolvedYaml(resolved));
-    renameSync(`${file}.partial`, file);
+    replaceFile(file, resolvedYaml(resolved));
     await ledger.meta.set("recipe", loaded.digest);
   } catch (error) {
     await ledger.close();

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { type EvaluationSummary, evaluationSummarySchema } from "../evaluation/index.ts";
+import type { EvaluationSummary } from "../evaluation/index.ts";
 import { AmalgamError, loadRecipe, type Recipe } from "../schema/index.ts";
 import {
   type DrawStatus,
@@ -12,6 +12,7 @@ import {
 } from "../store/index.ts";
 import { type StageName, stageNames } from "./events.ts";
 import { type SplitSelection, splitSelection } from "./report/split-selection.ts";
+import { readComparison } from "./report/stored-evaluation.ts";
 import { runPaths } from "./run.ts";
 
 export interface StageStatus {
@@ -57,7 +58,7 @@ export async function runStatus(folder: string): Promise<RunStatus> {
     const prompts = await reader.prompts.list();
     const draws = await reader.drawStatus();
     const scores = await reader.scoreStatus();
-    const comparison = (await reader.evaluations.list()).findLast(({ name }) => name === "comparison");
+    const comparison = await readComparison(reader, undefined);
     const paths = runPaths(reader.folder);
     const standing = (name: "tunedModel" | "fusedModel" | "report", path: string) =>
       existsSync(path) ? { [name]: path } : {};
@@ -72,7 +73,7 @@ export async function runStatus(folder: string): Promise<RunStatus> {
       draws,
       scores,
       selections: await selectionsOf(reader, scores),
-      ...(comparison === undefined ? {} : { comparison: evaluationSummarySchema.parse(comparison.result) }),
+      ...(comparison === null ? {} : { comparison }),
       ...standing("tunedModel", paths.sftModel),
       ...standing("fusedModel", paths.fusedModel),
       ...standing("report", paths.report),

@@ -9,9 +9,16 @@ function trainableNames({ lora }: OptimisationRecipe, target: DecoderConfig): st
   return adaptedNames(target, lora.target_modules).flatMap((name) => adapterNames(name, lora.dora));
 }
 
+interface Trainings {
+  readonly sft: Pick<Recipe["sft"], "enabled">;
+}
+
 /** The trainings that a recipe has. */
-export const trainingsOf = ({ sft }: { readonly sft: Pick<Recipe["sft"], "enabled"> }): readonly ("sft" | "wrpo")[] =>
+export const trainingsOf = ({ sft }: Trainings): readonly ("sft" | "wrpo")[] =>
   sft.enabled ? ["sft", "wrpo"] : ["wrpo"];
+
+/** The models that its evaluation compares: the target before any training, and what each makes of it. */
+export const comparedModels = (recipe: Trainings) => ["untuned", ...trainingsOf(recipe)] as const;
 
 /**
  * Holds what the trainings of a recipe say of weights to those that the target has.

@@ -141,7 +141,7 @@ const resolved = (run: Run, stage: Stage, model: LoadedModel, inputs: string, lo
 
 /** Supervised tuning of the target on y_ws: Target-SFT of the paper (section 4.1). Undefined when it stands already. */
 export async function tuneSft(run: Run): Promise<Counts | undefined> {
-  const { enabled: _, ...asked } = run.recipe.sft;
+  const asked = run.recipe.sft;
   const files = await run.model(run.recipe.target);
   const { rows: texts, digest } = await rowsOf(run, "sft", ({ sourceChosen }) => [sourceChosen]);
   const inputs = inputsOf(run, "sft", files, digest);

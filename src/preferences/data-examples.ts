@@ -1,5 +1,5 @@
 import { DataError, type Place, type Turn } from "../schema/index.ts";
-import { answerOf, type Fields, has, promptOf, sameTurn, turnsOf, waiting } from "./data-turns.ts";
+import { answerOf, type Fields, has, noneWaits, promptOf, sameTurn, turnsOf, waiting } from "./data-turns.ts";
 
 /** What a text is to an objective; `completion` stands alone, with a label or without. */
 export type TextRole = "source_chosen" | "target_chosen" | "rejected" | "source_rejected" | "completion";
@@ -101,18 +101,19 @@ export function completion(row: Fields, place: Place): Example {
   return { messages: promptOf(row.prompt, place), texts: { completion: [text] } };
 }
 
-/** Every answer of a conversation. An opening turn of the assistant answers nothing: it is context only. */
-export function conversation(turns: readonly Turn[], place: Place): Example[] {
+/** Every answer of a conversation, in the field that holds it. An opening turn of the assistant answers nothing: it is context only. */
+export function conversation(turns: readonly Turn[], field: string, place: Place): Example[] {
   const examples = turns.flatMap((turn, index): Example[] => {
     const messages = turns.slice(0, index);
     if (turn.role !== "assistant" || messages.every(({ role }) => role === "system")) return [];
-    waiting(messages, `messages.${index}`, place);
-    const texts = { completion: [turn.content] };
-    return ["tool_calls" in turn ? { messages, texts, fault: callsTools } : { messages, texts }];
+    const fault = noneWaits(messages) ? followsNobody : "tool_calls" in turn ? callsTools : undefined;
+    return [{ messages, texts: { completion: [turn.content] }, ...(fault === undefined ? {} : { fault }) }];
   });
   if (examples.length === 0)
-    throw new DataError("the conversation has no answer of the assistant", { ...place, field: "messages" });
+    throw new DataError("the conversation has no answer of the assistant", { ...place, field });
   return examples;
 }
 
 const callsTools = "an answer calls tools: it is context only, as its text would be the chat template's";
+const followsNobody =
+  "an answer follows no message of the user or of a tool, but another answer or a system message: it is context only";

@@ -33,6 +33,19 @@ const guided = [{ from: "system", value: "s" }, ...turns];
 const asked = [system("s"), user("a"), assistant("A"), user("b")];
 const gpt = (value: string) => ({ from: "gpt", value });
 
+test("an answer that follows an answer is context only, told and counted; the others are learnt", async () => {
+  const found = await read(sft, { conversations: [turns[0], gpt("A"), gpt("A, too"), turns[2], gpt("B")] });
+  expect(lessons(found)).toEqual([
+    [[user("a")], ["A"]],
+    [[user("a"), assistant("A")], ["A, too"]],
+    [[user("a"), assistant("A"), assistant("A, too"), user("b")], ["B"]],
+  ]);
+  const follows = expect.stringContaining("an answer follows no message of the user or of a tool");
+  expect(found.map(({ fault }) => fault)).toEqual([undefined, follows, undefined]);
+  const [, after] = await read(sft, { messages: [user("a"), assistant("A"), system("s"), assistant("B")] });
+  expect(after!.fault).toEqual(follows);
+});
+
 test("ShareGPT: every answer of a conversation; calls of functions are context only", async () => {
   expect(lessons(await read(sft, { conversations: [...guided, gpt("B")] }))).toEqual([
     [asked.slice(0, 2), ["A"]],

@@ -93,12 +93,12 @@ export const dataFormats: readonly DataFormat[] = [
   withFields(
     ["messages"],
     "conversations: every answer of the assistant is learnt, with what stands before it as its prompt",
-    (row, place) => conversation(turnsOf(row.messages, "messages", place), place),
+    (row, place) => conversation(turnsOf(row.messages, "messages", place), "messages", place),
   ),
   withFields(
     ["conversations"],
     "conversations of ShareGPT: every answer of gpt is learnt, with what stands before it as its prompt",
-    (row, place) => conversation(turnsOf(withSystem(row), "conversations", place), place),
+    (row, place) => conversation(turnsOf(withSystem(row), "conversations", place), "conversations", place),
   ),
   withFields(
     ["instruction", "output"],

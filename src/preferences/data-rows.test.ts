@@ -352,6 +352,13 @@ describe("rows that are not what they should be", () => {
     ],
     ["tools", dpo, [{ ...good, tools: "{" }], "tools should be a list", "tools"],
     ["no answer", sft, [{ messages: [user("x")] }], "the conversation has no answer of the assistant", "messages"],
+    [
+      "no answer of gpt",
+      sft,
+      [{ conversations: [{ from: "human", value: "x" }] }],
+      "the conversation has no answer of the assistant",
+      "conversations",
+    ],
     ["half a line", dpo, ['{"score_chosen": NaN, "prompt": "x'], "this line is not JSON"],
   ])("%s", async (_, wanted, rows, message, field) => {
     const file = jsonl(...rows);

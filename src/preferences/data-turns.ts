@@ -62,10 +62,13 @@ export function promptOf(value: unknown, place: Place, field = "prompt"): Turn[]
   return waiting(turns, field, place);
 }
 
+/** Whether nobody waits for an answer after these turns. */
+export const noneWaits = (turns: readonly Turn[]): boolean => !["user", "tool"].includes(turns.at(-1)?.role ?? "");
+
 /** The same turns, if an answer of the assistant may follow. */
 export function waiting(turns: Turn[], field: string, place: Place): Turn[] {
+  if (!noneWaits(turns)) return turns;
   const last = turns.at(-1)?.role;
-  if (last === "user" || last === "tool") return turns;
   const ends = last === undefined ? "has no message" : `ends with a message of the role ${last}`;
   throw new DataError(`the prompt ${ends}`, {
     ...place,

@@ -10,8 +10,8 @@ import {
   withScheduleDefaults,
 } from "./optimisation.ts";
 import { loggingSchema, modelSchema, optimisation, preferenceFields } from "./recipe.ts";
-import { mistakesOf } from "./recipe-issues.ts";
-import { applyOverrides, overrideOf, parseOverride } from "./recipe-overrides.ts";
+import { firstOf, mistakeError, mistakesOf } from "./recipe-issues.ts";
+import { applyOverrides, givenBy, overrideOf, overrideWithin, parseOverride } from "./recipe-overrides.ts";
 
 const aside = {
   seed: z.int().min(0).max(0xffff_ffff).default(42),
@@ -83,12 +83,11 @@ export function dataTrainingSettings(
   const schema: z.ZodType<DataTrainingSettings> = objective === "sft" ? supervisedSchema : preferenceSchema;
   const parsed = schema.safeParse(value);
   if (parsed.success) return evaluated(withRoom(parsed.data), evaluation);
-  const [first, ...others] = mistakesOf(schema, value, parsed.error.issues).map(({ path, message, hint }) => {
-    const override = overrideOf(path, given);
-    const hints = [hint, override === undefined ? undefined : `Given by --set ${override.text}.`].filter(Boolean);
-    return new RecipeError(message, { field: path.join("."), ...(hints.length > 0 ? { hint: hints.join(" ") } : {}) });
+  const errors = mistakesOf(schema, value, parsed.error.issues).map((mistake) => {
+    const override = overrideOf(mistake.path, given) ?? overrideWithin(mistake.path, given);
+    return mistakeError(mistake, override === undefined ? {} : givenBy(override));
   });
-  throw first!.with(others);
+  throw firstOf(errors)!;
 }
 
 /** The same, where what goes by an evaluation has rows for it, once. */

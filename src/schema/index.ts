@@ -51,5 +51,6 @@ export {
 } from "./recipe-file.ts";
 export type { Override } from "./recipe-overrides.ts";
 export * from "./records.ts";
+export { replaceFile } from "./replace-file.ts";
 export { type GridValue, type Sweep, sweepSchema } from "./sweep.ts";
 export { type LoadedSweep, loadSweep, type SweepChanges, type SweepVariant, sweepJsonSchema } from "./sweep-file.ts";

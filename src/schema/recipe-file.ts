@@ -3,11 +3,10 @@ import { dirname, relative, resolve } from "node:path";
 import { stringify } from "yaml";
 import { z } from "zod";
 import { expandHome } from "./cache.ts";
-import { RecipeError } from "./errors.ts";
 import { valueAt } from "./issue-words.ts";
 import { contentKey } from "./key.ts";
 import { type Recipe, recipeSchema } from "./recipe.ts";
-import { type Mistake, mistakesOf } from "./recipe-issues.ts";
+import { firstOf, type Mistake, mistakeError, mistakesOf } from "./recipe-issues.ts";
 import {
   applyOverrides,
   givenBy,
@@ -50,32 +49,23 @@ export function loadRecipe(file: string, overrides: readonly (string | Override)
     ...contradictions(value),
     ...missingFiles(value, baseFolder),
   ];
-  const errors = mistakes
-    .map(({ path, message, hint }) => {
-      const field = path.join(".");
-      const unwritten = valueAt(yaml.value, path) === undefined && path.length > 0;
-      const override = overrideOf(path, given) ?? (unwritten ? overrideWithin(path, given) : undefined);
-      const line = override === undefined ? yaml.lineOf(path) : undefined;
-      const { hint: from, ...place } =
-        override === undefined
-          ? { file, ...(line === undefined ? {} : { line }) }
-          : { ...givenBy(override, shownOverride(override.text, field)) };
-      const hints = [hint, from].filter((text) => text !== undefined).join(" ");
-      return new RecipeError(message, {
-        ...place,
-        ...(field === "" ? {} : { field }),
-        ...(hints === "" ? {} : { hint: hints }),
-      });
-    })
-    .sort((a, b) => lineOf(a) - lineOf(b));
-  const [first, ...others] = errors;
-  if (first !== undefined) throw first.with(others);
+  const errors = mistakes.map((mistake) => {
+    const { path } = mistake;
+    const unwritten = valueAt(yaml.value, path) === undefined;
+    const override = overrideOf(path, given) ?? (unwritten ? overrideWithin(path, given) : undefined);
+    const line = override === undefined ? yaml.lineOf(path) : undefined;
+    const place =
+      override === undefined
+        ? { file, ...(line === undefined ? {} : { line }) }
+        : givenBy(override, shownOverride(override.text, path.join(".")));
+    return mistakeError(mistake, place);
+  });
+  const first = firstOf(errors);
+  if (first !== undefined) throw first;
   if (!parsed.success) throw new Error("the schema refused the recipe without saying why", { cause: parsed.error });
   const { data: recipe } = parsed;
   return { recipe, file, baseFolder, digest: contentKey(withPaths(recipe, baseFolder, (path) => path)) };
 }
-
-const lineOf = ({ place }: RecipeError) => place.line ?? Number.MAX_SAFE_INTEGER;
 
 /** What a person typed, unless it may be a key. */
 const shownOverride = (text: string, field: string) => (/key_env|url/.test(field) ? `${text.split("=")[0]}=...` : text);

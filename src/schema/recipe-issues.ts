@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { type Place, RecipeError } from "./errors.ts";
 import { type Issue, isMissing, issueWords, valueAt } from "./issue-words.ts";
 import { didYouMean, nearest } from "./nearest.ts";
 import type { FieldPath } from "./recipe-yaml.ts";
@@ -8,6 +9,27 @@ export interface Mistake {
   readonly path: FieldPath;
   readonly message: string;
   readonly hint?: string;
+}
+
+/** A mistake as an error; `place` is where it stands, with what else is to be said of that. */
+export function mistakeError(
+  { path, message, hint }: Mistake,
+  { hint: from, ...place }: Place & { readonly hint?: string | undefined } = {},
+): RecipeError {
+  const field = path.join(".");
+  const hints = [hint, from].filter((text) => text !== undefined).join(" ");
+  return new RecipeError(message, {
+    ...place,
+    ...(field === "" ? {} : { field }),
+    ...(hints === "" ? {} : { hint: hints }),
+  });
+}
+
+/** The first of these errors by its line, with the others; those without a line come last. */
+export function firstOf(errors: readonly RecipeError[]): RecipeError | undefined {
+  const lineOf = ({ place }: RecipeError) => place.line ?? Number.MAX_SAFE_INTEGER;
+  const [first, ...others] = [...errors].sort((a, b) => lineOf(a) - lineOf(b));
+  return first?.with(others);
 }
 
 /** What zod found wrong with `value`, each as a person should read it, in the recipe's order of fields. */

@@ -78,11 +78,12 @@ function setAt(value: unknown, override: Override, depth: number): unknown {
   return { ...fields, [step]: setAt(Object.hasOwn(fields, step) ? fields[step] : undefined, override, depth + 1) };
 }
 
+/** The override that gave the value at this path. */
+export const overrideOf = (path: FieldPath, overrides: readonly Override[]): Override | undefined =>
+  overrides.findLast((override) => override.path.every((step, at) => String(path[at]) === step));
+
 /** The override that gave a value within this path. */
 export const overrideWithin = (path: FieldPath, overrides: readonly Override[]): Override | undefined =>
-  overrides.findLast((override) => path.every((step, at) => String(step) === override.path[at]));
-
-/** The override that gave the value at this path. */
-export function overrideOf(path: FieldPath, overrides: readonly Override[]): Override | undefined {
-  return overrides.findLast((override) => override.path.every((step, at) => String(path[at]) === step));
-}
+  path.length === 0
+    ? undefined
+    : overrides.findLast((override) => path.every((step, at) => String(step) === override.path[at]));

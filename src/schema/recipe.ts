@@ -14,7 +14,9 @@ import {
 import { samplingSchema } from "./records.ts";
 import { microBatchTokens, refuseBlind, watchingFields } from "./watching.ts";
 
-const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, "letters, digits, '.', '_' and '-' only");
+/** A name that may be a folder's. */
+export const nameSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, "letters, digits, '.', '_' and '-' only");
+const name = nameSchema;
 const environmentVariable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "the name of an environment variable");
 const positive = z.number().gt(0);
 const share = z.number().min(0).lt(1);

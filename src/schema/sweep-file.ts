@@ -4,7 +4,7 @@ import { z } from "zod";
 import { expandHome } from "./cache.ts";
 import { describeError, RecipeError } from "./errors.ts";
 import { loadRecipe } from "./recipe-file.ts";
-import { type Mistake, mistakesOf } from "./recipe-issues.ts";
+import { firstOf, type Mistake, mistakeError, mistakesOf } from "./recipe-issues.ts";
 import { type Override, parseOverride } from "./recipe-overrides.ts";
 import { type FieldPath, readYaml, type YamlFile } from "./recipe-yaml.ts";
 import { type GridValue, type Sweep, sweepSchema } from "./sweep.ts";
@@ -59,19 +59,11 @@ export function loadSweep(file: string, changes: SweepChanges = {}): LoadedSweep
 }
 
 function inFile(file: string, yaml: YamlFile, mistakes: readonly Mistake[]): RecipeError {
-  const errors = mistakes
-    .map(({ path, message, hint }) => {
-      const line = yaml.lineOf(path);
-      const field = path.join(".");
-      return new RecipeError(message, {
-        file,
-        ...(line === undefined ? {} : { line }),
-        ...(field === "" ? {} : { field }),
-        ...(hint === undefined ? {} : { hint }),
-      });
-    })
-    .sort((a, b) => (a.place.line ?? 0) - (b.place.line ?? 0));
-  return errors[0]!.with(errors.slice(1));
+  const errors = mistakes.map((mistake) => {
+    const line = yaml.lineOf(mistake.path);
+    return mistakeError(mistake, { file, ...(line === undefined ? {} : { line }) });
+  });
+  return firstOf(errors)!;
 }
 
 function missingRecipe(recipeFile: string): Mistake[] {

@@ -58,7 +58,11 @@ test("one that can't be made is told, with its file", () => {
   expect(existsSync(join(folder, "nowhere"))).toBe(false);
 });
 
-test("a folder is held by one at a time", () => {
+test("a folder is held by one at a time, and made where there is none", () => {
+  const fresh = join(folder, "deep", "fresh");
+  holdFolder(fresh).release();
+  expect(existsSync(fresh)).toBe(true);
+  expect(() => holdFolder(join(fresh, "run.lock", "below"))).toThrow(expect.objectContaining({ code: "LEDGER" }));
   const lock = holdFolder(folder);
   expect(() => holdFolder(folder)).toThrow("another process is working in this run folder");
   lock.release();

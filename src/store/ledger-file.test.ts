@@ -1,15 +1,4 @@
-import {
-  chmodSync,
-  closeSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, closeSync, mkdirSync, openSync, rmSync, statSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -18,19 +7,15 @@ import { type Ledger, openLedger, readLedger } from "./index.ts";
 import { migrate, migrations, schemaVersion } from "./migrations.ts";
 import { openSqlite } from "./sqlite.ts";
 import { answer, draw, prompt } from "./testing/rows.ts";
+import { discard, scratchLedger } from "./testing/scratch.ts";
 
 let folder: string;
 let ledger: Ledger;
-
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), "ledger-"));
-  ledger = await openLedger(folder);
+  ledger = await scratchLedger();
+  folder = ledger.folder;
 });
-
-afterEach(async () => {
-  await ledger.close();
-  rmSync(folder, { recursive: true, force: true });
-});
+afterEach(() => discard(ledger));
 
 describe("run folder", () => {
   test("a reader sees committed rows while the writer works, and names the writer; it can't write", async () => {

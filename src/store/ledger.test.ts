@@ -1,10 +1,8 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { DataError, LedgerError, type SampleOutcome } from "../schema/index.ts";
-import { type Ledger, openLedger, responseKey } from "./index.ts";
+import { type Ledger, responseKey } from "./index.ts";
 import { answer, draw, prompt, sampling } from "./testing/rows.ts";
+import { discard, scratchLedger } from "./testing/scratch.ts";
 
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
@@ -12,18 +10,11 @@ async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   return all;
 }
 
-let folder: string;
 let ledger: Ledger;
-
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), "ledger-"));
-  ledger = await openLedger(folder);
+  ledger = await scratchLedger();
 });
-
-afterEach(async () => {
-  await ledger.close();
-  rmSync(folder, { recursive: true, force: true });
-});
+afterEach(() => discard(ledger));
 
 describe("responses", () => {
   test("what is missing shrinks as responses arrive, and a second writing changes nothing", async () => {

@@ -1,8 +1,8 @@
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { sql } from "kysely";
-import { LedgerError, makeFolder } from "../schema/index.ts";
-import { heldBy, isLocked, type Lock, takeLock, thisProcess, type Writer } from "./lock.ts";
+import { LedgerError } from "../schema/index.ts";
+import { heldBy, isLocked, type Lock, makeRunFolder, takeLock, thisProcess, type Writer } from "./lock.ts";
 import { migrate, requireCurrentSchema } from "./migrations.ts";
 import { type PromptReader, type PromptStore, promptStore } from "./prompts.ts";
 import { type ReferenceLogpStore, referenceLogpStore } from "./reference-logps.ts";
@@ -175,18 +175,6 @@ function metaStore(db: Database): MetaStore {
         .execute();
     },
   };
-}
-
-function makeRunFolder(folder: string): void {
-  try {
-    makeFolder(folder);
-  } catch (error) {
-    throw new LedgerError(`the run folder can't be made: ${error instanceof Error ? error.message : String(error)}`, {
-      file: folder,
-      hint: "Name a folder in a place where you may write and the disk is not full.",
-      cause: error,
-    });
-  }
 }
 
 /** Nobody can be writing where nobody may write: then SQLite needs no files for sharing, which it could not make there. */

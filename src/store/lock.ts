@@ -1,7 +1,7 @@
 import { hostname } from "node:os";
 import { join } from "node:path";
 import Driver from "libsql";
-import { LedgerError } from "../schema/index.ts";
+import { LedgerError, makeFolder } from "../schema/index.ts";
 import { explainSqlite, sqliteCode } from "./errors.ts";
 
 /** The process that writes a run. */
@@ -50,8 +50,25 @@ export function takeLock(folder: string): Lock | undefined {
   };
 }
 
-/** Takes the lock of a folder that has no ledger of its own. Throws LedgerError when a live process holds it. */
+/** Makes a folder for runs, unless it is there. Throws LedgerError where it can't be made. */
+export function makeRunFolder(folder: string): void {
+  try {
+    makeFolder(folder);
+  } catch (error) {
+    throw new LedgerError(`the folder can't be made: ${error instanceof Error ? error.message : String(error)}`, {
+      file: folder,
+      hint: "Name a folder in a place where you may write and the disk is not full.",
+      cause: error,
+    });
+  }
+}
+
+/**
+ * Takes the lock of a folder that has no ledger of its own, and makes it where there is none. Throws LedgerError when a live
+ * process holds it, or it can't be made.
+ */
 export function holdFolder(folder: string): Lock {
+  makeRunFolder(folder);
   const lock = takeLock(folder);
   if (lock === undefined) throw heldBy(folder, undefined);
   return lock;

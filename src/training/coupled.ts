@@ -1,9 +1,11 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Objective, ObjectiveState } from "../objectives/index.ts";
 import { TrainingError } from "../schema/index.ts";
 import { backward, noGrad, scope, type Tensor, tensor, toNumbers } from "../torch/index.ts";
 import {
   byRole,
   type Comparison,
+  columnLike,
   type PreferenceRow,
   policyColumns,
   type ResponseTable,
@@ -26,8 +28,6 @@ interface Plan {
   /** Rows of the batch. */
   readonly rows: number;
 }
-
-const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /**
  * The training of a coupled objective, whose loss L is a function of all log-probs p_1..p_n of an optimiser step's batch. A first
@@ -127,8 +127,7 @@ export function coupledTask(
     }
     const own = rows.map((row) => withoutMismatched(row, objective));
     const columns = policyColumns(model, own, { ...objective, needsAlignments: false }, options);
-    const { device, dtype } = columns.policy;
-    const column = (values: readonly number[]) => tensor(values, [values.length], "float64").to(device, dtype);
+    const column = columnLike(columns.policy);
     const scalar = (value: number) => column([value]).sum();
     const paths = differentiable.flatMap((name) => columns[name]?.mul(column(plan.gradients[name])).sum() ?? []);
     const path = paths.reduce((sum, term) => sum.add(term)).mul(plan.rows);

@@ -1,11 +1,13 @@
-import type { OptimisationRecipe } from "../schema/index.ts";
+import type { OptimisationRecipe, SftRecipe } from "../schema/index.ts";
 
 /**
- * What of a recipe decides the trained weights: not where checkpoints fall and how many are kept, nor what only bounds
- * the memory, nor an evaluation that nothing depends on. The compute type is not among it: `precision` may leave it open.
+ * What of a recipe decides the trained weights: not whether there is a training, where checkpoints fall and how many are kept,
+ * nor what only bounds the memory, nor an evaluation that nothing depends on. The compute type is not among it: `precision`
+ * may leave it open.
  */
-export function decisiveFields(recipe: OptimisationRecipe): unknown {
+export function decisiveFields(recipe: OptimisationRecipe & Partial<Pick<SftRecipe, "enabled">>): unknown {
   const {
+    enabled: ________,
     checkpoint_every_steps: _,
     micro_batch_tokens: __,
     activation_checkpointing: ___,

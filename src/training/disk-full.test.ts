@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import {
   mkdirSync,
   mkdtempSync,
@@ -13,26 +12,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { tinyFolder } from "../models/testing/tiny-model.ts";
+import { smallDisk } from "../schema/testing/small-disk.ts";
 import { type ChildOptions, childWrpo, trainInChild } from "./testing/child-training.ts";
 import { tinyRecipe, tinyRows } from "./testing/tiny-rows.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "amalgam-disk-"));
 const model = tinyFolder("llama");
-const disk = join(scratch, "disk");
-
-/** A file system of 2 MiB, where this process may mount one. */
-function mounted(): boolean {
-  mkdirSync(disk);
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=2m", "amalgam-test", disk], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-}
-const hasDisk = process.platform === "linux" && mounted();
+const disk = smallDisk(2);
 afterAll(() => {
-  if (hasDisk) execFileSync("umount", [disk]);
   for (const folder of [scratch, model]) rmSync(folder, { recursive: true, force: true });
 });
 
@@ -97,10 +84,10 @@ describe("no room for a checkpoint", () => {
     },
   );
 
-  test.runIf(hasDisk)(
+  test.runIf(disk !== undefined)(
     "on a full disk: seen before a byte is written, in the middle of a training and at its start",
     async () => {
-      const at = join(disk, "run");
+      const at = join(disk!, "run");
       mkdirSync(at);
       const full =
         /^error .*checkpoints: the disk is full: (\d+) bytes are needed, (\d+) are free.*what was there before/;
@@ -108,8 +95,8 @@ describe("no room for a checkpoint", () => {
         hear: (line) => {
           // Somebody else takes all but 100 KiB while the training goes on.
           if (line !== "step 5") return;
-          const { bavail, bsize } = statfsSync(disk);
-          writeFileSync(join(disk, "other"), Buffer.alloc(bavail * bsize - 100 * 1024));
+          const { bavail, bsize } = statfsSync(disk!);
+          writeFileSync(join(disk!, "other"), Buffer.alloc(bavail * bsize - 100 * 1024));
         },
       });
       expect(code).toBe(1);
@@ -119,7 +106,7 @@ describe("no room for a checkpoint", () => {
       expect(checkpoints(at)).toEqual(["step-00000004"]);
       expect((await train(at)).lines).toEqual([expect.stringMatching(full)]);
       expect(checkpoints(at)).toEqual(["step-00000004"]);
-      rmSync(join(disk, "other"));
+      rmSync(join(disk!, "other"));
       await expectToGoOn(at);
     },
   );

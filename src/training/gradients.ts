@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Decoder } from "../models/index.ts";
 import { clipGradNorm, type Parameters } from "../nn/index.ts";
 import { microBatches } from "../scoring/index.ts";
@@ -20,8 +21,6 @@ export interface BatchOptions {
   readonly forward: TaskOptions;
   readonly signal?: AbortSignal | undefined;
 }
-
-const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /**
  * The clipped gradient of the mean loss of a batch, micro-batch by micro-batch: each loss is divided by the weight of the

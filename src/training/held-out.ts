@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Decoder, ForwardOptions } from "../models/index.ts";
 import { contentKey, TrainingError } from "../schema/index.ts";
 import { microBatches } from "../scoring/index.ts";
@@ -41,8 +42,6 @@ export function holdOut<Row>(
 
 /** A prompt's tokens, as a digest. */
 export const promptTokensOf = ({ prompt }: Pick<TrainingRow, "prompt">): string => contentKey(prompt);
-
-const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /**
  * Means of the loss and of the task's metrics over its held-out items, under the names `eval/...`. The objective's settings

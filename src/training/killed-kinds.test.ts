@@ -7,7 +7,7 @@ import { objectiveOf } from "../objectives/index.ts";
 import { loraSchema, recipeSchema } from "../schema/index.ts";
 import { withMismatched } from "./mismatched.ts";
 import type { PreferenceRow } from "./response-table.ts";
-import { type ChildTraining, childWrpo, trainInChild } from "./testing/child-training.ts";
+import { type ChildTraining, childWrpo, trainInChild, trainUntilKilled } from "./testing/child-training.ts";
 import { tinyRecipe, tinyRows } from "./testing/tiny-rows.ts";
 import type { ResolvedOptimisation } from "./train.ts";
 
@@ -73,15 +73,7 @@ test.each(kinds)(
     const end = (await trainInChild(scratch, undisturbed)).lines.at(-1);
     expect(end).toMatch(/^finished after [1-9]/);
     for (let kill = 0; kill < kills; kill++) {
-      const after = 1 + Math.floor(Math.random() * 4);
-      const delay = Math.random() * 20;
-      let heard = 0;
-      const ended = await trainInChild(scratch, killed, {
-        hear(_line, child) {
-          heard += 1;
-          if (heard === after) setTimeout(() => child.kill("SIGKILL"), delay);
-        },
-      });
+      const ended = await trainUntilKilled(scratch, killed, 4);
       expect(ended.signal, name).toBe("SIGKILL");
     }
     expect((await trainInChild(scratch, killed)).lines.at(-1)).toBe(end);

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { tinyFolder } from "../models/testing/tiny-model.ts";
-import { type ChildTraining, childWrpo, trainInChild } from "./testing/child-training.ts";
+import { type ChildTraining, childWrpo, trainInChild, trainUntilKilled } from "./testing/child-training.ts";
 import { tinyRecipe, tinyRows } from "./testing/tiny-rows.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "amalgam-killed-"));
@@ -53,20 +53,9 @@ test.each([1, 2])(
     const killed = training("killed-");
     let done = 0;
     for (let kill = 0; kill < kills; kill++) {
-      // Some steps further on than the last, a few milliseconds after one was told.
-      const after = 1 + Math.floor(Math.random() * 6);
-      const delay = Math.random() * 20;
-      let heard = 0;
-      const ended = await trainInChild(scratch, killed, {
-        threads,
-        hear(line, child) {
-          if (!line.startsWith("step ")) return;
-          done = Math.max(done, Number(line.slice(5)));
-          heard += 1;
-          if (heard === after) setTimeout(() => child.kill("SIGKILL"), delay);
-        },
-      });
+      const ended = await trainUntilKilled(scratch, killed, 6, { threads });
       expect([ended.signal, ended.lines.filter((line) => !line.startsWith("step "))]).toEqual(["SIGKILL", []]);
+      done = Math.max(done, ...ended.lines.map((line) => Number(line.slice(5))));
     }
     expect(done).toBeLessThan(steps);
     const last = await trainInChild(scratch, killed, { threads });

@@ -2,7 +2,7 @@ import { DataError } from "../schema/index.ts";
 import { bundleTokens } from "../scoring/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import type { PlacedRow, RowFile } from "./row-file.ts";
-import { type LengthLimits, type TrainingRow, tokeniseRows } from "./rows.ts";
+import { type LengthLimits, type TrainingRow, tokeniseRows, tooLong } from "./rows.ts";
 
 /** Why rows were left out: how many, and where the first of them stand. */
 export interface LeftOutRows {
@@ -49,7 +49,7 @@ export interface LazyRowsOptions {
   readonly known?: KnownRows;
 }
 
-const [unknown, fits, shortened, cut, firstReason] = [0, 1, 2, 3, 5] as const;
+const [unknown, fits, shortened, cut, both, firstReason] = [0, 1, 2, 3, 4, 5] as const;
 const mostReasons = 100;
 const placesShown = 5;
 
@@ -82,11 +82,11 @@ export function lazyRows(file: RowFile, options: LazyRowsOptions): LazyRows {
       return leaveOut(index, found);
     }
     if (found === undefined) {
-      if (limits.overlong === "error") throw tooLong(text, tokenizer, limits);
+      if (limits.overlong === "error") throw rowTooLong(text, tokenizer, limits);
       const { max_length, max_prompt_length } = limits;
       return leaveOut(index, `longer than max_length (${max_length}) or max_prompt_length (${max_prompt_length})`);
     }
-    verdicts[index] = fits + (found.shortened ? shortened - fits : 0) + (found.cut ? cut - fits : 0);
+    verdicts[index] = found.shortened ? (found.cut ? both : shortened) : found.cut ? cut : fits;
     return found.row;
   }
 
@@ -124,8 +124,8 @@ export function lazyRows(file: RowFile, options: LazyRowsOptions): LazyRows {
       }
       return {
         looked: verdicts.reduce((sum, verdict) => sum + (verdict === unknown ? 0 : 1), 0),
-        shortened: verdicts.filter((verdict) => verdict === shortened || verdict === cut + 1).length,
-        cut: verdicts.filter((verdict) => verdict === cut || verdict === cut + 1).length,
+        shortened: verdicts.filter((verdict) => verdict === shortened || verdict === both).length,
+        cut: verdicts.filter((verdict) => verdict === cut || verdict === both).length,
         leftOut: reasons.map((reason, at) => ({ reason, rows: numbers[at]!, first: places[at]! })),
       };
     },
@@ -153,11 +153,9 @@ function tokenised(
 const refused = ({ file, line }: PlacedRow, reason: string) =>
   new DataError(reason, { file, line, hint: "Mend or remove the row; `unusable: drop` leaves such rows out." });
 
-function tooLong({ file, line, messages, tools, responses }: PlacedRow, tokenizer: Tokenizer, limits: LengthLimits) {
+function rowTooLong(row: PlacedRow, tokenizer: Tokenizer, limits: LengthLimits): DataError {
+  const { file, line, messages, tools, responses } = row;
   const prompt = tokenizer.encodePrompt(messages, tools === undefined ? {} : { variables: { tools } }).length;
   const longest = Math.max(...responses.map((text) => tokenizer.encodeResponse(text).length));
-  return new DataError(
-    `the prompt has ${prompt} tokens and its longest response ${longest}; the limits are ${limits.max_prompt_length} for the prompt and ${limits.max_length} together`,
-    { file, line, hint: "Raise max_length and max_prompt_length, or set overlong to drop or keep_end." },
-  );
+  return tooLong("the prompt", { prompt, longest }, limits, { file, line });
 }

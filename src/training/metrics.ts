@@ -1,7 +1,8 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { DecoderConfig } from "../models/index.ts";
 import { fp32Rate, machineRates } from "../nn/index.ts";
+import { replaceFile } from "../schema/index.ts";
 import type { Bundle } from "../scoring/index.ts";
 import type { DType } from "../torch/index.ts";
 import { flopCounter, type TrainedPart } from "./flops.ts";
@@ -24,8 +25,7 @@ export function openMetrics(file: string, step: number): MetricsFile {
           .split("\n")
           .filter((line) => line !== "" && stepOf(line) <= step)
       : [];
-  writeFileSync(`${file}.partial`, kept.map((line) => `${line}\n`).join(""));
-  renameSync(`${file}.partial`, file);
+  replaceFile(file, kept.map((line) => `${line}\n`).join(""));
   return {
     write: (metrics, skipped_rows) => appendFileSync(file, `${JSON.stringify({ ...metrics, skipped_rows })}\n`),
   };

@@ -84,10 +84,10 @@ export const matchable = (row: TrainingRow, prompt = promptTokensOf(row)): Match
   longest: Math.max(...row.responses.map((response) => response.length)),
 });
 
-/** The sizes of the batches that so many rows make in their order. */
-export function batchSizes(count: number, batchSize: number): number[] {
-  const whole = Array<number>(Math.floor(count / batchSize)).fill(batchSize);
-  return count % batchSize === 0 ? whole : [...whole, count % batchSize];
+/** The sizes of the batches in which rows are matched: those held out are one, and then so many at a time of those to learn from. */
+export function matchingBatches(heldOut: number, training: number, batchSize: number): number[] {
+  const whole = Array<number>(Math.floor(training / batchSize)).fill(batchSize);
+  return [heldOut, ...whole, training % batchSize].filter((size) => size > 0);
 }
 
 /** Rows to learn from and rows held out, with what an objective needs of other rows. */
@@ -111,7 +111,7 @@ export function withMismatched(
 ): MatchedRows {
   if (!objective.mismatched) return { training, heldOut };
   const rows = [...heldOut, ...shuffled(training.length, seed, 0).map((index) => training[index]!)];
-  const batches = [...(heldOut.length > 0 ? [heldOut.length] : []), ...batchSizes(training.length, batchSize)];
+  const batches = matchingBatches(heldOut.length, training.length, batchSize);
   const partners = mismatchedPartners(
     rows.map((row) => matchable(row)),
     { name: objective.name, maxLength, batches },

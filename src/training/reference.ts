@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { LoadedModel } from "../models/index.ts";
 import { contentKey } from "../schema/index.ts";
 import { batchFigures, bundleTokens, microBatches, packBundles } from "../scoring/index.ts";
@@ -28,8 +29,6 @@ export interface ReferenceOptions {
   readonly signal: AbortSignal;
   readonly progress?: (done: number, total: number) => void;
 }
-
-const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /**
  * log pi_ref(y|x) of every response of every row (and of its head, kept as that of the shorter response which it is), computed

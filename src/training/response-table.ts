@@ -42,8 +42,7 @@ export function responseTable(
   options: TaskOptions,
 ): ResponseTable {
   const columns = policyColumns(model, rows, objective, options);
-  const { device, dtype } = columns.policy;
-  const column = (values: readonly number[]) => tensor(values, [values.length], "float64").to(device, dtype);
+  const column = columnLike(columns.policy);
   return {
     roles: rows.flatMap((row) => rolesOf(row, objective)),
     ...columns,
@@ -53,6 +52,12 @@ export function responseTable(
     lengths: column(rows.flatMap(({ responses }) => responses.map((response) => response.length))),
   };
 }
+
+/** Makes columns of numbers on the device and in the type of this one. */
+export const columnLike =
+  ({ device, dtype }: Tensor) =>
+  (values: readonly number[]): Tensor =>
+    tensor(values, [values.length], "float64").to(device, dtype);
 
 type ReferenceColumns = Pick<ResponseTable, "reference" | "headReference">;
 

@@ -1,5 +1,5 @@
 import type { RowRole } from "../objectives/index.ts";
-import { DataError, type OptimisationRecipe, type Turn, type WrpoRecipe } from "../schema/index.ts";
+import { DataError, type OptimisationRecipe, type Place, type Turn, type WrpoRecipe } from "../schema/index.ts";
 import type { Bundle } from "../scoring/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import { referenceTokens } from "./reference-tokens.ts";
@@ -69,12 +69,7 @@ export function tokeniseRows(texts: readonly TextRow[], tokenizer: Tokenizer, li
     if (prompt.length <= room) {
       rows.push({ ...named, prompt, responses });
     } else if (limits.overlong === "error") {
-      throw new DataError(
-        `prompt ${id} has ${prompt.length} tokens and its longest response ${longest}; the limits are ${limits.max_prompt_length} for the prompt and ${limits.max_length} together`,
-        {
-          hint: "Raise max_length and max_prompt_length, or set overlong to drop or keep_end.",
-        },
-      );
+      throw tooLong(`prompt ${id}`, { prompt: prompt.length, longest }, limits);
     } else if (limits.overlong === "keep_end" && room >= 1) {
       rows.push({ ...named, prompt: prompt.slice(-room), responses });
       shortened.push(id);
@@ -98,6 +93,19 @@ function madeOf<Made>(texts: readonly TextRow[], make: (text: TextRow) => Made) 
     }
   });
   return { made, refused };
+}
+
+/** The error for a row whose prompt has so many tokens, and the longest of its responses. */
+export function tooLong(
+  what: string,
+  { prompt, longest }: { readonly prompt: number; readonly longest: number },
+  { max_prompt_length, max_length }: LengthLimits,
+  place: Place = {},
+): DataError {
+  return new DataError(
+    `${what} has ${prompt} tokens and its longest response ${longest}; the limits are ${max_prompt_length} for the prompt and ${max_length} together`,
+    { ...place, hint: "Raise max_length and max_prompt_length, or set overlong to drop or keep_end." },
+  );
 }
 
 function referenceRows(texts: readonly TextRow[], tokenizer: Tokenizer, limits: LengthLimits): TokenisedRows {

@@ -2,7 +2,6 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { readModelFiles } from "../../models/index.ts";
-import { dataTrainingSettings } from "../../schema/index.ts";
 import { ownData, pair, pairs, weightsDigest } from "../testing/own-data.ts";
 import { hearing } from "../testing/tiny-world.ts";
 
@@ -120,23 +119,5 @@ describe("hostile rows", () => {
     expect(quiet.notices.some((line) => line.includes("nothing is learnt"))).toBe(false);
     await expect(own("none", { data: [jsonl([hostile["longer than"]])] })).rejects.toThrow("no row can be learnt from");
     await expect(own("none", { data: [jsonl([hostile.empty])] })).rejects.toThrow("no row can be learnt from");
-  });
-});
-
-describe("settings", () => {
-  test.each([
-    ["dpoo", [], 'there is no objective "dpoo"'],
-    ["dpo", ["learning_rat=1"], "unknown field"],
-    ["dpo", ["alpha=0.1"], "dpo has no such setting; it has beta"],
-    ["sft", ["beta=0.1"], "unknown field"],
-    ["dpo", ["max_prompt_length=4000"], "leaves no room for a response"],
-    ["dpo", ["objective=wrpo"], "named by --objective"],
-  ])("%s with %j are refused", (objective, given, message) => {
-    expect(() => dataTrainingSettings(objective, given)).toThrow(message);
-  });
-
-  test("have the defaults of the recipe's stages", () => {
-    expect(dataTrainingSettings("sft")).toMatchObject({ learning_rate: 7e-6, max_length: 2048 });
-    expect(dataTrainingSettings("wrpo")).toMatchObject({ learning_rate: 3e-7, beta: 0.01, alpha: 0.1, seed: 42 });
   });
 });

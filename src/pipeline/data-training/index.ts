@@ -10,6 +10,7 @@ import {
   dataTrainingSettings,
   explainMemory,
   type OptimisationRecipe,
+  replaceFile,
   TrainingError,
 } from "../../schema/index.ts";
 import { type Ledger, openLedger } from "../../store/index.ts";
@@ -23,7 +24,7 @@ import { checkInterrupted, conversational, fetchProgress } from "../run.ts";
 import { checkTraining } from "../trainings.ts";
 import { type DataMethod, methodOf } from "./method.ts";
 import { partRows } from "./parts.ts";
-import { outputPaths, refuseOverwriting, writeWhole } from "./paths.ts";
+import { outputPaths, refuseOverwriting } from "./paths.ts";
 import { storedReference } from "./reference.ts";
 import { countLines, countRows, type DataTrainingReport, dataTrainingCard } from "./report.ts";
 import { type ReadData, readData } from "./rows.ts";
@@ -151,7 +152,7 @@ async function making(
   const around = { data, rows, signal, listener };
   const parts = await partRows({ ...around, settings });
   const { data: dataFiles, evalData = [], model: named } = options;
-  writeWhole(place.settings, stringify({ data: dataFiles, eval_data: evalData, model: named, ...settings }));
+  replaceFile(place.settings, stringify({ data: dataFiles, eval_data: evalData, model: named, ...settings }));
   const asked = recipeOf(settings);
   const model = loadForTraining(files, asked, device);
   try {
@@ -188,7 +189,7 @@ async function making(
         seconds: (performance.now() - began) / 1000,
       };
     });
-    writeWhole(place.report, `${JSON.stringify(report, null, 2)}\n`);
+    replaceFile(place.report, `${JSON.stringify(report, null, 2)}\n`);
     return report;
   } finally {
     disposeModel(model);

@@ -1,11 +1,11 @@
 import type { Objective } from "../../objectives/index.ts";
 import { type DataTrainingSettings, TrainingError } from "../../schema/index.ts";
 import {
-  batchSizes,
   holdOut,
   type LazyItem,
   type LazyRows,
   matchable,
+  matchingBatches,
   mismatchedPartners,
   shuffled,
 } from "../../training/index.ts";
@@ -89,7 +89,7 @@ export async function preferenceItems(
   const indices = [...heldOut, ...training];
   const found = () => {
     const described = indices.map((index) => matchable(rows.at(index)!, data.rows.promptOf(index)));
-    const batches = [...(heldOut.length > 0 ? [heldOut.length] : []), ...batchSizes(training.length, batch_size)];
+    const batches = matchingBatches(heldOut.length, training.length, batch_size);
     const matching = { name: objective.name, maxLength: max_length, batches };
     return mismatchedPartners(described, matching).map((place) => indices[place]!);
   };

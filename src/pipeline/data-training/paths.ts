@@ -1,4 +1,4 @@
-import { existsSync, realpathSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { basename, join, sep } from "node:path";
 import { TrainingError } from "../../schema/index.ts";
 
@@ -40,10 +40,4 @@ export function refuseOverwriting(output: string, read: readonly string[]): void
         hint: "Name another folder by --output.",
       });
   }
-}
-
-/** Writes a file whole or not at all. */
-export function writeWhole(file: string, text: string): void {
-  writeFileSync(`${file}.partial`, text, { flush: true });
-  renameSync(`${file}.partial`, file);
 }

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { z } from "zod";
 import type { LoadedModel } from "../../models/index.ts";
 import type { Objective } from "../../objectives/index.ts";
+import { replaceFile } from "../../schema/index.ts";
 import type { DType } from "../../torch/index.ts";
 import {
   type ItemReference,
@@ -14,7 +15,6 @@ import {
 } from "../../training/index.ts";
 import type { Listener } from "../events.ts";
 import { checkInterrupted } from "../run.ts";
-import { writeWhole } from "./paths.ts";
 
 /** log pi_ref(y|x) of the responses of each item that fits, by the index of its row; with its partner. */
 export type References = ReadonlyMap<number, ItemReference & Pick<LazyItem, "partner">>;
@@ -111,6 +111,6 @@ export async function computeReference(computing: Computing): Promise<References
     of.partner ?? null,
   ]);
   const stored = { inputs: computing.inputs, known: rows.known(), logps };
-  writeWhole(computing.file, JSON.stringify(stored));
+  replaceFile(computing.file, JSON.stringify(stored));
   return references;
 }

@@ -1,9 +1,10 @@
-import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { type DataRow, readDataRows, type WantedTexts } from "../../preferences/index.ts";
 import { DataError, type DataTrainingSettings } from "../../schema/index.ts";
 import { type LazyRows, type LeftOutRows, type PlacedRow, type RowFile, writeRowFile } from "../../training/index.ts";
 import type { Listener } from "../events.ts";
 import { checkInterrupted } from "../run.ts";
+import { outputPaths } from "./paths.ts";
 
 /** What was read of the data files. */
 export interface ReadData {
@@ -64,7 +65,7 @@ export async function readData(reading: Reading): Promise<ReadData> {
     const { rows, first } = faults.get(fault) ?? { rows: 0, first: [] };
     faults.set(fault, { rows: rows + 1, first: first.length < 5 ? [...first, `${file}:${line}`] : first });
   }
-  const rows = await writeRowFile(join(output, "rows.jsonl"), usable());
+  const rows = await writeRowFile(outputPaths(output).rows, usable());
   const evaluates = evalData.length > 0;
   return {
     rows,
@@ -91,7 +92,7 @@ export async function lookAtRows(
     if (done % 256 !== 255) continue;
     const told = { stage: "train", label: "checking the rows", unit: "rows" } as const;
     around.listener.progress({ ...told, done, total: indices.length });
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    await nextTurn();
     checkInterrupted(around);
   }
 }

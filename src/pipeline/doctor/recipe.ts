@@ -19,7 +19,7 @@ import {
   freeMemory,
   parameterCount,
 } from "../../training/index.ts";
-import { checkTrainings, trainingsOf } from "../trainings.ts";
+import { checkTrainings, comparedModels, trainingsOf } from "../trainings.ts";
 import { type Finding, findingOf, ok, problem, warning } from "./finding.ts";
 import { freeSpace } from "./machine.ts";
 import { fits, largestNeed, runFolderBytes } from "./needs.ts";
@@ -117,7 +117,7 @@ function promptFindings({ recipe, baseFolder }: LoadedRecipe): { findings: Findi
   const drawn = recipe.sft.enabled ? training.length : preferences;
   const responses =
     recipe.sampling.n * (drawn * recipe.sources.length + preferences) +
-    (recipe.sft.enabled ? 3 : 2) * recipe.evaluation.k * heldOut.length;
+    comparedModels(recipe).length * recipe.evaluation.k * heldOut.length;
   return { findings, responses };
 }
 

@@ -1,6 +1,6 @@
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { EnvironmentError } from "../../schema/index.ts";
+import { EnvironmentError, replaceFile } from "../../schema/index.ts";
 import type { LedgerReader } from "../../store/index.ts";
 import { gatherReport, type ReportExtra } from "./report-data.ts";
 import { reportHtml } from "./report-html.ts";
@@ -19,8 +19,7 @@ export async function writeReport(reader: LedgerReader, folder: string, extra: R
   const file = join(folder, "report.html");
   try {
     mkdirSync(folder, { recursive: true });
-    writeFileSync(`${file}.partial`, page);
-    renameSync(`${file}.partial`, file);
+    replaceFile(file, page);
   } catch (cause) {
     throw new EnvironmentError(
       `the report can't be written: ${cause instanceof Error ? cause.message : String(cause)}`,

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { LedgerError } from "../../schema/index.ts";
 import type { LedgerReader } from "../../store/index.ts";
 import { type Histogram, histogram } from "./histogram.ts";
+import { storedEvaluation } from "./stored-evaluation.ts";
 
 /** The responses of a quadruple. */
 export const askedRoles = ["source_chosen", "target_chosen", "rejected"] as const;
@@ -64,12 +64,5 @@ export const logProbEvaluation = "log-probs";
 /** The log-probs that the ledger has of these inputs. Throws LedgerError where they have another form. */
 export async function readLogProbs(reader: LedgerReader, inputs: string): Promise<LogProbSummary | null> {
   const json = await reader.evaluations.get(logProbEvaluation, inputs);
-  if (json === undefined) return null;
-  const parsed = logProbSummarySchema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  throw new LedgerError("the ledger's log-probs of the models are not of the form that this version writes", {
-    file: reader.folder,
-    hint: "Evaluate again: amalgam evaluate <folder>.",
-    cause: parsed.error,
-  });
+  return storedEvaluation(reader, json, logProbSummarySchema, "set of log-probs");
 }

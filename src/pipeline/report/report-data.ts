@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type EvaluationSummary, evaluationSummarySchema } from "../../evaluation/index.ts";
-import { LedgerError, type Recipe } from "../../schema/index.ts";
+import type { EvaluationSummary } from "../../evaluation/index.ts";
+import type { Recipe } from "../../schema/index.ts";
 import type { LedgerReader, Split, StageRecord } from "../../store/index.ts";
 import { type Example, pickExamples } from "./examples.ts";
 import { type HeldOut, type PartMeans, partMeans, readHeldOut } from "./held-out.ts";
@@ -9,6 +9,7 @@ import { type Ingredients, ingredientsOf, withoutCredentials } from "./ingredien
 import { type LogProbSummary, readLogProbs } from "./log-probs.ts";
 import { fusedLabel, type SampleGroup, sampleGroups, untuned } from "./samples.ts";
 import { type SplitSelection, splitSelection } from "./split-selection.ts";
+import { readComparison } from "./stored-evaluation.ts";
 import { readTrainingCurves, type TrainingCurves } from "./training-curves.ts";
 
 /** What a report needs beside the ledger and the run folder. */
@@ -109,19 +110,6 @@ export async function gatherReport(reader: LedgerReader, folder: string, extra: 
     stages: (await reader.stages.list()).map(toStageLine),
     recipeText: existsSync(recipeFile) ? withoutCredentials(readFileSync(recipeFile, "utf8")) : null,
   };
-}
-
-async function readComparison(reader: LedgerReader, inputs: string | undefined): Promise<EvaluationSummary | null> {
-  const latest = async () => (await reader.evaluations.list()).findLast(({ name }) => name === "comparison")?.result;
-  const json = inputs === undefined ? await latest() : await reader.evaluations.get("comparison", inputs);
-  if (json === undefined) return null;
-  const parsed = evaluationSummarySchema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  throw new LedgerError("the ledger's comparison of the models is not of the form that this version writes", {
-    file: reader.folder,
-    hint: "Evaluate again: amalgam evaluate <folder>.",
-    cause: parsed.error,
-  });
 }
 
 async function heldOutByLabel(

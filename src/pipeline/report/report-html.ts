@@ -4,39 +4,22 @@ import { type Html, html } from "./escape.ts";
 import { counted, date, duration, integer, number } from "./format.ts";
 import { headlineOf } from "./headline.ts";
 import type { Ingredient } from "./ingredients.ts";
+import { pageHtml } from "./page.ts";
 import type { ReportData, StageLine } from "./report-data.ts";
 import { distributionSection, evaluationSection } from "./section-evaluation.ts";
 import { examplesSection } from "./section-examples.ts";
 import { logProbSection } from "./section-log-probs.ts";
 import { contributionSection, leftOutSection, lengthSection } from "./section-selection.ts";
 import { trainingSection } from "./section-training.ts";
-import { style } from "./style.ts";
 
-/**
- * The whole report as one page that needs nothing else: no script, no font, no picture from anywhere. Every text in it is
- * escaped, and the page's own policy forbids scripts as well.
- */
+/** The whole report as one page that needs nothing else. */
 export function reportHtml(data: ReportData): string {
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="color-scheme" content="light dark">
-<title>${data.name}: a fusion by Amalgam</title>
-<style>${{ html: style }}</style>
-</head>
-<body>
-<main>
-${titleOf(data)}${verdictOf(data)}${ingredientsSection(data)}${evaluationSection(data)}${distributionSection(data)}
+  return pageHtml(
+    `${data.name}: a fusion by Amalgam`,
+    html`${titleOf(data)}${verdictOf(data)}${ingredientsSection(data)}${evaluationSection(data)}${distributionSection(data)}
 ${contributionSection(data)}${leftOutSection(data)}${trainingSection(data)}${logProbSection(data)}${lengthSection(data)}${examplesSection(data)}
-${timeSection(data)}${recipeSection(data)}
-</main>
-</body>
-</html>
-`;
-  return page.html;
+${timeSection(data)}${recipeSection(data)}`,
+  );
 }
 
 function titleOf({ name, stages, madeAt, versions, machine }: ReportData): Html {

@@ -1,9 +1,10 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
 import { EnvironmentError, LedgerError } from "../../schema/index.ts";
-import { type Ledger, openLedger, readLedger } from "../../store/index.ts";
+import { type Ledger, readLedger } from "../../store/index.ts";
+import { discard, scratchLedger } from "../../store/testing/scratch.ts";
 import {
   gatherReport,
   type ReportData,
@@ -46,9 +47,7 @@ function runAt(reached: Reached): Promise<Run> {
 
 afterAll(async () => {
   for (const run of runs.values()) {
-    const { folder, ledger } = await run;
-    await ledger.close();
-    rmSync(folder, { recursive: true, force: true });
+    await discard((await run).ledger);
   }
 });
 
@@ -252,16 +251,11 @@ describe("hostile input", () => {
 describe("writing", () => {
   let folder: string;
   let ledger: Ledger;
-
   beforeEach(async () => {
-    folder = mkdtempSync(join(tmpdir(), "report-"));
-    ledger = await openLedger(folder);
+    ledger = await scratchLedger();
+    folder = ledger.folder;
   });
-
-  afterEach(async () => {
-    await ledger.close();
-    rmSync(folder, { recursive: true, force: true });
-  });
+  afterEach(() => discard(ledger));
 
   test("the page replaces the one before; its file is named", async () => {
     writeFileSync(join(folder, "report.html"), "old");

@@ -26,7 +26,7 @@ export interface TrainingCurves {
 
 /** Every figure by its name; what is not a number (a diverged NaN is null in JSON) is no point of a curve. */
 const rowSchema = z.looseObject({ step: z.int().min(0) });
-type Row = z.infer<typeof rowSchema>;
+export type MetricsRow = z.infer<typeof rowSchema>;
 
 const pointsAtMost = 200;
 
@@ -35,11 +35,7 @@ const pointsAtMost = 200;
  * Broken lines (a kill cuts off the last one) are counted, never guessed at.
  */
 export function readTrainingCurves(file: string): TrainingCurves | null {
-  if (!existsSync(file)) return null;
-  const lines = readFileSync(file, "utf8")
-    .split("\n")
-    .filter((line) => line.trim() !== "");
-  const rows = lines.flatMap((line) => parseRow(line) ?? []);
+  const { rows, unreadable } = readMetrics(file);
   if (rows.length === 0) return null;
   const names = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((name) => name !== "step");
   const stepsAPoint = Math.ceil(rows.length / pointsAtMost);
@@ -47,13 +43,23 @@ export function readTrainingCurves(file: string): TrainingCurves | null {
   return {
     // Evaluations have lines of their own, one of them before the first step.
     steps: new Set(rows.map(({ step }) => step).filter((step) => step > 0)).size,
-    unreadable: lines.length - rows.length,
+    unreadable,
     stepsAPoint,
     curves: curves.filter(({ points }) => points.length > 0),
   };
 }
 
-function parseRow(line: string): Row | undefined {
+/** The lines of a metrics file, none where there is no file; those that are broken are counted. */
+export function readMetrics(file: string): { readonly rows: readonly MetricsRow[]; readonly unreadable: number } {
+  if (!existsSync(file)) return { rows: [], unreadable: 0 };
+  const lines = readFileSync(file, "utf8")
+    .split("\n")
+    .filter((line) => line.trim() !== "");
+  const rows = lines.flatMap((line) => parseRow(line) ?? []);
+  return { rows, unreadable: lines.length - rows.length };
+}
+
+function parseRow(line: string): MetricsRow | undefined {
   try {
     return rowSchema.safeParse(JSON.parse(line)).data;
   } catch {
@@ -61,7 +67,7 @@ function parseRow(line: string): Row | undefined {
   }
 }
 
-function pointsOf(rows: readonly Row[], name: string, stepsAPoint: number): CurvePoint[] {
+function pointsOf(rows: readonly MetricsRow[], name: string, stepsAPoint: number): CurvePoint[] {
   const points: CurvePoint[] = [];
   for (let start = 0; start < rows.length; start += stepsAPoint) {
     const some = rows.slice(start, start + stepsAPoint).filter((row) => Number.isFinite(row[name]));

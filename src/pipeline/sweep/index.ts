@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describeError, LedgerError, loadSweep } from "../../schema/index.ts";
 import { holdFolder } from "../../store/index.ts";
@@ -34,7 +34,7 @@ export interface SweepOptions {
  * the others go on.
  *
  * @throws RecipeError for a mistake in the sweep or in a variant's recipe, before anything is computed; LedgerError where the
- * folder is in use or is a run; Interrupted when the signal stopped it.
+ * folder is in use, is a run or can't be made; Interrupted when the signal stopped it.
  */
 export async function runSweep(options: SweepOptions): Promise<SweepReport> {
   const { signal, listener } = options;
@@ -45,7 +45,7 @@ export async function runSweep(options: SweepOptions): Promise<SweepReport> {
   });
   refuseRun(folder);
   const variants = planSweep(sweep, folder);
-  const hold = takeFolder(folder);
+  const hold = holdFolder(folder);
   try {
     const errors = new Map<string, string>();
     const report = async () => writeSweep(folder, sweep, await gatherResults(variants, errors));
@@ -78,15 +78,6 @@ function refuseRun(folder: string): void {
     file: folder,
     hint: "Name another folder: the variants' runs go into folders inside it.",
   });
-}
-
-function takeFolder(folder: string) {
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (error) {
-    throw explainDisk(error, folder);
-  }
-  return holdFolder(folder);
 }
 
 type Running = SweepOptions & { readonly recipeFile: string };

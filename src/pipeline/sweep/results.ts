@@ -1,9 +1,8 @@
-import { existsSync, readFileSync } from "node:fs";
 import {
   type Comparison,
   compare,
   type EvaluationSummary,
-  evaluationSummarySchema,
+  type ModelSummary,
   meanRewards,
   type Reward,
 } from "../../evaluation/index.ts";
@@ -13,7 +12,8 @@ import { comparisonInputs } from "../evaluating.ts";
 import { type StageName, stageNames } from "../events.ts";
 import { logProbInputs } from "../log-prob-evaluation.ts";
 import { type LogProbSummary, readLogProbs } from "../report/log-probs.ts";
-import { readTrainingCurves, type TrainingCurves } from "../report/training-curves.ts";
+import { readComparison } from "../report/stored-evaluation.ts";
+import { readMetrics, readTrainingCurves, type TrainingCurves } from "../report/training-curves.ts";
 import { runPaths } from "../run.ts";
 import { askLedger, doneAlike, type PlannedVariant } from "./plan.ts";
 import { type Seed, seedOf } from "./seed.ts";
@@ -112,8 +112,7 @@ export async function ownSeconds(folder: string): Promise<Partial<Record<StageNa
 
 async function modelsOf(reader: LedgerReader): Promise<EvaluationSummary["models"] | null> {
   const inputs = await reader.meta.get(comparisonInputs);
-  const json = inputs === undefined ? undefined : await reader.evaluations.get("comparison", inputs);
-  return json === undefined ? null : (evaluationSummarySchema.safeParse(json).data?.models ?? null);
+  return inputs === undefined ? null : ((await readComparison(reader, inputs))?.models ?? null);
 }
 
 async function logProbsOf(reader: LedgerReader): Promise<LogProbSummary | null> {
@@ -148,11 +147,22 @@ function comparison(
   }
 }
 
+/** The fused model of a variant, as evaluated. */
+export const fusedOf = ({ models }: Pick<VariantResult, "models">): ModelSummary | undefined =>
+  models?.find(({ label }) => label === "wrpo");
+
+/** Where the figures of the variants' trainings were measured, in words; undefined before there are any. */
+export function measuredWhere(variants: readonly Pick<VariantResult, "training">[]): string | undefined {
+  const measured = new Set(variants.flatMap(({ training }) => training?.measured ?? []));
+  const words = [...measured].map((how) =>
+    how === "held out" ? "on the rows held out, at the training's end" : "means of the last tenth of the steps",
+  );
+  return words.length === 0 ? undefined : words.join("; ");
+}
+
 /** Of a metrics file as the trainer writes it; null where it holds no step. */
 export function finalFigures(file: string): FinalFigures | null {
-  if (!existsSync(file)) return null;
-  const lines = readFileSync(file, "utf8").split("\n");
-  const rows: Readonly<Record<string, unknown>>[] = lines.map(parsed).filter((row) => row !== undefined);
+  const { rows } = readMetrics(file);
   const steps = rows.filter((row) => "loss" in row);
   if (steps.length === 0) return null;
   const evaluation = rows.findLast((row) => "eval/loss" in row);
@@ -170,14 +180,4 @@ export function finalFigures(file: string): FinalFigures | null {
     margin: mean("rewards/margins"),
     sourceAccuracy: mean("rewards/source_accuracies"),
   };
-}
-
-function parsed(line: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const row: unknown = JSON.parse(line);
-    return row !== null && typeof row === "object" ? (row as Record<string, unknown>) : undefined;
-  } catch {
-    // A kill cuts off the last line.
-    return undefined;
-  }
 }

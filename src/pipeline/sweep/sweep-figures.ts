@@ -1,14 +1,9 @@
-import type { ModelSummary } from "../../evaluation/index.ts";
 import { figure, figures, legend, notYet, section } from "../report/elements.ts";
 import { type Html, html } from "../report/escape.ts";
 import { type Colour, type Line, lineChart } from "../report/figures.ts";
 import type { CurvePoint } from "../report/training-curves.ts";
-import type { DrawnResult } from "./results.ts";
+import { type DrawnResult, fusedOf } from "./results.ts";
 import type { DrawnReport } from "./write.ts";
-
-/** The fused model of a variant, as evaluated. */
-export const fusedOf = ({ models }: Pick<DrawnResult, "models">): ModelSummary | undefined =>
-  models?.find(({ label }) => label === "wrpo");
 
 const palette: readonly Colour[] = [1, 3, 2, 4, 5, 6, 7, 8].map((number) => `series-${number}` as Colour);
 

@@ -14,38 +14,24 @@ import {
   signed,
 } from "../report/format.ts";
 import { modelName } from "../report/names.ts";
+import { pageHtml } from "../report/page.ts";
 import { logProbFigures } from "../report/section-log-probs.ts";
-import { style } from "../report/style.ts";
-import type { DrawnResult } from "./results.ts";
-import { axisSection, curveSection, fusedOf } from "./sweep-figures.ts";
+import { type DrawnResult, fusedOf, measuredWhere } from "./results.ts";
+import { axisSection, curveSection } from "./sweep-figures.ts";
 import type { DrawnReport } from "./write.ts";
 
 /** The comparison of a sweep's variants as one page that needs nothing else; it may be at any stage. */
 export function sweepHtml(report: DrawnReport): string {
   const { name, variants, madeAt, machine, file, recipe } = report;
   const done = variants.filter((variant) => variant.done).length;
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="color-scheme" content="light dark">
-<title>${name}: a sweep by Amalgam</title>
-<style>${{ html: style }}</style>
-</head>
-<body>
-<main>
-<header><h1>${name}</h1>
+  return pageHtml(
+    `${name}: a sweep by Amalgam`,
+    html`<header><h1>${name}</h1>
 <p class="soft">A sweep by Amalgam: ${done} of ${counted(variants.length, "variant")} done. Report of ${date(madeAt)}.<br>
 <code>${file}</code> on <code>${recipe}</code>.<br>${machine}.</p></header>
 ${errorSection(variants)}${resultSection(variants)}${axisSection(report)}${curveSection(variants)}
-${logProbsSection(variants)}${sharingSection(variants)}
-</main>
-</body>
-</html>
-`;
-  return page.html;
+${logProbsSection(variants)}${sharingSection(variants)}`,
+  );
 }
 
 function errorSection(variants: readonly DrawnResult[]): Html {
@@ -109,12 +95,8 @@ function resultTable(variants: readonly DrawnResult[], first: string): Html {
   const ofTraining = (show: (training: NonNullable<Row["training"]>) => string) => (row: Row) =>
     row.training === null ? dash : show(row.training);
   const maybe = (value: number | null, show: (value: number) => string) => (value === null ? dash : show(value));
-  const measured = new Set(variants.flatMap(({ training }) => training?.measured ?? []));
-  const where = [...measured].map((how) =>
-    how === "held out" ? "on the rows held out, at the training's end" : "means of the last tenth of the steps",
-  );
   return table<Row>(
-    `Below each figure its 95 % interval. Accuracy, hybrid accuracy (y_ws above y_l), margin and loss: ${where.join("; ") || "not yet"}. Losses of different objectives don't compare.`,
+    `Below each figure its 95 % interval. Accuracy, hybrid accuracy (y_ws above y_l), margin and loss: ${measuredWhere(variants) ?? "not yet"}. Losses of different objectives don't compare.`,
     [
       { head: "Variant", cell: ({ name }) => name },
       {

@@ -1,5 +1,4 @@
-import { renameSync, writeFileSync } from "node:fs";
-import type { LoadedSweep } from "../../schema/index.ts";
+import { type LoadedSweep, replaceFile } from "../../schema/index.ts";
 import { explainDisk } from "../disk.ts";
 import { thisMachine } from "../report/index.ts";
 import { sweepPaths } from "./plan.ts";
@@ -34,16 +33,12 @@ export function writeSweep(folder: string, sweep: LoadedSweep, results: readonly
     variants: results.map(({ curves: _, logProbs: __, ...result }) => result),
   };
   const { json, html } = sweepPaths(folder);
-  writeWhole(json, `${JSON.stringify(report, null, 2)}\n`);
-  writeWhole(html, sweepHtml(drawn));
-  return report;
-}
-
-function writeWhole(file: string, text: string): void {
+  const page = sweepHtml(drawn);
   try {
-    writeFileSync(`${file}.partial`, text);
-    renameSync(`${file}.partial`, file);
+    replaceFile(json, `${JSON.stringify(report, null, 2)}\n`);
+    replaceFile(html, page);
   } catch (error) {
-    throw explainDisk(error, file);
+    throw explainDisk(error, folder);
   }
+  return report;
 }

@@ -81,6 +81,28 @@ export interface Ended {
   readonly lines: readonly string[];
 }
 
+/**
+ * Trains until the process has told some lines more, `most` of them at the most, and kills it some milliseconds later: what it
+ * told until then.
+ */
+export async function trainUntilKilled(
+  scratch: string,
+  training: ChildTraining,
+  most: number,
+  options: ChildOptions = {},
+): Promise<Ended> {
+  const after = 1 + Math.floor(Math.random() * most);
+  const delay = Math.random() * 20;
+  let heard = 0;
+  return trainInChild(scratch, training, {
+    ...options,
+    hear(_, child) {
+      heard += 1;
+      if (heard === after) setTimeout(() => child.kill("SIGKILL"), delay);
+    },
+  });
+}
+
 /** Trains in a process of its own, by the product as built; `hear` is told each of its lines as it comes. */
 export async function trainInChild(
   scratch: string,
