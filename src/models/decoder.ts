@@ -1,4 +1,14 @@
-import { type Adapters, adapted, adapterTensors, embedding, linear, linears, rmsNorm } from "../nn/index.ts";
+import {
+  type Adapters,
+  adapted,
+  adapterTensors,
+  embedding,
+  isAllTakenAlong,
+  linear,
+  linears,
+  rmsNorm,
+  takenAlong,
+} from "../nn/index.ts";
 import { ModelError } from "../schema/index.ts";
 import type { DType, Tensor } from "../torch/index.ts";
 import { scope } from "../torch/index.ts";
@@ -180,11 +190,16 @@ function decoderLayer(
   const name = (part: string) => `model.layers.${index}.${part}`;
   const normed = (input: Tensor, part: string) => norm(model, input, name(`${part}.weight`), dtype);
   const adapterOf = (part: string) => model.adapters?.get(name(`${part}.weight`));
+  const lowRankOf = (part: string) => {
+    const adapter = adapterOf(part);
+    return adapter === undefined ? null : takenAlong(adapter, dtype, training);
+  };
   /** The projections of one input by some parts of the layer, with their adapters. */
   const projections = (input: Tensor, parts: readonly string[], biased = false): Tensor[] => {
     const layers = parts.map((part) => ({
       weight: weight(model, name(`${part}.weight`), dtype),
       bias: biased ? weight(model, name(`${part}.bias`), dtype) : null,
+      lowRank: lowRankOf(part),
     }));
     return linears(input, layers).map((output, k) => {
       const adapter = adapterOf(parts[k]!);
@@ -195,8 +210,10 @@ function decoderLayer(
   /** The projection that ends a block, added to what the block began with. */
   const projectOnto = (residual: Tensor | null, input: Tensor, part: string): Tensor => {
     if (residual === null) return project(input, part);
-    if (adapterOf(part) !== undefined) return residual.add(project(input, part));
-    return linears(input, [{ weight: weight(model, name(`${part}.weight`), dtype), residual }])[0]!;
+    const adapter = adapterOf(part);
+    if (adapter !== undefined && !isAllTakenAlong(adapter, training)) return residual.add(project(input, part));
+    const layer = { weight: weight(model, name(`${part}.weight`), dtype), lowRank: lowRankOf(part), residual };
+    return linears(input, [layer])[0]!;
   };
   /** `block` adds what it computes to its residual, unless that is normed before. */
   const withResidual = (

@@ -41,6 +41,33 @@ describe.each([
     for (const [k, value] of got.entries()) expectNear(value, exact[k]!);
   });
 
+  test("products of low rank are added, scaled, and have the gradients of two layers; a second backward adds to the first", () => {
+    manualSeed(6);
+    const given = [
+      randn(rows, inner),
+      randn(columns, inner),
+      randn(columns, inner),
+      randn(3, inner),
+      randn(columns, 3),
+    ];
+    const scales = [randn(rows, columns), randn(rows, columns)];
+    const run = (inputs: Tensor[], compute: (...given: [Tensor, Tensor, Tensor, Tensor, Tensor]) => Tensor[]) => {
+      const leaves = inputs.map(asLeaf) as [Tensor, Tensor, Tensor, Tensor, Tensor];
+      const outs = [compute(...leaves), compute(...leaves)];
+      for (const out of outs) backward(out.map((each, k) => each.mul(scales[k]!.to(each.dtype)).sum()));
+      return [...outs[1]!.map((each) => each.detach()), ...inputs.map((input) => input.grad!)];
+    };
+    const exact = run(
+      given.map((x) => x.clone()),
+      (x, w, v, a, b) => [ops.linear(x, w), ops.linear(x, v).add(ops.linear(ops.linear(x, a), b), { alpha: 0.7 })],
+    );
+    const got = run(
+      given.map((x) => x.to("float32")),
+      (x, w, v, a, b) => linears(x, [{ weight: w }, { weight: v, lowRank: { a, b, scale: 0.7 } }]),
+    );
+    for (const [k, value] of got.entries()) expectNear(value, exact[k]!);
+  });
+
   test("a residual is added, and its gradient is that of the output", () => {
     manualSeed(8);
     const given = [randn(rows, inner), randn(columns, inner), randn(rows, columns)];

@@ -1,11 +1,22 @@
 import { accumulatedGradient, customFunction, type Tensor } from "../torch/index.ts";
 import { addProduct, product } from "./product.ts";
 
-/** A matrix [out, in] with the bias [out] that goes with it, and what its output [rows, out] is added to. */
+/** scale B A, of low rank: a [rank, in], b [out, rank]. */
+export interface LowRank {
+  readonly a: Tensor;
+  readonly b: Tensor;
+  readonly scale: number;
+}
+
+/**
+ * A matrix [out, in] with the bias [out] that goes with it, what its output [rows, out] is added to, and a matrix of low rank that is
+ * added to it.
+ */
 export interface LinearLayer {
   readonly weight: Tensor;
   readonly bias?: Tensor | null;
   readonly residual?: Tensor | null;
+  readonly lowRank?: LowRank | null;
 }
 
 /**
@@ -20,24 +31,34 @@ export function weightGradient(weight: Tensor, a: Tensor, b: Tensor): Tensor | n
 }
 
 /**
- * x [rows, in] times the transpose of each weight [out, in], plus its bias and its residual -> [rows, out] for each. Layers of the same input are
- * given together: their gradients of it are summed as they are computed.
+ * x [rows, in] times the transpose of each weight [out, in], plus its bias, its residual and its product of low rank -> [rows, out] for each.
+ * Layers of the same input are given together: their gradients of it are summed as they are computed.
  */
 export function linears(x: Tensor, layers: readonly LinearLayer[]): Tensor[] {
   const weights = layers.map(({ weight }) => weight);
   const biases = layers.map(({ bias }) => bias ?? null);
   const residuals = layers.map(({ residual }) => residual ?? null);
-  const wanted = [x, ...weights, ...biases, ...residuals].map((input) => input?.requiresGrad === true);
+  const low = layers.flatMap(({ lowRank }, layer) => (lowRank == null ? [] : [{ layer, ...lowRank }]));
+  const [as, bs] = [low.map(({ a }) => a), low.map(({ b }) => b)];
+  const inputs = [x, ...weights, ...biases, ...residuals, ...as, ...bs];
+  const wanted = inputs.map((input) => input?.requiresGrad === true);
   return customFunction({
-    inputs: [x, ...weights, ...biases, ...residuals],
-    forward: () => ({
-      output: layers.map(({ weight, bias, residual }) => {
+    inputs,
+    forward() {
+      const output = layers.map(({ weight, bias, residual }) => {
         const product_ = product(x, weight.t(), residual);
         return bias == null ? product_ : product_.add_(bias);
-      }),
-      saved: [x, ...weights],
-    }),
-    backward(grads, [xs, ...ws]) {
+      });
+      const narrow = low.map(({ layer, a, b, scale }) => {
+        const scaled = product(x, a.t()).mul_(scale);
+        addProduct(output[layer]!, scaled, b.t());
+        return scaled;
+      });
+      return { output, saved: [x, ...weights, ...as, ...bs, ...narrow] };
+    },
+    backward(grads, [xs, ...saved]) {
+      const take = (count: number) => saved.splice(0, count);
+      const [ws, as_, bs_, narrow] = [take(layers.length), take(low.length), take(low.length), take(low.length)];
       // Gradients of sums come as one number seen everywhere, which not every library takes.
       const dense = grads.map((grad) => grad?.contiguous() ?? null);
       const each = (first: number, gradient: (grad: Tensor, layer: number) => Tensor | null) =>
@@ -48,11 +69,24 @@ export function linears(x: Tensor, layers: readonly LinearLayer[]): Tensor[] {
         if (gradOfX === null) gradOfX = product(grad, ws[layer]!);
         else addProduct(gradOfX, grad, ws[layer]!);
       }
+      const [firstA, firstB] = [1 + 3 * layers.length, 1 + 3 * layers.length + low.length];
+      const ofLow = low.map(({ layer, a, b, scale }, k) => {
+        const grad = dense[layer];
+        if (grad == null) return [null, null];
+        const gradOfNarrow = product(grad, bs_[k]!).mul_(scale);
+        if (gradOfX !== null) addProduct(gradOfX, gradOfNarrow, as_[k]!);
+        return [
+          wanted[firstA + k] ? weightGradient(a, gradOfNarrow.t(), xs!) : null,
+          wanted[firstB + k] ? weightGradient(b, grad.t(), narrow[k]!) : null,
+        ];
+      });
       return [
         gradOfX,
         ...each(1, (grad, layer) => weightGradient(weights[layer]!, grad.t(), xs!)),
         ...each(1 + layers.length, (grad) => grad.sum([0])),
         ...each(1 + 2 * layers.length, (grad) => grad),
+        ...ofLow.map(([ofA]) => ofA!),
+        ...ofLow.map(([, ofB]) => ofB!),
       ];
     },
   });

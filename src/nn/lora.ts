@@ -1,6 +1,6 @@
-import { type Generator, noGrad, ops, scope, type Tensor } from "../torch/index.ts";
+import { type DType, type Generator, noGrad, ops, scope, type Tensor } from "../torch/index.ts";
 import { dropped } from "./dropout.ts";
-import { linear } from "./linear.ts";
+import { type LowRank, linear } from "./linear.ts";
 
 export interface LoraSettings {
   readonly rank: number;
@@ -60,7 +60,22 @@ export function createAdapter(weight: Tensor, settings: LoraSettings, random: Ge
   );
 }
 
-/** A product with a weight, and what went into it: input [rows, in], output [rows, out] with the bias added. */
+/** Where nothing changes, the tensor itself: gradients can be added to its own while they are computed. */
+const inType = (x: Tensor, dtype: DType): Tensor => (x.dtype === dtype ? x : x.to(dtype));
+
+const isDropping = (adapter: Adapter, training: boolean) => training && adapter.dropout > 0;
+
+/** What the product with the weight takes along of its adapter, in the type of the computation: nothing where inputs are dropped. */
+export const takenAlong = (adapter: Adapter, dtype: DType, training: boolean): LowRank | null =>
+  isDropping(adapter, training)
+    ? null
+    : { a: inType(adapter.a, dtype), b: inType(adapter.b, dtype), scale: adapter.scale };
+
+/** Whether that is all that the adapter does. */
+export const isAllTakenAlong = (adapter: Adapter, training: boolean): boolean =>
+  adapter.magnitude === null && !isDropping(adapter, training);
+
+/** A product with a weight, and what went into it: input [rows, in], output [rows, out] with the bias and what is `takenAlong` added. */
 export interface Product {
   readonly input: Tensor;
   readonly output: Tensor;
@@ -75,20 +90,17 @@ export interface Product {
  * @param training whether inputs are dropped, as `dropped` does it.
  */
 export function adapted(adapter: Adapter, { input, output, weight, bias }: Product, training: boolean): Tensor {
+  if (isAllTakenAlong(adapter, training)) return output;
   const { dtype } = input;
-  const dropping = training && adapter.dropout > 0;
-  const x = dropping ? dropped(input, adapter.dropout, adapter.site) : input;
-  const low = linear(linear(x, adapter.a.to(dtype)), adapter.b.to(dtype));
-  const sum = output.add(low, { alpha: adapter.scale });
+  const x = isDropping(adapter, training) ? dropped(input, adapter.dropout, adapter.site) : null;
+  const low = x && linear(linear(x, adapter.a.to(dtype)), adapter.b.to(dtype));
+  const sum = low ? output.add(low, { alpha: adapter.scale }) : output;
   if (adapter.magnitude === null) return sum;
   // Less one before it is rounded: in bfloat16 a length that changed by a thousandth would not have changed.
   const stretch = adapter.magnitude.div(rowLengths(weight, adapter)).sub(1).to(dtype);
   // The bias is not stretched; under dropout the weight's product is that of what was not dropped.
-  const stretched = dropping
-    ? linear(x, weight).add(low, { alpha: adapter.scale })
-    : bias === null
-      ? sum
-      : sum.sub(bias);
+  const stretched =
+    x && low ? linear(x, weight).add(low, { alpha: adapter.scale }) : bias === null ? sum : sum.sub(bias);
   return sum.addcmul(stretched, stretch);
 }
 
