@@ -19,15 +19,15 @@ const byOneDnn = (a: Tensor): boolean =>
 /** Rows of both factors lie in one piece each: the gradient of an input. oneDNN has nothing to turn around there, and its best rate. */
 const asTheyAre = (a: Tensor, b: Tensor): boolean => a.strides[1] === 1 && b.strides[1] === 1;
 
-/** Products with few columns, and of few rows that lie apart: reading the other factor is what costs, and the BLAS reads it as it lies. */
-const isThin = (a: Tensor, b: Tensor): boolean =>
-  Math.min(a.shape[1]!, b.shape[1]!) < leastRows || (a.shape[0]! < leastRows && a.strides[1] !== 1);
+/** A product with few rows or columns of factors that oneDNN would turn around first: the BLAS reads them as they lie. */
+const isTurnedForLittle = (a: Tensor, b: Tensor): boolean =>
+  Math.min(a.shape[0]!, a.shape[1]!, b.shape[1]!) < leastRows && (a.strides[1] !== 1 || b.strides[0] !== 1);
 
 /** a [m, k] times b [k, n], plus `plus` [m, n] -> [m, n], by whatever is fastest here; nothing is recorded for a backward. */
 export const product = (a: Tensor, b: Tensor, plus: Tensor | null = null): Tensor =>
   noGrad(() => {
     if (!byKernel(a, b) || (asTheyAre(a, b) && byOneDnn(a))) {
-      const alone = byOneDnn(a) && !isThin(a, b) ? oneDnnLinear(a, b.t()) : a.mm(b);
+      const alone = byOneDnn(a) && !isTurnedForLittle(a, b) ? oneDnnLinear(a, b.t()) : a.mm(b);
       return plus === null ? alone : alone.add_(plus);
     }
     const result = ops.empty([a.shape[0]!, b.shape[1]!], { dtype: a.dtype, device: a.device });
@@ -39,7 +39,8 @@ export const product = (a: Tensor, b: Tensor, plus: Tensor | null = null): Tenso
 export function addProduct(sum: Tensor, a: Tensor, b: Tensor): void {
   noGrad(() => {
     if (byKernel(a, b)) native().addProduct(sum, a, b, sum);
-    else if (byOneDnn(a) && !isThin(a, b)) sum.add_(oneDnnLinear(a, b.t()));
+    // With few columns of the left factor, going over the sum is what costs: once, and not for a product of its own too.
+    else if (byOneDnn(a) && a.shape[1]! >= leastRows && !isTurnedForLittle(a, b)) sum.add_(oneDnnLinear(a, b.t()));
     else sum.addmm_(a, b);
   });
 }
