@@ -31,11 +31,12 @@ async function sample(bundlesTaken, maxTokens, seed) {
   const requests = bundlesTaken.map(({ id, prompt }) => ({
     prompt,
     streams: Array.from({ length: responses }, (_, index) => randomStream(seed, id, "bench", index)),
+    sampler: { temperature: 0.8, topP: 0.95, topK: 0 },
+    endIds: new Set(),
     maxTokens,
   }));
-  const settings = { temperature: 0.8, topP: 0.95, topK: 0, endIds: new Set(), ...(rows > 0 ? { rows } : {}) };
   const ids = [];
-  for await (const made of generate(model.decoder, requests, settings)) ids.push(made.ids);
+  for await (const made of generate(model.decoder, requests, rows > 0 ? { rows } : {})) ids.push(made.ids);
   return ids;
 }
 

@@ -197,7 +197,7 @@ async function chat(given: Arguments, { signal, output, printer }: Surroundings)
     if (process.stdin.isTTY === true) await chatLoop(opened);
     else await chatOnce(opened, signal);
   } finally {
-    opened.close();
+    await opened.close();
   }
   return 0;
 }

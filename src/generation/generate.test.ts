@@ -2,27 +2,34 @@ import { describe, expect, test } from "vitest";
 import { bundleAttention, type Decoder, hiddenStates, nextLogits } from "../models/index.ts";
 import { decoderIn, tinyFamilies, tinyFigures, tinyModel } from "../models/testing/tiny-model.ts";
 import { liveTensors, noGrad, type Tensor, tensor } from "../torch/index.ts";
-import { type Generated, type GenerationRequest, type GenerationSettings, generate } from "./generate.ts";
+import type { EngineRequest, EngineSettings } from "./engine.ts";
+import { type Generated, generate } from "./generate.ts";
+import { pageElements } from "./paged-attention.ts";
 import { randomStream } from "./random-stream.ts";
 import { sampleTokens } from "./sampler.ts";
 
-const greedy: GenerationSettings = { temperature: 0, topP: 1, topK: 0, endIds: new Set() };
-const sampled: GenerationSettings = { temperature: 1, topP: 0.95, topK: 0, endIds: new Set([1]) };
+type Ask = Pick<EngineRequest, "sampler" | "endIds"> & Partial<EngineRequest>;
+const greedy: Ask = { sampler: { temperature: 0, topP: 1, topK: 0 }, endIds: new Set() };
+const sampled: Ask = { sampler: { temperature: 1, topP: 0.95, topK: 0 }, endIds: new Set([1]) };
 
-const request = (prompt: readonly number[], maxTokens: number, n = 1, name = prompt.join()): GenerationRequest => ({
+const request = (prompt: readonly number[], maxTokens: number, n = 1, name = prompt.join()) => ({
   prompt,
   maxTokens,
   streams: Array.from({ length: n }, (_, index) => randomStream(5, name, index)),
 });
 
+const asked = (requests: readonly ReturnType<typeof request>[], ask: Ask): EngineRequest[] =>
+  requests.map((one) => ({ ...ask, ...one }));
+
 /** All responses, by request and response. */
 async function all(
   model: Decoder,
-  requests: readonly GenerationRequest[],
-  settings: GenerationSettings,
+  requests: readonly ReturnType<typeof request>[],
+  ask: Ask,
+  settings: EngineSettings = {},
 ): Promise<Generated[][]> {
   const made: Generated[][] = requests.map(() => []);
-  for await (const one of generate(model, requests, settings)) {
+  for await (const one of generate(model, asked(requests, ask), settings)) {
     expect(made[one.request]![one.response]).toBeUndefined();
     made[one.request]![one.response] = one;
   }
@@ -67,7 +74,7 @@ describe.each(tinyFamilies)("%s", (family) => {
     for (const one of requests) alone.push((await all(decoder, [one], sampled))[0]!);
     expect(together.map((made) => made.map(outcome))).toEqual(alone.map((made) => made.map(outcome)));
     for (const rows of [1, 4, 7]) {
-      const refilled = await all(decoder, requests, { ...sampled, rows });
+      const refilled = await all(decoder, requests, sampled, { rows });
       expect(refilled.map((made) => made.map(outcome))).toEqual(alone.map((made) => made.map(outcome)));
     }
     // The limits and the end both occur, or this would show little.
@@ -77,7 +84,7 @@ describe.each(tinyFamilies)("%s", (family) => {
 
   test("n responses of a prompt draw what a forward pass without a cache draws, token by token", async () => {
     const { decoder } = await tinyModel(family);
-    const settings = { ...sampled, temperature: 1.3, endIds: new Set<number>() };
+    const settings = { sampler: { ...sampled.sampler, temperature: 1.3 }, endIds: new Set<number>() };
     const requests = [request(prompts[1]!, 25, 4), request(prompts[3]!, 12, 2)];
     const made = await all(decoder, requests, settings);
     for (const [k, { prompt, streams }] of requests.entries()) {
@@ -86,8 +93,12 @@ describe.each(tinyFamilies)("%s", (family) => {
         const drawn = noGrad(() =>
           sampleTokens(
             logitsOf(decoder, prompt, ids),
-            settings,
-            ids.map((_, step) => streams[response]!.uniform(step)),
+            ids.map((_, step) => ({
+              settings: settings.sampler,
+              uniform: streams[response]!.uniform(step),
+              prompt,
+              ids: ids.slice(0, step),
+            })),
           ),
         );
         expect(ids).toEqual(drawn);
@@ -136,14 +147,15 @@ test("it stops between two steps when aborted, and when its reader leaves", asyn
   const requests = prompts.map((prompt, k) => request(prompt, 5 + 3 * k, 2));
   const control = new AbortController();
   let seen = 0;
-  for await (const _ of generate(decoder, requests, { ...greedy, rows: 8 }, control.signal)) {
+  for await (const _ of generate(decoder, asked(requests, greedy), { rows: 8 }, control.signal)) {
     seen += 1;
     if (seen === 3) control.abort();
   }
   expect(seen).toBeGreaterThanOrEqual(3);
   expect(seen).toBeLessThan(22);
-  for await (const _ of generate(decoder, requests, greedy, AbortSignal.abort())) throw new Error("aborted before");
-  for await (const _ of generate(decoder, requests, greedy)) break;
+  for await (const _ of generate(decoder, asked(requests, greedy), {}, AbortSignal.abort()))
+    throw new Error("aborted before");
+  for await (const _ of generate(decoder, asked(requests, greedy))) break;
 });
 
 test("the memory of every way to end is given back at once", async () => {
@@ -151,8 +163,8 @@ test("the memory of every way to end is given back at once", async () => {
   const requests = prompts.map((prompt, k) => request(prompt, 5 + 3 * k, 2));
   for (let round = 0; round < 5; round++) {
     const before = liveTensors();
-    await all(decoder, requests, { ...sampled, rows: 8 });
-    for await (const _ of generate(decoder, requests, greedy)) break;
+    await all(decoder, requests, sampled, { rows: 8 });
+    for await (const _ of generate(decoder, asked(requests, greedy))) break;
     // The garbage of other tests may go meanwhile; nothing may come.
     expect(liveTensors()).toBeLessThanOrEqual(before);
   }
@@ -162,7 +174,7 @@ test("little memory for keys and values makes fewer go together, and changes not
   const { decoder } = await tinyModel("llama");
   const requests = prompts.map((prompt) => request(prompt, 12, 2));
   const plenty = await all(decoder, requests, sampled);
-  const little = await all(decoder, requests, { ...sampled, cacheBytes: 1 });
+  const little = await all(decoder, requests, sampled, { cacheBytes: 4 * pageElements(decoder.config) * 4 });
   expect(little.map((made) => made.map(outcome))).toEqual(plenty.map((made) => made.map(outcome)));
 });
 

@@ -1,5 +1,8 @@
+export type { Constraint } from "./constraint.ts";
+export * from "./engine.ts";
 export * from "./generate.ts";
+export type { TokenLogProb } from "./log-probs.ts";
 export * from "./random-stream.ts";
-export type { SamplerSettings } from "./sampler.ts";
+export type { Draw, SamplerSettings } from "./sampler.ts";
 export { sampleTokens } from "./sampler.ts";
 export { embeddedSource } from "./source.ts";

@@ -27,9 +27,14 @@ test.each(["smollm2", "qwen", "gemma"] as const)(
     const wanted = figures[name];
     const eos = model.tokenizer.eosId!;
     const got: number[][] = [];
-    const requests = wanted.map(({ prompt }, k) => ({ prompt, maxTokens: 64, streams: [randomStream(k)] }));
-    const settings = { temperature: 0, topP: 1, topK: 0, endIds: new Set([eos]) };
-    for await (const { request, ids } of generate(model.decoder, requests, settings)) got[request] = [...ids];
+    const requests = wanted.map(({ prompt }, k) => ({
+      prompt,
+      maxTokens: 64,
+      streams: [randomStream(k)],
+      sampler: { temperature: 0, topP: 1, topK: 0 },
+      endIds: new Set([eos]),
+    }));
+    for await (const { request, ids } of generate(model.decoder, requests)) got[request] = [...ids];
     disposeModel(model);
     const differing = wanted.flatMap(({ ids, gaps }, k) => {
       const want = ids.at(-1) === eos ? ids.slice(0, -1) : ids;

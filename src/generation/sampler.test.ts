@@ -1,15 +1,21 @@
 import { describe, expect, test } from "vitest";
-import { manualSeed, ops, tensor } from "../torch/index.ts";
+import { manualSeed, ops, type Tensor, tensor } from "../torch/index.ts";
 import { randomStream } from "./random-stream.ts";
 import { pick, type SamplerSettings, sampleTokens } from "./sampler.ts";
+
+const choose = (logits: Tensor, settings: SamplerSettings, uniforms: readonly number[]) =>
+  sampleTokens(
+    logits,
+    uniforms.map((uniform) => ({ settings, uniform, prompt: [], ids: [] })),
+  );
 
 const plain: SamplerSettings = { temperature: 1, topP: 1, topK: 0 };
 
 /**
  * The distribution by its definition: softmax at the temperature, cut to the topK most probable, then to the fewest of
- * these that hold a share of topP; what is left is scaled to one.
+ * these that hold a share of topP, then to those that have minP of the most probable one's; what is left is scaled to one.
  */
-function exact(logits: readonly number[], { temperature, topP, topK }: SamplerSettings): number[] {
+function exact(logits: readonly number[], { temperature, topP, topK, minP = 0 }: SamplerSettings): number[] {
   const top = Math.max(...logits);
   const weights = logits.map((logit) => Math.exp((logit - top) / temperature));
   const order = [...logits.keys()].sort((a, b) => weights[b]! - weights[a]!);
@@ -18,7 +24,7 @@ function exact(logits: readonly number[], { temperature, topP, topK }: SamplerSe
   const nucleus: number[] = [];
   let share = 0;
   for (const k of kept) {
-    if (share >= topP) break;
+    if (share >= topP || weights[k]! < minP * weights[kept[0]!]!) break;
     nucleus.push(k);
     share += weights[k]! / mass;
   }
@@ -40,6 +46,9 @@ describe.each([
   ["top-k", 12, { ...plain, topK: 4 }],
   ["top-k before top-p", 12, { ...plain, topK: 5, topP: 0.7 }],
   ["all three", 12, { temperature: 0.8, topK: 6, topP: 0.9 }],
+  ["min-p", 12, { ...plain, minP: 0.15 }],
+  ["min-p after top-k and top-p", 12, { temperature: 1.2, topK: 9, topP: 0.9, minP: 0.1 }],
+  ["min-p beyond what is looked at first", 700, { temperature: 3, topP: 1, topK: 0, minP: 0.01 }],
   ["a vocabulary of more tokens than are looked at first", 700, plain],
   ["top-p in a large flat vocabulary", 700, { temperature: 3, topP: 0.95, topK: 0 }],
   ["top-k beyond what is looked at first", 700, { temperature: 2, topP: 0.9, topK: 600 }],
@@ -51,7 +60,7 @@ describe.each([
     const count = 20_000;
     const stream = randomStream("chi-square", name);
     const uniforms = Array.from({ length: count }, (_, step) => stream.uniform(step));
-    const drawn = sampleTokens(logits.unsqueeze(0).expand([count, vocabulary]).contiguous(), settings, uniforms);
+    const drawn = choose(logits.unsqueeze(0).expand([count, vocabulary]).contiguous(), settings, uniforms);
     const counts = new Array<number>(vocabulary).fill(0);
     for (const token of drawn) counts[token]! += 1;
     let chiSquare = 0;
@@ -78,7 +87,7 @@ describe.each([
 test("temperature 0 takes the most probable token, whatever the number", () => {
   const logits = tensor([1, 3, 2, 5, 4, 5.5, -1, 0, 0.5], [3, 3]);
   for (const u of [0, 0.5, 0.999999])
-    expect(sampleTokens(logits, { temperature: 0, topP: 0.1, topK: 1 }, [u, u, u])).toEqual([1, 2, 2]);
+    expect(choose(logits, { temperature: 0, topP: 0.1, topK: 1 }, [u, u, u])).toEqual([1, 2, 2]);
 });
 
 test("a row's token depends on its own logits and number alone", () => {
@@ -87,8 +96,8 @@ test("a row's token depends on its own logits and number alone", () => {
   const stream = randomStream("rows");
   const uniforms = Array.from({ length: 40 }, (_, step) => stream.uniform(step));
   for (const settings of [plain, { temperature: 2, topP: 0.97, topK: 0 }, { temperature: 1, topP: 0.9, topK: 20 }]) {
-    const together = sampleTokens(logits, settings, uniforms);
-    const alone = uniforms.flatMap((u, row) => sampleTokens(logits.narrow(0, row, 1), settings, [u]));
+    const together = choose(logits, settings, uniforms);
+    const alone = uniforms.flatMap((u, row) => choose(logits.narrow(0, row, 1), settings, [u]));
     expect(alone).toEqual(together);
   }
 });

@@ -1,5 +1,6 @@
 import type { Tensor } from "../torch/index.ts";
-import { noGrad, scope, tensor, toArray, toNumbers } from "../torch/index.ts";
+import { noGrad, ops, scope, tensor, toArray, toNumbers } from "../torch/index.ts";
+import { adjustLogits, type History } from "./adjust-logits.ts";
 
 /** How the next token is chosen from the logits. */
 export interface SamplerSettings {
@@ -9,6 +10,23 @@ export interface SamplerSettings {
   readonly topP: number;
   /** Most tokens that are kept; 0 keeps all. */
   readonly topK: number;
+  /** Tokens less probable than this share of the most probable one are left out; 0 leaves out none. */
+  readonly minP?: number;
+  /** Logits of tokens of the prompt and of the response are divided by this where positive, multiplied where not; 1 changes nothing. */
+  readonly repetitionPenalty?: number;
+  /** Taken from the logits of tokens of the response. */
+  readonly presencePenalty?: number;
+  /** Taken from them as often as the token is there. */
+  readonly frequencyPenalty?: number;
+  /** Added to the logits of tokens. */
+  readonly logitBias?: ReadonlyMap<number, number>;
+}
+
+/** One row's choice. */
+export interface Draw extends History {
+  readonly settings: SamplerSettings;
+  /** Uniform in [0, 1). */
+  readonly uniform: number;
 }
 
 /**
@@ -18,29 +36,31 @@ export interface SamplerSettings {
 const firstLook = 512;
 
 /**
- * Index that `u` falls on in descending probabilities cut to the topK first and then to the nucleus, or undefined when
+ * Index that `u` falls on in descending probabilities cut to the topK first, then to the nucleus, then to minP; or undefined when
  * these are only the head of the distribution and don't decide it. The nucleus is the shortest head whose share in the
- * mass of what topK leaves reaches topP (Holtzman et al. 2020), topK before topP as in transformers and vLLM.
+ * mass of what topK leaves reaches topP (Holtzman et al. 2020), topK before topP as in transformers and vLLM, minP (Nguyen et al.
+ * 2024) last as in transformers.
  */
 export function pick(
   descending: ArrayLike<number>,
   whole: boolean,
-  settings: SamplerSettings,
+  { topK, topP, minP = 0 }: SamplerSettings,
   u: number,
 ): number | undefined {
-  const limit = settings.topK === 0 ? descending.length : Math.min(settings.topK, descending.length);
+  const limit = topK === 0 ? descending.length : Math.min(topK, descending.length);
   let left = 1;
-  if (settings.topK > 0) {
+  if (topK > 0) {
     left = 0;
     for (let k = 0; k < limit; k++) left += descending[k]!;
   }
-  const enough = settings.topP * left;
+  const enough = topP * left;
+  const least = minP * descending[0]!;
   let mass = 0;
   let kept = 0;
-  while (kept < limit && (mass < enough || kept === 0)) mass += descending[kept++]!;
-  const complete = whole || settings.topK > 0 || mass >= enough;
+  while (kept < limit && (kept === 0 || (mass < enough && descending[kept]! >= least))) mass += descending[kept++]!;
+  const complete = whole || topK > 0 || mass >= enough || descending[kept]! < least;
   // Where nothing is cut off, the mass of all tokens is 1: a head can decide for every u below its own mass.
-  const total = complete ? mass : settings.topP >= 1 && settings.topK === 0 ? 1 : undefined;
+  const total = complete ? mass : topP >= 1 && topK === 0 && minP === 0 ? 1 : undefined;
   if (total === undefined || (!complete && u >= mass)) return undefined;
   let below = 0;
   for (let k = 0; k < kept; k++) {
@@ -51,36 +71,63 @@ export function pick(
 }
 
 /**
- * The next token of each row: logits [R, vocabulary], uniform numbers in [0, 1) [R] -> token ids [R].
- * Inverse transform over the tokens in descending order of probability, so that a row's token depends on its own logits
- * and its own number alone.
+ * The next token of each row: logits [R, vocabulary], a draw for each row -> token ids [R]. Biases and penalties first, then the
+ * temperature, then what is left out. Inverse transform over the tokens in descending order of probability, so that a row's token
+ * depends on its own logits and its own draw alone.
  */
-export function sampleTokens(logits: Tensor, settings: SamplerSettings, uniforms: readonly number[]): number[] {
+export function sampleTokens(logits: Tensor, draws: readonly Draw[]): number[] {
   return noGrad(() =>
     scope(() => {
-      if (settings.temperature === 0) return toNumbers(logits.argmax(-1));
-      const probabilities = logits.to("float32").div(settings.temperature).softmax(-1);
-      const vocabulary = logits.shape[1]!;
-      const width = Math.min(vocabulary, Math.max(firstLook, settings.topK));
-      const [heads, ids] = probabilities.topk(width, -1);
-      const headValues = toArray(heads) as Float32Array;
-      const headIds = toArray(ids) as BigInt64Array;
-      const chosen = uniforms.map((u, row) => {
-        const at = pick(headValues.subarray(row * width, (row + 1) * width), width === vocabulary, settings, u);
-        return at === undefined ? undefined : Number(headIds[row * width + at]!);
-      });
-      const open = chosen.flatMap((token, row) => (token === undefined ? [row] : []));
-      if (open.length === 0) return chosen as number[];
-      const [values, order] = probabilities
-        .index_select(0, tensor(open, [open.length], "int64").to(logits.device, "int64"))
-        .sort(-1, true);
-      const allValues = toArray(values) as Float32Array;
-      const allIds = toArray(order) as BigInt64Array;
-      for (const [k, row] of open.entries()) {
-        const at = pick(allValues.subarray(k * vocabulary, (k + 1) * vocabulary), true, settings, uniforms[row]!)!;
-        chosen[row] = Number(allIds[k * vocabulary + at]!);
-      }
-      return chosen as number[];
+      const adjusted = adjustLogits(logits, draws);
+      const rowsWhere = (greedy: boolean) =>
+        draws.flatMap(({ settings }, row) => ((settings.temperature === 0) === greedy ? [row] : []));
+      const [greedy, random] = [rowsWhere(true), rowsWhere(false)];
+      const tokens = new Array<number>(draws.length);
+      const place = (rows: readonly number[], chosen: readonly number[]) => {
+        for (const [k, row] of rows.entries()) tokens[row] = chosen[k]!;
+      };
+      if (greedy.length > 0) place(greedy, toNumbers(rowsOf(adjusted, greedy).argmax(-1)));
+      if (random.length > 0)
+        place(
+          random,
+          drawTokens(
+            rowsOf(adjusted, random),
+            random.map((row) => draws[row]!),
+          ),
+        );
+      return tokens;
     }),
   );
+}
+
+const rowsOf = (x: Tensor, rows: readonly number[]): Tensor =>
+  rows.length === x.shape[0] ? x : x.index_select(0, tensor(rows, [rows.length], "int64").to(x.device, "int64"));
+
+/** Random choices; no temperature is 0. */
+function drawTokens(logits: Tensor, draws: readonly Draw[]): number[] {
+  const temperatures = tensor(
+    Float32Array.from(draws, ({ settings }) => settings.temperature),
+    [draws.length, 1],
+  );
+  const probabilities = ops.softmax(logits.to("float32").div(temperatures.to(logits.device, "float32")), -1);
+  const vocabulary = logits.shape[1]!;
+  const width = Math.min(vocabulary, Math.max(firstLook, ...draws.map(({ settings }) => settings.topK)));
+  const [heads, ids] = probabilities.topk(width, -1);
+  const headValues = toArray(heads) as Float32Array;
+  const headIds = toArray(ids) as BigInt64Array;
+  const chosen = draws.map(({ settings, uniform }, row) => {
+    const at = pick(headValues.subarray(row * width, (row + 1) * width), width === vocabulary, settings, uniform);
+    return at === undefined ? undefined : Number(headIds[row * width + at]!);
+  });
+  const open = chosen.flatMap((token, row) => (token === undefined ? [row] : []));
+  if (open.length === 0) return chosen as number[];
+  const [values, order] = rowsOf(probabilities, open).sort(-1, true);
+  const allValues = toArray(values) as Float32Array;
+  const allIds = toArray(order) as BigInt64Array;
+  for (const [k, row] of open.entries()) {
+    const { settings, uniform } = draws[row]!;
+    const at = pick(allValues.subarray(k * vocabulary, (k + 1) * vocabulary), true, settings, uniform)!;
+    chosen[row] = Number(allIds[k * vocabulary + at]!);
+  }
+  return chosen as number[];
 }

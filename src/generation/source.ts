@@ -10,7 +10,8 @@ import {
   type Turn,
 } from "../schema/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
-import { type GenerationRequest, generate } from "./generate.ts";
+import { Engine, type EngineRequest } from "./engine.ts";
+import { responsesOf } from "./generate.ts";
 import { randomStream } from "./random-stream.ts";
 
 /** Ends a response where one of the strings appears, also across the borders of tokens. */
@@ -41,40 +42,37 @@ function cutAt(text: string, stops: readonly string[]): string {
  */
 export function embeddedSource(name: string, model: LoadedModel): Source {
   const { tokenizer, decoder } = model;
+  let engine: Engine | undefined;
   return {
     name,
     identity: model.identity,
     async *sample(requests: readonly SampleRequest[], sampling: Sampling, signal: AbortSignal) {
-      const context = decoder.config.maxPositions;
-      const fitting: { request: SampleRequest; generation: GenerationRequest }[] = [];
+      engine ??= new Engine(decoder);
+      const { room } = engine;
+      const settings = {
+        sampler: { temperature: sampling.temperature, topP: sampling.top_p, topK: sampling.top_k },
+        endIds: new Set(tokenizer.stopIds),
+        ...(sampling.stop.length === 0 ? {} : { stopper: stopStrings(model, sampling.stop) }),
+      };
+      const fitting: { request: SampleRequest; generation: EngineRequest }[] = [];
       for (const request of requests) {
         const prompt = promptTokens(request.messages, tokenizer);
-        const room = typeof prompt === "string" ? 0 : context - prompt.length;
-        if (typeof prompt === "string" || room < 1) {
+        const left = typeof prompt === "string" ? 0 : room - prompt.length;
+        if (typeof prompt === "string" || left < 1) {
           const failure =
             typeof prompt === "string"
               ? prompt
-              : `the prompt has ${prompt.length} tokens, the context of ${model.label} ${context}`;
+              : `the prompt has ${prompt.length} tokens, the context of ${model.label} ${room}`;
           for (const index of request.indices)
             yield { promptId: request.promptId, index, failure } satisfies SampleFailure;
           continue;
         }
         const streams = request.indices.map((index) => randomStream(sampling.seed, request.promptId, name, index));
-        fitting.push({ request, generation: { prompt, streams, maxTokens: Math.min(sampling.max_tokens, room) } });
+        const maxTokens = Math.min(sampling.max_tokens, left);
+        fitting.push({ request, generation: { ...settings, prompt, streams, maxTokens } });
       }
-      const settings = {
-        temperature: sampling.temperature,
-        topP: sampling.top_p,
-        topK: sampling.top_k,
-        endIds: new Set(tokenizer.stopIds),
-        ...(sampling.stop.length === 0 ? {} : { stopper: stopStrings(model, sampling.stop) }),
-      };
-      for await (const made of generate(
-        decoder,
-        fitting.map(({ generation }) => generation),
-        settings,
-        signal,
-      )) {
+      const generations = fitting.map(({ generation }) => generation);
+      for await (const made of responsesOf(engine, generations, signal)) {
         const { request, generation } = fitting[made.request]!;
         yield {
           promptId: request.promptId,
@@ -87,6 +85,7 @@ export function embeddedSource(name: string, model: LoadedModel): Source {
       }
     },
     async close() {
+      await engine?.close();
       disposeModel(model);
     },
   };

@@ -1,7 +1,7 @@
 import { randomInt } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { generate, randomStream } from "../generation/index.ts";
+import { Engine, randomStream } from "../generation/index.ts";
 import { disposeModel, type LocateOptions, openModel } from "../models/index.ts";
 import { DataError, LedgerError, type Message, ModelError, modelSchema } from "../schema/index.ts";
 import { runPaths } from "./run.ts";
@@ -27,7 +27,7 @@ export interface Chat {
   reply(text: string, signal: AbortSignal): AsyncGenerator<string>;
   /** Forgets the conversation. */
   reset(): void;
-  close(): void;
+  close(): Promise<void>;
 }
 
 /** What `chat` may be given: a run folder stands for its fused model, anything else is a model as recipes name it. */
@@ -51,13 +51,14 @@ export async function openChat(reference: string, options: ChatOptions): Promise
   const { temperature, topP, maxTokens, seed = randomInt(2 ** 31), ...locating } = options;
   const recipe = modelSchema.parse({ model: modelOf(reference) });
   const model = await openModel(recipe, { ...locating, baseFolder: process.cwd() });
-  const { tokenizer, decoder } = model;
+  const { tokenizer } = model;
   if (!tokenizer.hasChatTemplate) {
     disposeModel(model);
     throw new ModelError(`${model.label} has no chat template: it is a base model, not tuned for conversations`, {
       hint: "Take its instruction-tuned version.",
     });
   }
+  const engine = new Engine(model.decoder, { rows: 1 });
   let messages: Message[] = [];
   let turns = 0;
   return {
@@ -68,94 +69,41 @@ export async function openChat(reference: string, options: ChatOptions): Promise
     async *reply(text, signal) {
       const asked: Message[] = [...messages, { role: "user", content: text }];
       const prompt = tokenizer.encodePrompt(asked);
-      const room = decoder.config.maxPositions - prompt.length;
+      const room = engine.room - prompt.length;
       if (room < 1) {
         throw new DataError(
-          `the conversation has ${prompt.length} tokens, the context of ${model.label} ${decoder.config.maxPositions}`,
+          `the conversation has ${prompt.length} tokens, the context of ${model.label} ${engine.room}`,
           { hint: "Begin a new one: /new" },
         );
       }
-      const pieces = pieceQueue();
-      const abandoned = new AbortController();
       const spelling = tokenizer.createDecoder({ skipSpecial: true });
-      const settings = {
-        temperature,
-        topP,
-        topK: 0,
-        endIds: new Set(tokenizer.stopIds),
-        rows: 1,
-        stopper: () => (id: number) => {
-          pieces.push(spelling.push(id));
-          return false;
+      const events = engine.submit(
+        {
+          prompt,
+          streams: [randomStream(seed, turns++)],
+          sampler: { temperature, topP, topK: 0 },
+          maxTokens: Math.min(maxTokens, room),
+          endIds: new Set(tokenizer.stopIds),
         },
-      };
-      const streams = [randomStream(seed, turns++)];
-      const request = { prompt, streams, maxTokens: Math.min(maxTokens, room) };
-      const drawing = drain(generate(decoder, [request], settings, AbortSignal.any([signal, abandoned.signal]))).then(
-        () => pieces.end(spelling.end()),
-        (error: unknown) => pieces.fail(error),
+        signal,
       );
       let answer = "";
       try {
-        for await (const piece of pieces) {
+        for await (const event of events) {
+          const piece = event.kind === "token" ? spelling.push(event.id) : event.kind === "end" ? spelling.end() : "";
           answer += piece;
-          yield piece;
+          if (piece !== "") yield piece;
         }
       } finally {
-        abandoned.abort();
-        await drawing;
         messages = [...asked, { role: "assistant", content: answer }];
       }
     },
     reset() {
       messages = [];
     },
-    close: () => disposeModel(model),
-  };
-}
-
-async function drain(items: AsyncIterable<unknown>): Promise<void> {
-  for await (const _ of items);
-}
-
-interface PieceQueue extends AsyncIterable<string> {
-  push(piece: string): void;
-  end(last: string): void;
-  fail(error: unknown): void;
-}
-
-/** Text that one side writes while the other reads it. */
-function pieceQueue(): PieceQueue {
-  const waiting: string[] = [];
-  let ended = false;
-  let failure: { readonly error: unknown } | undefined;
-  let wake = () => {};
-  const tell = (change: () => void) => {
-    change();
-    wake();
-  };
-  return {
-    push: (piece) => tell(() => waiting.push(piece)),
-    end: (last) =>
-      tell(() => {
-        waiting.push(last);
-        ended = true;
-      }),
-    fail: (error) =>
-      tell(() => {
-        failure = { error };
-      }),
-    async *[Symbol.asyncIterator]() {
-      while (true) {
-        const text = waiting.splice(0).join("");
-        if (text !== "") yield text;
-        else if (failure !== undefined) throw failure.error;
-        else if (ended) return;
-        else
-          await new Promise<void>((resume) => {
-            wake = resume;
-          });
-      }
+    async close() {
+      await engine.close();
+      disposeModel(model);
     },
   };
 }

@@ -103,6 +103,11 @@ export class TrainingError extends AmalgamError {
   override readonly code = "TRAINING";
 }
 
+/** A request for generated text asks for what can never be given: a text beyond the context, an unknown token. */
+export class RequestError extends AmalgamError {
+  override readonly code = "REQUEST";
+}
+
 /** An operator of libtorch refused its arguments. The message names the operator, the arguments and libtorch's reason. */
 export class TorchError extends AmalgamError {
   override readonly code = "TORCH";

@@ -1,0 +1,160 @@
+import { type Decoder, hiddenStates, nextLogits } from "../models/index.ts";
+import type { Finish } from "../schema/index.ts";
+import { noGrad, scope, type Tensor, tensor } from "../torch/index.ts";
+import type { Response } from "./engine.ts";
+import { tokenLogProbs } from "./log-probs.ts";
+import { copyPages, type PageStore, pagedAttention } from "./paged-attention.ts";
+import { type Draw, sampleTokens } from "./sampler.ts";
+import type { Scheduler, Work } from "./scheduler.ts";
+
+/** Rows whose logits are held at once. */
+const logitRows = 512;
+
+/**
+ * One forward pass over the work of all sequences: prompts, or parts of them, beside single tokens of responses. Sequences whose
+ * text is computed to its end draw their next token. Tells the events, books everything, and gives the number of tokens drawn.
+ */
+export function computeStep(
+  model: Decoder,
+  store: PageStore,
+  scheduler: Scheduler<Response>,
+  work: readonly Work<Response>[],
+): number {
+  return noGrad(() =>
+    scope(() => {
+      const { device } = store[0]!.keys;
+      const int64 = (values: readonly number[]) => tensor(values, [values.length], "int64").to(device, "int64");
+      const runs = work.map(({ sequence, count }) => ({ count, position: sequence.computed, pages: sequence.pages }));
+      const tokens = work.flatMap(({ sequence: { tokens, computed }, count }) =>
+        tokens.slice(computed, computed + count),
+      );
+      const positions = runs.flatMap(({ position, count }) => Array.from({ length: count }, (_, k) => position + k));
+      const attend = pagedAttention(model.config, store, runs);
+      const hidden = hiddenStates(model, int64(tokens), int64(positions), attend);
+
+      const drawing: { response: Response; row: number }[] = [];
+      const computedPrompts: Response[] = [];
+      let at = 0;
+      for (const item of work) {
+        const { sequence, count } = item;
+        const first = sequence.computed;
+        tellPrompt(model, sequence, hidden.narrow(0, at, count), first);
+        scheduler.computed(item);
+        at += count;
+        if (sequence.computed < sequence.tokens.length) continue;
+        if (sequence.tokens.length === sequence.promptLength) computedPrompts.push(sequence);
+        for (const response of [sequence, ...sequence.followers]) drawing.push({ response, row: at - 1 });
+      }
+      const wanting = drawing.filter(({ response }) => response.submission.request.maxTokens > 0);
+      for (let from = 0; from < wanting.length; from += logitRows) {
+        const some = wanting.slice(from, from + logitRows);
+        scope(() => {
+          const logits = nextLogits(model, hidden.index_select(0, int64(some.map(({ row }) => row))));
+          draw(
+            logits,
+            some.map(({ response }) => response),
+          );
+        });
+      }
+      const ended = new Set(drawing.flatMap(({ response }) => (tellEnd(response) ? [response] : [])));
+      const copies: [number, number][] = [];
+      for (const leader of computedPrompts) {
+        const followers = leader.followers.filter((follower) => !ended.has(follower));
+        leader.followers = [];
+        copies.push(...scheduler.fork(leader, followers));
+      }
+      if (copies.length > 0) copyPages(store, copies);
+      for (const response of ended) scheduler.remove(response);
+      return wanting.length;
+    }),
+  );
+}
+
+/** Log-probs of the prompt's tokens that hidden states of the tokens from `first` on predict; told when the last is known. */
+function tellPrompt(
+  model: Decoder,
+  { submission, promptLength, tokens, index }: Response,
+  hidden: Tensor,
+  first: number,
+) {
+  const { request, events } = submission;
+  if (index > 0 || submission.promptTold) return;
+  const end = first + hidden.shape[0]!;
+  if (request.promptLogProbs === true) {
+    if (first === 0) submission.promptLogProbs = [null];
+    const last = Math.min(end, promptLength - 1);
+    for (let from = first; from < last; from += logitRows) {
+      const count = Math.min(logitRows, last - from);
+      const logits = nextLogits(model, hidden.narrow(0, from - first, count));
+      const following = tokens.slice(from + 1, from + 1 + count);
+      submission.promptLogProbs.push(
+        ...tokenLogProbs(
+          logits,
+          following,
+          following.map(() => request.topLogProbs ?? 0),
+        ),
+      );
+      logits.dispose();
+    }
+  }
+  if (end < promptLength) return;
+  submission.promptTold = true;
+  events.push({ kind: "prompt", logProbs: submission.promptLogProbs });
+}
+
+/** Draws a token for each response from its row of logits, and tells it. */
+function draw(logits: Tensor, responses: readonly Response[]): void {
+  const draws = responses.map(({ submission: { request }, index, ids, constraint }): Draw => {
+    const { sampler, prompt, streams, minTokens = 0, endIds } = request;
+    return {
+      settings: sampler,
+      uniform: streams[index]!.uniform(ids.length),
+      prompt,
+      ids,
+      ...(ids.length < minTokens ? { banned: endIds } : {}),
+      ...(constraint === undefined ? {} : { allowed: constraint.allowed() }),
+    };
+  });
+  const chosen = sampleTokens(logits, draws);
+  const telling = responses.flatMap(({ submission }, row) =>
+    submission.request.topLogProbs === undefined ? [] : [row],
+  );
+  const logProbs =
+    telling.length === 0
+      ? []
+      : tokenLogProbs(
+          logits.index_select(0, tensor(telling, [telling.length], "int64").to(logits.device, "int64")),
+          telling.map((row) => chosen[row]!),
+          telling.map((row) => responses[row]!.submission.request.topLogProbs!),
+        );
+  const logProbOf = new Map(telling.map((row, k) => [row, logProbs[k]!]));
+  for (const [row, response] of responses.entries()) {
+    const id = chosen[row]!;
+    const { submission, ids, tokens, index } = response;
+    ids.push(id);
+    if (submission.request.endIds.has(id)) continue;
+    tokens.push(id);
+    response.constraint?.accept(id);
+    const logProb = logProbOf.get(row);
+    submission.events.push({ kind: "token", response: index, id, ...(logProb === undefined ? {} : { logProb }) });
+  }
+}
+
+/** Whether the response has ended with its last token; tells so. */
+function tellEnd(response: Response): boolean {
+  const finish = finishOf(response);
+  if (finish === undefined) return false;
+  const { submission, index } = response;
+  submission.events.push({ kind: "end", response: index, finish });
+  submission.open.delete(response);
+  return true;
+}
+
+function finishOf({ submission: { request }, ids, stops }: Response): Finish | undefined {
+  const last = ids.at(-1);
+  if (last !== undefined) {
+    if (request.endIds.has(last)) return "stop";
+    if (stops(last) && ids.length >= (request.minTokens ?? 0)) return "stop";
+  }
+  return ids.length >= request.maxTokens ? "length" : undefined;
+}
