@@ -5,6 +5,7 @@
 #include "dispatch.cc"
 #include "autograd.cc"
 #include "attention.cc"
+#include "paged-attention.cc"
 #include "product.cc"
 #include "elementwise.cc"
 #include "log-probs.cc"
@@ -17,6 +18,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   amalgam::init_dispatch(env, exports);
   amalgam::init_autograd(env, exports);
   amalgam::init_attention(env, exports);
+  amalgam::init_paged_attention(env, exports);
   amalgam::init_product(env, exports);
   amalgam::init_elementwise(env, exports);
   amalgam::init_log_probs(env, exports);

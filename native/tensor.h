@@ -74,6 +74,7 @@ void init_tensor(Napi::Env env, Napi::Object exports);
 void init_dispatch(Napi::Env env, Napi::Object exports);
 void init_autograd(Napi::Env env, Napi::Object exports);
 void init_attention(Napi::Env env, Napi::Object exports);
+void init_paged_attention(Napi::Env env, Napi::Object exports);
 void init_product(Napi::Env env, Napi::Object exports);
 void init_elementwise(Napi::Env env, Napi::Object exports);
 void init_log_probs(Napi::Env env, Napi::Object exports);

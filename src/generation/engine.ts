@@ -6,7 +6,7 @@ import { bytesOf } from "../torch/index.ts";
 import type { Constraint } from "./constraint.ts";
 import { type EventQueue, eventQueue } from "./event-queue.ts";
 import type { TokenLogProb } from "./log-probs.ts";
-import { createPages, disposePages, type PageStore, pageElements } from "./paged-attention.ts";
+import { createPages, disposePages, type PageStore, pageElements } from "./page-store.ts";
 import { PagePool, pageTokens } from "./pages.ts";
 import type { RandomStream } from "./random-stream.ts";
 import type { SamplerSettings } from "./sampler.ts";

@@ -4,7 +4,7 @@ import { decoderIn, tinyFamilies, tinyFigures, tinyModel } from "../models/testi
 import { liveTensors, noGrad, type Tensor, tensor } from "../torch/index.ts";
 import type { EngineRequest, EngineSettings } from "./engine.ts";
 import { type Generated, generate } from "./generate.ts";
-import { pageElements } from "./paged-attention.ts";
+import { pageElements } from "./page-store.ts";
 import { randomStream } from "./random-stream.ts";
 import { sampleTokens } from "./sampler.ts";
 

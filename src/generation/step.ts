@@ -3,7 +3,8 @@ import type { Finish } from "../schema/index.ts";
 import { noGrad, scope, type Tensor, tensor } from "../torch/index.ts";
 import type { Response } from "./engine.ts";
 import { tokenLogProbs } from "./log-probs.ts";
-import { copyPages, type PageStore, pagedAttention } from "./paged-attention.ts";
+import { copyPages, type PageStore } from "./page-store.ts";
+import { pagedAttention } from "./paged-attention.ts";
 import { type Draw, sampleTokens } from "./sampler.ts";
 import type { Scheduler, Work } from "./scheduler.ts";
 

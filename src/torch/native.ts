@@ -71,6 +71,27 @@ export interface Native {
     window: number,
   ): [Tensor, Tensor, Tensor];
   /**
+   * Attention over a cache of pages on the processor. Stores k and v [T, groups, dim] in the places `slots` [T] (32 times the page,
+   * and the place in it) of `keys` [pages, groups, dim, 32] and `values` [pages, groups, 32, depth], then attends q [T, heads, dim] ->
+   * [T, heads * dim]. `queries` has a token and its position for each query; `blocks` first query, number of queries, first step and
+   * number of steps of queries that are computed together; `steps` says which queries of a block, [from, to), see a page, and the
+   * position of its first key; those of a query in the order of its text. A window or cap of 0 is none.
+   */
+  attendPages(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    slots: Int32Array,
+    queries: Int32Array,
+    blocks: Int32Array,
+    steps: Int32Array,
+    scale: number,
+    window: number,
+    cap: number,
+  ): Tensor;
+  /**
    * c [m, n] = plus + a [m, k] b [k, n] on the processor in fp32 or float64. `plus` is null, c itself or another matrix; its rows and
    * those of c are each in one piece.
    */
