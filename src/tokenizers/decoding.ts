@@ -16,8 +16,18 @@ export interface TextStream {
  * (GPT-2), or replaced spaces with byte fallback (SentencePiece). Undefined for other decoders.
  */
 export function textStreams(json: TokenizerJson): (() => TextStream) | undefined {
-  const { decoder } = json;
-  if (decoder?.type === "ByteLevel") return byteLevelStream;
+  if (json.decoder?.type === "ByteLevel") return byteLevelStream;
+  const found = byteFallbackSteps(json);
+  if (found === undefined) return undefined;
+  const { replaces, strip } = found;
+  const space = strip?.content as string | undefined;
+  return () => byteFallbackStream(replaces, space ?? " ", strip === undefined ? 0 : (strip.start as number));
+}
+
+/** The steps of a decoder with byte fallback; undefined for any other. */
+function byteFallbackSteps({
+  decoder,
+}: TokenizerJson): { replaces: Component[]; strip: Component | undefined } | undefined {
   const steps = decoder?.type === "Sequence" ? (decoder.decoders as Component[]) : [];
   const fallback = steps.findIndex((step) => step.type === "ByteFallback");
   const replaces = steps.slice(0, Math.max(fallback, 0));
@@ -28,10 +38,32 @@ export function textStreams(json: TokenizerJson): (() => TextStream) | undefined
     fuse?.type === "Fuse" &&
     (strip === undefined || (strip.type === "Strip" && strip.stop === 0)) &&
     others.length === 0;
-  if (!understood) return undefined;
-  const space = strip?.content as string | undefined;
-  return () => byteFallbackStream(replaces, space ?? " ", strip === undefined ? 0 : (strip.start as number));
+  return understood ? { replaces, strip } : undefined;
 }
+
+/**
+ * The bytes that a token stands for by itself, for a tokenizer.json's decoder. A decoder of another kind than `textStreams` knows gives
+ * the UTF-8 of the token's own text.
+ */
+export function tokenBytesReader(
+  json: TokenizerJson,
+  decode: (token: string) => string,
+): (token: string) => Uint8Array {
+  const utf8 = new TextEncoder();
+  if (json.decoder?.type === "ByteLevel") return bytesOfToken;
+  const replaces = byteFallbackSteps(json)?.replaces;
+  if (replaces === undefined) return (token) => utf8.encode(decode(token));
+  return (token) => {
+    const text = replaced(token, replaces);
+    const byte = byteToken.exec(text)?.[1];
+    return byte === undefined ? utf8.encode(text) : Uint8Array.of(Number.parseInt(byte, 16));
+  };
+}
+
+const byteToken = /^<0x([0-9a-f]{2})>$/iu;
+
+const replaced = (token: string, replaces: readonly Component[]): string =>
+  replaces.reduce((text, step) => text.replaceAll(replacedText(step)!, step.content as string), token);
 
 const replacedText = (step: Component) => (step.pattern as { String?: string } | undefined)?.String;
 
@@ -75,8 +107,8 @@ function byteFallbackStream(replaces: readonly Component[], stripped: string, co
 
   return {
     push(token) {
-      const text = replaces.reduce((part, step) => part.replaceAll(replacedText(step)!, step.content as string), token);
-      const byte = /^<0x([0-9a-f]{2})>$/iu.exec(text)?.[1];
+      const text = replaced(token, replaces);
+      const byte = byteToken.exec(text)?.[1];
       if (byte !== undefined) {
         run.push(Number.parseInt(byte, 16));
         return "";

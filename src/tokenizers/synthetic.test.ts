@@ -59,6 +59,18 @@ describe("text", () => {
   });
 });
 
+test("the bytes of a text's tokens are those of the text", () => {
+  const text = "It's 1234 \u4f60\u597d \ud83d\ude00\n\n  end\t\u00e9<|end|>";
+  for (const make of Object.values(syntheticMetadata)) {
+    const tokenizer = tokenizerFromGguf(make(), "bytes", { reading: "original" });
+    const ids = tokenizer.encode(text, { special: true });
+    const bytes = Buffer.concat(ids.map((id) => tokenizer.tokenBytes(id)));
+    // A decoder may strip the space that its encoder puts before a text.
+    expect(bytes.toString().trimStart()).toBe(tokenizer.decode(ids));
+    expect(tokenizer.tokenBytes(999_999)).toHaveLength(0);
+  }
+});
+
 describe("streaming", () => {
   const text = "a\ud83d\ude00 \u4f60\u597d\u00e9 \ud83d\udc68\u200d\ud83d\udc69\u200d\ud83d\udc67 end\ufeff";
 

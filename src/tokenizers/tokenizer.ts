@@ -1,7 +1,7 @@
 import { DataError, ModelError, type Turn } from "../schema/index.ts";
 import { type ChatTemplate, compileChatTemplate } from "./chat-template.ts";
 import { controlTokenGuard } from "./control-tokens.ts";
-import { redecodingStream, textStreams } from "./decoding.ts";
+import { redecodingStream, textStreams, tokenBytesReader } from "./decoding.ts";
 import { createEngine } from "./engine.ts";
 import { namedTokens, withNamedTokens } from "./named-tokens.ts";
 import { checkMerges, type TokenizerConfig, type TokenizerJson } from "./tokenizer-json.ts";
@@ -64,6 +64,8 @@ export interface Tokenizer {
    */
   decode(ids: Iterable<number>, options?: { readonly skipSpecial?: boolean }): string;
   createDecoder(options?: { readonly skipSpecial?: boolean }): IncrementalDecoder;
+  /** The bytes that a token stands for: not always whole characters. Ids beyond the vocabulary have none. */
+  tokenBytes(id: number): Uint8Array;
   /** The id of a token by its spelling in the vocabulary. */
   tokenId(token: string): number | undefined;
   isSpecial(id: number): boolean;
@@ -105,6 +107,7 @@ export function createTokenizer(parts: TokenizerParts): Tokenizer {
   const guard = memo(() => controlTokenGuard(json.added_tokens, requireTemplate().literals));
   const newStream =
     textStreams(json) ?? (() => redecodingStream((tokens) => engine.decode(tokens.map((token) => engine.id(token)!))));
+  const bytesOf = tokenBytesReader(json, (token) => engine.decode([engine.id(token)!]));
 
   function requireTemplate(): ChatTemplate {
     if (template !== undefined) return template;
@@ -161,6 +164,10 @@ export function createTokenizer(parts: TokenizerParts): Tokenizer {
     chatTemplate: template?.text,
     encode: (text, options) => engine.encode(text, options?.special === true ? "all" : "ordinary"),
     createDecoder,
+    tokenBytes(id) {
+      const token = engine.token(id);
+      return token === undefined ? new Uint8Array() : bytesOf(token);
+    },
     decode(ids, options) {
       const decoder = createDecoder(options);
       let text = "";
