@@ -232,6 +232,8 @@ test("what can never be given is refused with its reason", async () => {
   expect(refusal(ask(prompt(5), { streams: [] }))).toBe("no response is asked for");
   expect(refusal(ask(prompt(100)))).toBe("the prompt has 100 tokens and 30 are asked for; the cache has room for 128");
   expect(refusal(ask(prompt(250)))).toBe("the prompt has 250 tokens and 30 are asked for; the model's context has 256");
+  const sampler = { temperature: 1, topP: 1, topK: 0, logitBias: new Map([[400, 1]]) };
+  expect(refusal(ask(prompt(5), { sampler }))).toBe("a bias is given for token 400, the model has 320 tokens");
   await engine.close();
   expect(refusal(ask(prompt(5)))).toBe("the engine is closed");
   expect(() => new Engine(decoder, { cacheBytes: 1 })).toThrow("1 bytes hold no keys and values of 32 tokens");

@@ -179,14 +179,18 @@ export class Engine {
     return Math.min(this.#model.config.maxPositions, this.#pool.size * pageTokens);
   }
 
-  #check({ prompt, streams, maxTokens }: EngineRequest): void {
+  #check({ prompt, streams, maxTokens, sampler }: EngineRequest): void {
     const { vocabularySize, maxPositions } = this.#model.config;
     if (this.#closed) throw new RequestError("the engine is closed");
     if (prompt.length === 0) throw new RequestError("the prompt has no tokens");
     if (streams.length === 0) throw new RequestError("no response is asked for");
-    const unknown = prompt.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabularySize);
+    const isUnknown = (id: number) => !Number.isInteger(id) || id < 0 || id >= vocabularySize;
+    const unknown = prompt.find(isUnknown);
     if (unknown !== undefined)
       throw new RequestError(`the prompt has a token ${unknown}, the model ${vocabularySize} tokens`);
+    const biased = [...(sampler.logitBias?.keys() ?? [])].find(isUnknown);
+    if (biased !== undefined)
+      throw new RequestError(`a bias is given for token ${biased}, the model has ${vocabularySize} tokens`);
     const tokens = prompt.length + maxTokens;
     if (tokens > maxPositions)
       throw new RequestError(

@@ -79,6 +79,31 @@ describe("stop strings", () => {
   });
 });
 
+test("penalties, biases and the least length of a recipe reach the sampler", async () => {
+  const model = await tinyModel("llama");
+  const source = embeddedSource("tiny", model);
+  const request = [ask("a", "Hello", [0, 1, 2, 3])];
+  const changes: Partial<Sampling>[] = [
+    { min_p: 0.2 },
+    { repetition_penalty: 2 },
+    { presence_penalty: 2 },
+    { frequency_penalty: -2 },
+    { logit_bias: { 40: 100 } },
+  ];
+  const texts = [];
+  for (const change of [{}, ...changes])
+    texts.push(
+      responses(await sample(source, request, change))
+        .map(({ text }) => text)
+        .join("|"),
+    );
+  expect(new Set(texts).size).toBe(texts.length);
+  const long = responses(
+    await sample(source, [ask("b", "Hi", [...Array(20).keys()])], { min_tokens: 30, stop: ["e"] }),
+  );
+  for (const { responseTokens } of long) expect(responseTokens).toBeGreaterThanOrEqual(30);
+});
+
 test("a prompt that fills the context fails by name, and the others are answered within it", async () => {
   const source = embeddedSource("tiny", await tinyModel("llama"));
   const outcomes = await sample(source, [ask("long", "word ".repeat(200), [0, 1]), ask("short", "Hi", [0])], {

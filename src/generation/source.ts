@@ -13,6 +13,7 @@ import type { Tokenizer } from "../tokenizers/index.ts";
 import { Engine, type EngineRequest } from "./engine.ts";
 import { responsesOf } from "./generate.ts";
 import { randomStream } from "./random-stream.ts";
+import type { SamplerSettings } from "./sampler.ts";
 
 /** Ends a response where one of the strings appears, also across the borders of tokens. */
 function stopStrings(model: LoadedModel, stops: readonly string[]): () => (id: number) => boolean {
@@ -36,6 +37,18 @@ function cutAt(text: string, stops: readonly string[]): string {
   return ends.length === 0 ? text : text.slice(0, Math.min(...ends));
 }
 
+/** The sampler that a recipe describes. */
+const samplerOf = (sampling: Sampling): SamplerSettings => ({
+  temperature: sampling.temperature,
+  topP: sampling.top_p,
+  topK: sampling.top_k,
+  minP: sampling.min_p ?? 0,
+  repetitionPenalty: sampling.repetition_penalty ?? 1,
+  presencePenalty: sampling.presence_penalty ?? 0,
+  frequencyPenalty: sampling.frequency_penalty ?? 0,
+  logitBias: new Map(Object.entries(sampling.logit_bias ?? {}).map(([id, bias]) => [Number(id), bias])),
+});
+
 /**
  * An embedded model as a source. The text of a response is what its tokens decode to, special tokens left out, up to the
  * first stop string. A prompt that leaves no room in the model's context is a failure, never cut.
@@ -50,7 +63,8 @@ export function embeddedSource(name: string, model: LoadedModel): Source {
       engine ??= new Engine(decoder);
       const { room } = engine;
       const settings = {
-        sampler: { temperature: sampling.temperature, topP: sampling.top_p, topK: sampling.top_k },
+        sampler: samplerOf(sampling),
+        minTokens: sampling.min_tokens ?? 0,
         endIds: new Set(tokenizer.stopIds),
         ...(sampling.stop.length === 0 ? {} : { stopper: stopStrings(model, sampling.stop) }),
       };

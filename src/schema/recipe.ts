@@ -180,6 +180,14 @@ export const recipeSchema = z.strictObject({
       top_k: samplingSchema.shape.top_k.default(0),
       max_tokens: samplingSchema.shape.max_tokens.default(2048),
       stop: samplingSchema.shape.stop.default([]),
+      // A token's id means something to one model only: logit_bias is a source's own.
+      ...samplingSchema.pick({
+        min_p: true,
+        repetition_penalty: true,
+        presence_penalty: true,
+        frequency_penalty: true,
+        min_tokens: true,
+      }).shape,
     })
     .prefault({}),
   rewards: z.array(rewardSchema).min(1),

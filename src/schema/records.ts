@@ -38,6 +38,17 @@ export const samplingSchema = z.strictObject({
   max_tokens: z.int().min(1),
   stop: z.array(z.string().min(1)),
   seed: z.int().min(0),
+  /** Tokens less probable than this share of the most probable one are left out. */
+  min_p: z.number().min(0).max(1).optional(),
+  /** Logits of tokens that the prompt or the response has are divided by it where positive, multiplied where not. */
+  repetition_penalty: z.number().gt(0).max(10).optional(),
+  /** Taken from the logits of tokens that the response has: once, and as often as it has them. */
+  presence_penalty: z.number().min(-2).max(2).optional(),
+  frequency_penalty: z.number().min(-2).max(2).optional(),
+  /** Added to the logits of tokens, by their ids in the model's vocabulary. */
+  logit_bias: z.record(z.string().regex(/^\d+$/, "the id of a token"), z.number().min(-100).max(100)).optional(),
+  /** Nothing ends a response before. */
+  min_tokens: z.int().min(0).optional(),
 });
 export type Sampling = z.infer<typeof samplingSchema>;
 

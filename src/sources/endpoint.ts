@@ -120,7 +120,7 @@ function chatRequest(
   sampling: Sampling,
   fruitless: number,
 ): ChatRequest {
-  const { temperature, top_p, top_k, max_tokens, stop, seed } = sampling;
+  const { temperature, top_p, top_k, max_tokens, stop, seed, ...others } = sampling;
   const stream = contentKey({ seed, identity, messages, index: indices[0], ...(fruitless > 0 ? { fruitless } : {}) });
   return {
     messages,
@@ -128,6 +128,7 @@ function chatRequest(
     temperature,
     top_p,
     ...(top_k > 0 ? { top_k } : {}),
+    ...others,
     ...(stop.length > 0 ? { stop } : {}),
     ...(indices.length > 1 ? { n: indices.length } : {}),
     // 31 bits: there are servers that read the seed as a signed 32-bit number.

@@ -19,10 +19,16 @@ export type Cure = "key" | "model" | "credit" | "url";
 /** Fields of a request that a server may not know; the longest names first, for they are looked up in its words. */
 const optionalFields = [
   "max_completion_tokens",
+  "repetition_penalty",
+  "frequency_penalty",
+  "presence_penalty",
   "top_logprobs",
   "temperature",
+  "logit_bias",
   "max_tokens",
+  "min_tokens",
   "logprobs",
+  "min_p",
   "top_p",
   "top_k",
   "stop",

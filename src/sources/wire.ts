@@ -9,6 +9,12 @@ export interface ChatRequest {
   readonly temperature?: number;
   readonly top_p?: number;
   readonly top_k?: number;
+  readonly min_p?: number | undefined;
+  readonly repetition_penalty?: number | undefined;
+  readonly presence_penalty?: number | undefined;
+  readonly frequency_penalty?: number | undefined;
+  readonly logit_bias?: Readonly<Record<string, number>> | undefined;
+  readonly min_tokens?: number | undefined;
   readonly stop?: readonly string[];
   readonly seed?: number;
   readonly logprobs?: boolean;
