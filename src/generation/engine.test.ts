@@ -187,6 +187,27 @@ test("a constraint decides what may come, each response having its own", async (
   await engine.close();
 });
 
+test("a constraint that fails ends its own request with the error, and no other", async () => {
+  const { decoder } = await tinyModel("qwen2");
+  const engine = new Engine(decoder);
+  let asked = 0;
+  const failing = (): Constraint => ({
+    allowed() {
+      if (++asked === 3) throw new RequestError("nothing goes on");
+      return new Uint32Array(10).fill(0xffffffff);
+    },
+    accept: () => {},
+  });
+  const [failed, other] = await Promise.allSettled([
+    read(engine.submit(ask(prompt(12), { constraint: failing }))),
+    read(engine.submit(ask(prompt(12, 6)))),
+  ]);
+  expect(failed).toMatchObject({ status: "rejected", reason: { message: "nothing goes on" } });
+  expect(other.status === "fulfilled" && tokensOf(other.value)).toHaveLength(30);
+  expect(engine.load()).toMatchObject({ running: 0, waiting: 0, cacheTokensUsed: 0 });
+  await engine.close();
+});
+
 test("who aborts or leaves is gone at the next step; the others go on", async () => {
   const { decoder } = await tinyModel("llama");
   const engine = new Engine(decoder);

@@ -235,7 +235,9 @@ export class Engine {
       const work = this.#scheduler.next();
       const submissions = new Set(work.map(({ sequence }) => sequence.submission));
       try {
-        this.#generatedTokens += computeStep(this.#model, this.#store, this.#scheduler, work);
+        const { drawn, failures } = computeStep(this.#model, this.#store, this.#scheduler, work);
+        this.#generatedTokens += drawn;
+        for (const [submission, error] of failures) this.#drop(submission, error);
       } catch (error) {
         for (const submission of submissions) this.#drop(submission, error);
       }

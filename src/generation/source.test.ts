@@ -104,6 +104,18 @@ test("penalties, biases and the least length of a recipe reach the sampler", asy
   for (const { responseTokens } of long) expect(responseTokens).toBeGreaterThanOrEqual(30);
 });
 
+test("responses are held to a pattern or a schema of the recipe", async () => {
+  const source = embeddedSource("tiny", await tinyModel("llama"));
+  const request = [ask("a", "Hello", [0, 1, 2, 3])];
+  for (const { text } of responses(await sample(source, request, { regex: "[0-9]{2}(th|nd)" })))
+    expect(text).toMatch(/^[0-9]{2}(th|nd)$/);
+  const json_schema = { type: "array", items: { type: "boolean" }, minItems: 2, maxItems: 3 };
+  for (const { text } of responses(await sample(source, request, { json_schema })))
+    for (const item of JSON.parse(text) as unknown[]) expect(typeof item).toBe("boolean");
+  await expect(sample(source, request, { regex: "a(b" })).rejects.toThrow("has a group that isn't closed");
+  await expect(sample(source, request, { regex: "a", json_schema })).rejects.toThrow("a regex and to a JSON schema");
+});
+
 test("a prompt that fills the context fails by name, and the others are answered within it", async () => {
   const source = embeddedSource("tiny", await tinyModel("llama"));
   const outcomes = await sample(source, [ask("long", "word ".repeat(200), [0, 1]), ask("short", "Hi", [0])], {

@@ -2,6 +2,7 @@ import type { LoadedModel } from "../models/index.ts";
 import { disposeModel } from "../models/index.ts";
 import {
   DataError,
+  RecipeError,
   type SampledResponse,
   type SampleFailure,
   type SampleRequest,
@@ -12,6 +13,7 @@ import {
 import type { Tokenizer } from "../tokenizers/index.ts";
 import { Engine, type EngineRequest } from "./engine.ts";
 import { responsesOf } from "./generate.ts";
+import { constraintsOf } from "./grammar/index.ts";
 import { randomStream } from "./random-stream.ts";
 import type { SamplerSettings } from "./sampler.ts";
 
@@ -49,6 +51,20 @@ const samplerOf = (sampling: Sampling): SamplerSettings => ({
   logitBias: new Map(Object.entries(sampling.logit_bias ?? {}).map(([id, bias]) => [Number(id), bias])),
 });
 
+function constrained(
+  { regex, json_schema }: Sampling,
+  { tokenizer, decoder }: LoadedModel,
+): Pick<EngineRequest, "constraint"> {
+  if (regex === undefined && json_schema === undefined) return {};
+  if (regex !== undefined && json_schema !== undefined)
+    throw new RecipeError("a response can't be held to a regex and to a JSON schema", {
+      field: "sampling",
+      hint: "Take one of them out.",
+    });
+  const form = regex === undefined ? { jsonSchema: json_schema } : { regex };
+  return { constraint: constraintsOf(form, tokenizer, decoder.config.vocabularySize, tokenizer.stopIds) };
+}
+
 /**
  * An embedded model as a source. The text of a response is what its tokens decode to, special tokens left out, up to the
  * first stop string. A prompt that leaves no room in the model's context is a failure, never cut.
@@ -65,6 +81,7 @@ export function embeddedSource(name: string, model: LoadedModel): Source {
       const settings = {
         sampler: samplerOf(sampling),
         minTokens: sampling.min_tokens ?? 0,
+        ...constrained(sampling, model),
         endIds: new Set(tokenizer.stopIds),
         ...(sampling.stop.length === 0 ? {} : { stopper: stopStrings(model, sampling.stop) }),
       };

@@ -1,7 +1,7 @@
 import { type Decoder, hiddenStates, nextLogits } from "../models/index.ts";
 import type { Finish } from "../schema/index.ts";
 import { noGrad, scope, type Tensor, tensor } from "../torch/index.ts";
-import type { Response } from "./engine.ts";
+import type { Response, Submission } from "./engine.ts";
 import { tokenLogProbs } from "./log-probs.ts";
 import { copyPages, type PageStore } from "./page-store.ts";
 import { pagedAttention } from "./paged-attention.ts";
@@ -11,16 +11,30 @@ import type { Scheduler, Work } from "./scheduler.ts";
 /** Rows whose logits are held at once. */
 const logitRows = 512;
 
+interface StepResult {
+  /** Tokens. */
+  readonly drawn: number;
+  /** Requests whose constraint can't be followed, and why. */
+  readonly failures: ReadonlyMap<Submission, unknown>;
+}
+
+interface Wanted {
+  readonly response: Response;
+  /** Of the hidden states. */
+  readonly row: number;
+  readonly allowed: Uint32Array | undefined;
+}
+
 /**
  * One forward pass over the work of all sequences: prompts, or parts of them, beside single tokens of responses. Sequences whose
- * text is computed to its end draw their next token. Tells the events, books everything, and gives the number of tokens drawn.
+ * text is computed to its end draw their next token. Tells the events and books everything.
  */
 export function computeStep(
   model: Decoder,
   store: PageStore,
   scheduler: Scheduler<Response>,
   work: readonly Work<Response>[],
-): number {
+): StepResult {
   return noGrad(() =>
     scope(() => {
       const { device } = store[0]!.keys;
@@ -46,15 +60,22 @@ export function computeStep(
         if (sequence.tokens.length === sequence.promptLength) computedPrompts.push(sequence);
         for (const response of [sequence, ...sequence.followers]) drawing.push({ response, row: at - 1 });
       }
-      const wanting = drawing.filter(({ response }) => response.submission.request.maxTokens > 0);
+      const failures = new Map<Submission, unknown>();
+      const wanting = drawing.flatMap(({ response, row }) => {
+        const { submission, constraint } = response;
+        if (submission.request.maxTokens === 0) return [];
+        try {
+          return [{ response, row, allowed: constraint?.allowed() }];
+        } catch (error) {
+          failures.set(submission, error);
+          return [];
+        }
+      });
       for (let from = 0; from < wanting.length; from += logitRows) {
         const some = wanting.slice(from, from + logitRows);
         scope(() => {
           const logits = nextLogits(model, hidden.index_select(0, int64(some.map(({ row }) => row))));
-          draw(
-            logits,
-            some.map(({ response }) => response),
-          );
+          draw(logits, some);
         });
       }
       const ended = new Set(drawing.flatMap(({ response }) => (tellEnd(response) ? [response] : [])));
@@ -66,7 +87,7 @@ export function computeStep(
       }
       if (copies.length > 0) copyPages(store, copies);
       for (const response of ended) scheduler.remove(response);
-      return wanting.length;
+      return { drawn: wanting.length, failures };
     }),
   );
 }
@@ -104,18 +125,29 @@ function tellPrompt(
 }
 
 /** Draws a token for each response from its row of logits, and tells it. */
-function draw(logits: Tensor, responses: readonly Response[]): void {
-  const draws = responses.map(({ submission: { request }, index, ids, constraint }): Draw => {
-    const { sampler, prompt, streams, minTokens = 0, endIds } = request;
-    return {
-      settings: sampler,
-      uniform: streams[index]!.uniform(ids.length),
-      prompt,
-      ids,
-      ...(ids.length < minTokens ? { banned: endIds } : {}),
-      ...(constraint === undefined ? {} : { allowed: constraint.allowed() }),
-    };
-  });
+function draw(logits: Tensor, wanted: readonly Wanted[]): void {
+  const responses = wanted.map(({ response }) => response);
+  const draws = wanted.map(
+    ({
+      response: {
+        submission: { request },
+        index,
+        ids,
+      },
+      allowed,
+    }): Draw => {
+      const { sampler, prompt, streams, minTokens = 0, endIds } = request;
+      return {
+        settings: sampler,
+        uniform: streams[index]!.uniform(ids.length),
+        prompt,
+        ids,
+        // What must look like something may have to end.
+        ...(ids.length < minTokens && allowed === undefined ? { banned: endIds } : {}),
+        ...(allowed === undefined ? {} : { allowed }),
+      };
+    },
+  );
   const chosen = sampleTokens(logits, draws);
   const telling = responses.flatMap(({ submission }, row) =>
     submission.request.topLogProbs === undefined ? [] : [row],

@@ -187,6 +187,8 @@ export const recipeSchema = z.strictObject({
         presence_penalty: true,
         frequency_penalty: true,
         min_tokens: true,
+        regex: true,
+        json_schema: true,
       }).shape,
     })
     .prefault({}),

@@ -49,6 +49,9 @@ export const samplingSchema = z.strictObject({
   logit_bias: z.record(z.string().regex(/^\d+$/, "the id of a token"), z.number().min(-100).max(100)).optional(),
   /** Nothing ends a response before. */
   min_tokens: z.int().min(0).optional(),
+  /** What a response must look like, whole: a match of this, or JSON that fits the schema. */
+  regex: z.string().min(1).optional(),
+  json_schema: z.record(z.string(), z.unknown()).optional(),
 });
 export type Sampling = z.infer<typeof samplingSchema>;
 

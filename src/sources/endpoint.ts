@@ -1,6 +1,7 @@
 import {
   contentKey,
   type EndpointRecipe,
+  RecipeError,
   type SampledResponse,
   type SampleOutcome,
   type SampleRequest,
@@ -120,7 +121,15 @@ function chatRequest(
   sampling: Sampling,
   fruitless: number,
 ): ChatRequest {
-  const { temperature, top_p, top_k, max_tokens, stop, seed, ...others } = sampling;
+  const { temperature, top_p, top_k, max_tokens, stop, seed, regex, json_schema, ...others } = sampling;
+  if (regex !== undefined)
+    throw new RecipeError(
+      "a server can't be held to a regex: servers differ in how it is asked for, or don't see that it is",
+      {
+        field: "sampling.regex",
+        hint: "Give the source a json_schema in its own sampling, or the server's own field.",
+      },
+    );
   const stream = contentKey({ seed, identity, messages, index: indices[0], ...(fruitless > 0 ? { fruitless } : {}) });
   return {
     messages,
@@ -129,6 +138,9 @@ function chatRequest(
     top_p,
     ...(top_k > 0 ? { top_k } : {}),
     ...others,
+    ...(json_schema === undefined
+      ? {}
+      : { response_format: { type: "json_schema", json_schema: { name: "response", schema: json_schema } } }),
     ...(stop.length > 0 ? { stop } : {}),
     ...(indices.length > 1 ? { n: indices.length } : {}),
     // 31 bits: there are servers that read the seed as a signed 32-bit number.

@@ -15,6 +15,7 @@ export interface ChatRequest {
   readonly frequency_penalty?: number | undefined;
   readonly logit_bias?: Readonly<Record<string, number>> | undefined;
   readonly min_tokens?: number | undefined;
+  readonly response_format?: Readonly<Record<string, unknown>>;
   readonly stop?: readonly string[];
   readonly seed?: number;
   readonly logprobs?: boolean;
