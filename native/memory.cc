@@ -236,16 +236,13 @@ void init_memory(Napi::Env env, Napi::Object exports) {
     malloc_trim(0);
 #endif
   });
-  // deviceMemory(device): bytes that are free there, and all.
-  exports["deviceMemory"] = Napi::Function::New(env, [](const Napi::CallbackInfo& i) -> Napi::Value {
-    return guarded(i.Env(), "deviceMemory", [&]() -> Napi::Value {
+  // freeDeviceMemory(device): bytes that are free there.
+  exports["freeDeviceMemory"] = Napi::Function::New(env, [](const Napi::CallbackInfo& i) -> Napi::Value {
+    return guarded(i.Env(), "freeDeviceMemory", [&]() -> Napi::Value {
       const c10::Device device(i[0].ToString().Utf8Value());
       const auto index = device.has_index() ? device.index() : c10::impl::VirtualGuardImpl(device.type()).getDevice().index();
       const auto [free, all] = c10::getDeviceAllocator(device.type())->getMemoryInfo(index);
-      auto result = Napi::Array::New(i.Env(), 2);
-      result[0u] = Napi::Number::New(i.Env(), static_cast<double>(free));
-      result[1u] = Napi::Number::New(i.Env(), static_cast<double>(all));
-      return result;
+      return Napi::Number::New(i.Env(), static_cast<double>(free));
     });
   });
   exports["tensorMemory"] = Napi::Function::New(

@@ -1,4 +1,4 @@
-import { type Adapters, createAdapter, type LoraSettings, merged, withoutNumbers } from "../nn/index.ts";
+import { type Adapters, createAdapter, type LoraSettings, merged, withoutNumbers, withSums } from "../nn/index.ts";
 import { ModelError } from "../schema/index.ts";
 import { generator, type Tensor } from "../torch/index.ts";
 import type { DecoderConfig } from "./config.ts";
@@ -61,4 +61,14 @@ export function mergeAdapters(parameters: Map<string, Tensor>, adapters: Adapter
 /** Frees the tensors of adapters. */
 export function disposeAdapters(adapters: Adapters): void {
   for (const { a, b, magnitude } of adapters.values()) for (const tensor of [a, b, magnitude]) tensor?.dispose();
+}
+
+/** Runs `use` with a model whose adapters' sums with their weights are at hand. `use` must not change the adapters. */
+export async function usingSums<Result>(model: Decoder, use: (model: Decoder) => Promise<Result>): Promise<Result> {
+  const adapters = withSums(model.adapters ?? new Map(), model.parameters);
+  try {
+    return await use({ ...model, adapters });
+  } finally {
+    for (const { sum } of adapters.values()) sum?.dispose();
+  }
 }

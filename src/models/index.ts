@@ -1,5 +1,5 @@
 export { adaptedFiles, baseAndAdapter, mergedWeights } from "./adapted-files.ts";
-export { adaptableShapes, adaptedNames, createAdapters, disposeAdapters } from "./adapters.ts";
+export { adaptableShapes, adaptedNames, createAdapters, disposeAdapters, usingSums } from "./adapters.ts";
 export type { BundleSpan } from "./bundle-attention.ts";
 export { bundleAttention, plainAttention } from "./bundle-attention.ts";
 export type { DecoderConfig, LayerKind, Rope } from "./config.ts";

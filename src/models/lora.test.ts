@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { adapterTensors, checkpointed, type LoraSettings } from "../nn/index.ts";
 import { ModelError } from "../schema/index.ts";
 import { backward, gradcheck, manualSeed, noGrad, ops, scope, type Tensor, tensor, toNumbers } from "../torch/index.ts";
-import { adaptedNames, createAdapters, mergeAdapters } from "./adapters.ts";
+import { adaptedNames, createAdapters, mergeAdapters, usingSums } from "./adapters.ts";
 import { bundleAttention } from "./bundle-attention.ts";
 import { type Decoder, type ForwardOptions, hiddenStates, nextLogits } from "./decoder.ts";
 import { readAdapters, readPeftConfig, writeAdapters } from "./peft.ts";
@@ -95,6 +95,21 @@ describe.each(["plain", "rslora", "dora", "fused"])("an adapter that peft wrote:
       for (const [k, place] of places.entries())
         expect(Math.abs(gradient[place]! - values[k]!) / norm, key).toBeLessThan(1e-3);
     }
+    for (const weight of decoder.parameters.values()) expect(weight.grad).toBeNull();
+  });
+
+  test("with its sums at hand, gives the same log-probs and gradients", async () => {
+    const { figures, decoder } = await adaptedModel(name);
+    const without = gradients(decoder, figures.family);
+    await usingSums(decoder, async (summed) => {
+      expectLogProbs(summed, figures);
+      for (const [key, gradient] of gradients(summed, figures.family)) {
+        const expected = without.get(key)!;
+        const norm = Math.hypot(...expected);
+        for (const [k, value] of gradient.entries())
+          expect(Math.abs(value - expected[k]!) / norm, key).toBeLessThan(1e-5);
+      }
+    });
     for (const weight of decoder.parameters.values()) expect(weight.grad).toBeNull();
   });
 

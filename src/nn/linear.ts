@@ -6,6 +6,8 @@ export interface LowRank {
   readonly a: Tensor;
   readonly b: Tensor;
   readonly scale: number;
+  /** The weight with it added, where that was computed: one product does for both. No gradient flows to it, nor to the weight. */
+  readonly sum?: Tensor | null;
 }
 
 /**
@@ -36,6 +38,8 @@ export function weightGradient(weight: Tensor, a: Tensor, b: Tensor): Tensor | n
  */
 export function linears(x: Tensor, layers: readonly LinearLayer[]): Tensor[] {
   const weights = layers.map(({ weight }) => weight);
+  /** What x is multiplied with. */
+  const factors = layers.map(({ weight, lowRank }) => lowRank?.sum ?? weight);
   const biases = layers.map(({ bias }) => bias ?? null);
   const residuals = layers.map(({ residual }) => residual ?? null);
   const low = layers.flatMap(({ lowRank }, layer) => (lowRank == null ? [] : [{ layer, ...lowRank }]));
@@ -45,20 +49,21 @@ export function linears(x: Tensor, layers: readonly LinearLayer[]): Tensor[] {
   return customFunction({
     inputs,
     forward() {
-      const output = layers.map(({ weight, bias, residual }) => {
-        const product_ = product(x, weight.t(), residual);
+      const output = layers.map(({ bias, residual }, layer) => {
+        const product_ = product(x, factors[layer]!.t(), residual);
         return bias == null ? product_ : product_.add_(bias);
       });
-      const narrow = low.map(({ layer, a, b, scale }) => {
+      const narrow = low.flatMap(({ layer, a, b, scale, sum }) => {
+        if (sum != null) return [];
         const scaled = product(x, a.t()).mul_(scale);
         addProduct(output[layer]!, scaled, b.t());
-        return scaled;
+        return [scaled];
       });
-      return { output, saved: [x, ...weights, ...as, ...bs, ...narrow] };
+      return { output, saved: [x, ...factors, ...as, ...bs, ...narrow] };
     },
     backward(grads, [xs, ...saved]) {
       const take = (count: number) => saved.splice(0, count);
-      const [ws, as_, bs_, narrow] = [take(layers.length), take(low.length), take(low.length), take(low.length)];
+      const [ws, as_, bs_] = [take(layers.length), take(low.length), take(low.length)];
       // Gradients of sums come as one number seen everywhere, which not every library takes.
       const dense = grads.map((grad) => grad?.contiguous() ?? null);
       const each = (first: number, gradient: (grad: Tensor, layer: number) => Tensor | null) =>
@@ -70,14 +75,16 @@ export function linears(x: Tensor, layers: readonly LinearLayer[]): Tensor[] {
         else addProduct(gradOfX, grad, ws[layer]!);
       }
       const [firstA, firstB] = [1 + 3 * layers.length, 1 + 3 * layers.length + low.length];
-      const ofLow = low.map(({ layer, a, b, scale }, k) => {
+      const ofLow = low.map(({ layer, a, b, scale, sum }, k) => {
         const grad = dense[layer];
+        const kept = sum == null ? saved.shift()! : null;
         if (grad == null) return [null, null];
         const gradOfNarrow = product(grad, bs_[k]!).mul_(scale);
-        if (gradOfX !== null) addProduct(gradOfX, gradOfNarrow, as_[k]!);
+        if (gradOfX !== null && sum == null) addProduct(gradOfX, gradOfNarrow, as_[k]!);
+        const narrow = kept ?? product(xs!, as_[k]!.t()).mul_(scale);
         return [
           wanted[firstA + k] ? weightGradient(a, gradOfNarrow.t(), xs!) : null,
-          wanted[firstB + k] ? weightGradient(b, grad.t(), narrow[k]!) : null,
+          wanted[firstB + k] ? weightGradient(b, grad.t(), narrow) : null,
         ];
       });
       return [

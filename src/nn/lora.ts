@@ -25,6 +25,8 @@ export interface Adapter {
   readonly dropout: number;
   /** Its number among the model's adapters: those of one input drop different elements of it. */
   readonly site: number;
+  /** W + scale B A [out, in] as they are now, where it was computed: see `withSums`. */
+  readonly sum?: Tensor;
 }
 
 /** Adapters by the name of the weight that each stands in for. */
@@ -34,11 +36,24 @@ export type Adapters = ReadonlyMap<string, Adapter>;
 export const loraScale = ({ rank, alpha, rslora }: Pick<LoraSettings, "rank" | "alpha" | "rslora">): number =>
   alpha / (rslora ? Math.sqrt(rank) : rank);
 
-/** Lengths [out] of the rows of W + scale B A, in float32 or wider. */
-function rowLengths(weight: Tensor, { a, b, scale }: Pick<Adapter, "a" | "b" | "scale">): Tensor {
-  const wide = a.dtype === "float64" ? "float64" : "float32";
-  return noGrad(() => scope(() => weight.to(wide).addmm(b, a, { alpha: scale }).norm(2, [1])));
-}
+type Factors = Pick<Adapter, "a" | "b" | "scale" | "sum">;
+
+/** W + scale B A [out, in], in the type of the adapter: a new tensor. */
+const sumOf = (weight: Tensor, { a, b, scale }: Factors): Tensor => weight.to(a.dtype).addmm(b, a, { alpha: scale });
+
+/** Lengths [out] of the rows of W + scale B A. */
+const rowLengths = (weight: Tensor, factors: Factors): Tensor =>
+  noGrad(() => scope(() => (factors.sum ?? sumOf(weight, factors)).norm(2, [1])));
+
+/**
+ * The adapters with their sums at hand, for use until the adapters change: products with the weights then take them along at no
+ * price, and only their own gradients are left to compute. Whoever asks for them frees the sums.
+ */
+export const withSums = (adapters: Adapters, weights: ReadonlyMap<string, Tensor>): Adapters =>
+  noGrad(
+    () =>
+      new Map([...adapters].map(([name, adapter]) => [name, { ...adapter, sum: sumOf(weights.get(name)!, adapter) }])),
+  );
 
 /**
  * An adapter that changes nothing yet (Hu et al. 2021, arXiv 2106.09685): A uniform in ±1 / sqrt(in), as PEFT draws it, B
@@ -69,7 +84,12 @@ const isDropping = (adapter: Adapter, training: boolean) => training && adapter.
 export const takenAlong = (adapter: Adapter, dtype: DType, training: boolean): LowRank | null =>
   isDropping(adapter, training)
     ? null
-    : { a: inType(adapter.a, dtype), b: inType(adapter.b, dtype), scale: adapter.scale };
+    : {
+        a: inType(adapter.a, dtype),
+        b: inType(adapter.b, dtype),
+        scale: adapter.scale,
+        sum: adapter.sum?.dtype === dtype ? adapter.sum : null,
+      };
 
 /** Whether that is all that the adapter does. */
 export const isAllTakenAlong = (adapter: Adapter, training: boolean): boolean =>
@@ -91,17 +111,23 @@ export interface Product {
  */
 export function adapted(adapter: Adapter, { input, output, weight, bias }: Product, training: boolean): Tensor {
   if (isAllTakenAlong(adapter, training)) return output;
+  // The bias is not stretched.
+  if (!isDropping(adapter, training))
+    return stretched(adapter, weight, output, bias === null ? output : output.sub(bias));
   const { dtype } = input;
-  const x = isDropping(adapter, training) ? dropped(input, adapter.dropout, adapter.site) : null;
-  const low = x && linear(linear(x, adapter.a.to(dtype)), adapter.b.to(dtype));
-  const sum = low ? output.add(low, { alpha: adapter.scale }) : output;
+  const x = dropped(input, adapter.dropout, adapter.site);
+  const low = linear(linear(x, adapter.a.to(dtype)), adapter.b.to(dtype));
+  const sum = output.add(low, { alpha: adapter.scale });
+  if (adapter.magnitude === null) return sum;
+  // What was dropped is dropped in the weight's product too.
+  return stretched(adapter, weight, sum, linear(x, weight).add(low, { alpha: adapter.scale }));
+}
+
+/** `sum`, of which the part `product` is brought to the lengths of DoRA. */
+function stretched(adapter: Adapter, weight: Tensor, sum: Tensor, product: Tensor): Tensor {
   if (adapter.magnitude === null) return sum;
   // Less one before it is rounded: in bfloat16 a length that changed by a thousandth would not have changed.
-  const stretch = adapter.magnitude.div(rowLengths(weight, adapter)).sub(1).to(dtype);
-  // The bias is not stretched; under dropout the weight's product is that of what was not dropped.
-  const stretched =
-    x && low ? linear(x, weight).add(low, { alpha: adapter.scale }) : bias === null ? sum : sum.sub(bias);
-  return sum.addcmul(stretched, stretch);
+  return sum.addcmul(product, adapter.magnitude.div(rowLengths(weight, adapter)).sub(1).to(sum.dtype));
 }
 
 /** The adapted weight itself, a new tensor of the weight's type. */
@@ -109,7 +135,7 @@ export function merged(adapter: Adapter, weight: Tensor): Tensor {
   return noGrad(() =>
     scope(() => {
       const [a, b] = [adapter.a.to(weight.device, adapter.a.dtype), adapter.b.to(weight.device, adapter.b.dtype)];
-      const whole = weight.to(a.dtype).addmm(b, a, { alpha: adapter.scale });
+      const whole = sumOf(weight, { a, b, scale: adapter.scale });
       if (adapter.magnitude === null) return whole.to(weight.dtype);
       const stretch = adapter.magnitude.to(weight.device, a.dtype).div(whole.norm(2, [1]));
       return whole.mul(stretch.unsqueeze(-1)).to(weight.dtype);

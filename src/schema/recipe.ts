@@ -16,7 +16,6 @@ import { microBatchTokens, refuseBlind, watchingFields } from "./watching.ts";
 
 /** A name that may be a folder's. */
 export const nameSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, "letters, digits, '.', '_' and '-' only");
-const name = nameSchema;
 const environmentVariable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "the name of an environment variable");
 const positive = z.number().gt(0);
 const share = z.number().min(0).lt(1);
@@ -56,8 +55,8 @@ const samplingOverrides = samplingSchema.partial();
 
 const sourceSchema = z.union(
   [
-    z.strictObject({ name, ...modelSchema.shape, sampling: samplingOverrides.default({}) }),
-    z.strictObject({ name, endpoint: endpointSchema, sampling: samplingOverrides.default({}) }),
+    z.strictObject({ name: nameSchema, ...modelSchema.shape, sampling: samplingOverrides.default({}) }),
+    z.strictObject({ name: nameSchema, endpoint: endpointSchema, sampling: samplingOverrides.default({}) }),
   ],
   { error: "a source has a name and either `model` or `endpoint`" },
 );
@@ -74,8 +73,8 @@ const judgeFields = {
 const rewardSchema = z.union(
   [
     z.strictObject({ kind: z.literal("checks"), weight: positive.default(1) }),
-    z.strictObject({ kind: z.literal("judge"), name, ...modelSchema.shape, ...judgeFields }),
-    z.strictObject({ kind: z.literal("judge"), name, endpoint: endpointSchema, ...judgeFields }),
+    z.strictObject({ kind: z.literal("judge"), name: nameSchema, ...modelSchema.shape, ...judgeFields }),
+    z.strictObject({ kind: z.literal("judge"), name: nameSchema, endpoint: endpointSchema, ...judgeFields }),
   ],
   { error: "a reward is {kind: checks} or {kind: judge, name, model | endpoint}" },
 );
@@ -166,7 +165,7 @@ const promptsSchema = z.strictObject({
 });
 
 export const recipeSchema = z.strictObject({
-  name: name.default("run"),
+  name: nameSchema.default("run"),
   seed: z.int().min(0).max(0xffff_ffff).default(42),
   prompts: promptsSchema,
   target: modelSchema,

@@ -1,6 +1,6 @@
 import { renameSync, writeFileSync } from "node:fs";
 
-/** Writes a file as a whole or not at all, over the one that is there; it lasts over a power failure. Throws the system's error. */
+/** Writes a file whole or not at all, over the one that is there, even where the power fails. Throws the system's error. */
 export function replaceFile(file: string, text: string): void {
   writeFileSync(`${file}.partial`, text, { flush: text !== "" });
   renameSync(`${file}.partial`, file);

@@ -19,4 +19,4 @@ export const trimMemory = (): void => native().trimMemory();
  *
  * @throws TorchError where libtorch has no such device.
  */
-export const freeDeviceMemory = (device: string): number => native().deviceMemory(device)[0];
+export const freeDeviceMemory = (device: string): number => native().freeDeviceMemory(device);

@@ -37,7 +37,7 @@ export interface Native {
   liveTensors(): number;
   trimMemory(): void;
   tensorMemory(): TensorMemory;
-  deviceMemory(device: string): [free: number, all: number];
+  freeDeviceMemory(device: string): number;
   setThreads(count: number): void;
   threads(): number;
   manualSeed(seed: number): void;

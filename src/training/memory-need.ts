@@ -68,13 +68,29 @@ export function bytesPerToken({ config, compute, recipe }: MemoryQuestion): numb
 const weightBytes = ({ config, compute, recipe }: MemoryQuestion): number =>
   parameterCount(config) * (recipe.lora === undefined ? 4 : bytesOf[compute]);
 
+/** Bytes of the weights that a recipe's adapters are added to, in fp32. */
+function summedBytes({ config, recipe: { lora } }: MemoryQuestion): number {
+  if (lora === undefined) return 0;
+  const shapes = adaptableShapes(config);
+  return adaptedNames(config, lora.target_modules).reduce((sum, name) => sum + 4 * elements(shapes.get(name)!), 0);
+}
+
+/**
+ * Whether a step computes the sums of weights and adapters once and holds them: in fp32, where nothing is dropped, and where they
+ * take no more than the activations of the longest row. In bf16 small changes would be lost in the sums' rounding.
+ */
+export const holdsSums = (question: MemoryQuestion): boolean =>
+  question.recipe.lora?.dropout === 0 &&
+  question.compute === "fp32" &&
+  summedBytes(question) <= question.recipe.max_length * bytesPerToken(question);
+
 /** Bytes of the weights of a reference that follows the policy. */
 const referenceBytes = ({ config, recipe }: MemoryQuestion): number =>
   recipe.reference_sync_steps === undefined ? 0 : 4 * parameterCount(config);
 
 /**
  * Bytes that training takes whatever the micro-batch, beside the weights: of what is trained a gradient, the optimiser's state
- * and an average; in bf16 the copies that are computed with; three matrices of the size of the output's, and the logits.
+ * and an average; in bf16 the copies that are computed with; the sums with adapters that are held; three matrices of the size of the output's, and the logits.
  */
 function fixedBytes(question: MemoryQuestion): number {
   const { config, compute, recipe } = question;
@@ -83,7 +99,8 @@ function fixedBytes(question: MemoryQuestion): number {
   const copies = lora === undefined && compute === "bf16" ? 2 * parameterCount(config) : 0;
   const head = config.vocabularySize * config.hiddenSize;
   const trained = trainedCount(config, recipe) * perTrained;
-  return referenceBytes(question) + trained + copies + 3 * head * 4 + 5 * logitsAtATime + keptLogitBytes;
+  const sums = holdsSums(question) ? summedBytes(question) : 0;
+  return referenceBytes(question) + trained + copies + sums + 3 * head * 4 + 5 * logitsAtATime + keptLogitBytes;
 }
 
 /** Estimated peak memory of training in bytes. Under `auto` a micro-batch counts as one row of the greatest length. */

@@ -1,4 +1,4 @@
-import type { Decoder, ForwardOptions } from "../models/index.ts";
+import { type Decoder, type ForwardOptions, usingSums } from "../models/index.ts";
 import { checkpointed, dropBy, type Parameters } from "../nn/index.ts";
 import { contentKey, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
 import { type DType, scope, span } from "../torch/index.ts";
@@ -9,6 +9,7 @@ import { isStale, lengthGrowth, metricOf } from "./early-stopping.ts";
 import { type BatchOptions, batchGradient, culprits } from "./gradients.ts";
 import { evaluateHeldOut } from "./held-out.ts";
 import { lossWatch } from "./loss-watch.ts";
+import { holdsSums } from "./memory-need.ts";
 import { openMetrics, type StepMetrics, stepMeter } from "./metrics.ts";
 import { optimiserOf, scheduleOf } from "./optimiser.ts";
 import { type ItemOrder, plannedBatches } from "./order.ts";
@@ -112,6 +113,7 @@ export async function train<Item>(
   const { device } = model.parameters.get("model.embed_tokens.weight")!;
   const part = { names: trained.keys(), adapters: model.adapters !== undefined };
   const { config } = model;
+  const sums = holdsSums({ config, compute: options.dtype === "bfloat16" ? "bf16" : "fp32", recipe });
   const measure = stepMeter({ config, dtype: options.dtype, device, trained: part, from: start.step, totalSteps });
   const isDue = (step: number) =>
     task.heldOut?.length && (step % recipe.evaluate_every_steps === 0 || step === totalSteps);
@@ -165,7 +167,8 @@ export async function train<Item>(
         signal: options.signal,
       };
       profiler?.begin();
-      const result = await batchGradient(model, task, items, batchOptions);
+      const gradientBy = (policy: Decoder) => batchGradient(policy, task, items, batchOptions);
+      const result = await (sums ? usingSums(model, gradientBy) : gradientBy(model));
       if (result.kind === "aborted") {
         if (suspects.length === 0) keeper.save(stateAfter(done));
         return unfinished(done);

@@ -26,7 +26,7 @@ import { type DataMethod, methodOf } from "./method.ts";
 import { partRows } from "./parts.ts";
 import { outputPaths, refuseOverwriting } from "./paths.ts";
 import { storedReference } from "./reference.ts";
-import { countLines, countRows, type DataTrainingReport, dataTrainingCard } from "./report.ts";
+import { countLines, countRows, type DataTrainingReport, dataTrainingCard, reportMarks } from "./report.ts";
 import { type ReadData, readData } from "./rows.ts";
 
 export interface DataTrainingOptions {
@@ -198,7 +198,9 @@ async function making(
 
 function earlierReport(file: string): DataTrainingReport {
   try {
-    return JSON.parse(readFileSync(file, "utf8")) as DataTrainingReport;
+    const stored: unknown = JSON.parse(readFileSync(file, "utf8"));
+    reportMarks.parse(stored);
+    return stored as DataTrainingReport;
   } catch (cause) {
     throw new TrainingError("the model stands, and its report can't be read", {
       file,

@@ -1,4 +1,5 @@
 import { stringify } from "yaml";
+import { z } from "zod";
 import type { DataTrainingSettings } from "../../schema/index.ts";
 import type { LazyRows, LazySequence, LeftOutRows, StepMetrics } from "../../training/index.ts";
 import type { ReadData } from "./rows.ts";
@@ -40,6 +41,14 @@ export interface DataTrainingReport {
   readonly bestStep?: number;
   readonly seconds: number;
 }
+
+/** By what a file is known to be such a report. */
+export const reportMarks = z.looseObject({
+  objective: z.string(),
+  model: z.string(),
+  rows: z.looseObject({ read: z.number(), learnt: z.number() }),
+  steps: z.number(),
+});
 
 /** What was done with the rows. */
 export interface UsedRows {
