@@ -10,7 +10,7 @@ const direct = {
   models: ["nn", "tokenizers"],
   scoring: ["models"],
   generation: ["models"],
-  sources: [],
+  sources: ["tokenizers"],
   rewards: ["scoring", "generation", "sources"],
   preferences: [],
   objectives: ["torch"],

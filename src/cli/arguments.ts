@@ -24,6 +24,7 @@ export interface Arguments {
   readonly training: DataTraining | undefined;
   readonly offline: boolean;
   readonly profile: boolean;
+  readonly retry: boolean;
   readonly json: boolean;
   readonly temperature: string | undefined;
   readonly maxTokens: string | undefined;
@@ -145,6 +146,7 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
       training,
       offline: single("offline") !== undefined,
       profile: single("profile") !== undefined,
+      retry: single("retry") !== undefined,
       json: single("json") !== undefined,
       temperature: single("temperature"),
       maxTokens: single("max-tokens"),

@@ -15,6 +15,10 @@ export const options = {
     value: undefined,
     text: "record two steps of each training: a Chrome trace in `profiles`, and a table of where the time went",
   },
+  retry: {
+    value: undefined,
+    text: "ask again for responses that could not be had, round after round while that brings some",
+  },
   json: { value: undefined, text: "print JSON" },
   temperature: { value: "NUMBER", text: "0 always takes the most probable token (default 0.7)" },
   "max-tokens": { value: "NUMBER", text: "most tokens of an answer (default 1024)" },
@@ -61,6 +65,7 @@ export const commands = {
   },
   sample: {
     ...stage,
+    options: [...stage.options, "retry"],
     summary: "draw the responses of the sources; after the tuning, those of the tuned target",
     details: here,
   },

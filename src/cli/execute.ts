@@ -93,6 +93,7 @@ async function work(
     listener: printer,
     offline: given.offline,
     profile: given.profile,
+    retry: given.retry,
   });
   try {
     if (command === "run") {

@@ -2,9 +2,10 @@ import { type EvaluationSummary, type Reward, summarise } from "../evaluation/in
 import type { ModelFiles } from "../models/index.ts";
 import { contentKey } from "../schema/index.ts";
 import type { Json } from "../store/index.ts";
+import { lazyModel } from "./lazy-source.ts";
 import { comparisonEvaluation, readComparison } from "./report/stored-evaluation.ts";
 import { type Run, runPaths } from "./run.ts";
-import { drawMissing, lazyModel, samplingOf } from "./sampling.ts";
+import { drawMissing, samplingOf } from "./sampling.ts";
 import { openReward, scoreMissing } from "./scoring.ts";
 import { comparedModels } from "./trainings.ts";
 import { tunedFiles } from "./tuning.ts";

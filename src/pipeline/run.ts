@@ -34,6 +34,8 @@ export interface RunOptions {
   readonly offline?: boolean;
   /** Record two steps of each training. */
   readonly profile?: boolean;
+  /** Ask for responses that could not be had again, as long as that brings some. */
+  readonly retry?: boolean;
 }
 
 /** An open run: its recipe, its ledger, and what its stages share. */
@@ -49,6 +51,8 @@ export interface Run {
   readonly signal: AbortSignal;
   /** Whether two steps of each training are recorded. */
   readonly profile: boolean;
+  /** Whether responses that could not be had are asked for again at once. */
+  readonly retry: boolean;
   /** Config, tokenizer and digest of a model that the recipe names; found once. */
   model(recipe: ModelRecipe): Promise<ModelFiles>;
   close(): Promise<void>;
@@ -174,6 +178,7 @@ export async function openRun(options: RunOptions): Promise<Run> {
     listener: options.listener,
     signal: options.signal,
     profile: options.profile === true,
+    retry: options.retry === true,
     model(recipe) {
       const key = JSON.stringify([recipe.model, recipe.chat_template, recipe.adapter]);
       const known = found.get(key);

@@ -1,53 +1,21 @@
-import { embeddedSource } from "../generation/index.ts";
-import { loadFiles, type ModelFiles, modelIdentity } from "../models/index.ts";
 import {
   amended,
   contentKey,
+  describeError,
+  EnvironmentError,
   ModelError,
-  type ModelRecipe,
   type SampleOutcome,
   type Sampling,
-  type Source,
   SourceError,
-  type SourceRecipe,
 } from "../schema/index.ts";
-import { endpointIdentity, openEndpoint } from "../sources/index.ts";
 import type { Draw } from "../store/index.ts";
 import type { StageName } from "./events.ts";
+import { type LazySource, lazySource } from "./lazy-source.ts";
 import { checkInterrupted, type Run } from "./run.ts";
+import { type SpendingAccount, spendingAccount, spendingWords } from "./spending.ts";
 import { checkTrainings } from "./trainings.ts";
 
-/** A source whose weights are loaded only if something has to be drawn from it. */
-export interface LazySource {
-  readonly name: string;
-  readonly identity: string;
-  /** Embedded models go one after another: each takes the memory and all cores. */
-  readonly embedded: boolean;
-  open(): Promise<Source>;
-}
-
-export function lazyModel(
-  name: string,
-  files: ModelFiles,
-  recipe: Pick<ModelRecipe, "precision" | "device">,
-): LazySource {
-  return {
-    name,
-    identity: modelIdentity(files, recipe),
-    embedded: true,
-    open: async () => embeddedSource(name, loadFiles(files, recipe)),
-  };
-}
-
 const cameUpWith = (source: string) => ({ hint: `This came up with the source ${source}.` });
-
-/** A source of the recipe. */
-async function lazySource(run: Run, recipe: SourceRecipe): Promise<LazySource> {
-  if ("model" in recipe) return lazyModel(recipe.name, await run.model(recipe), recipe);
-  const { name, endpoint } = recipe;
-  const open = async () => openEndpoint(name, endpoint, { notice: (text) => run.listener.notice(text) });
-  return { name, identity: endpointIdentity(endpoint), embedded: false, open };
-}
 
 /** What is to be drawn under one label of the ledger. */
 export interface SamplingPlan {
@@ -55,6 +23,8 @@ export interface SamplingPlan {
   /** The ledger's label: "sources", "target", "evaluation/...". */
   readonly label: string;
   readonly draws: readonly (Omit<Draw, "identity" | "source"> & { readonly source: LazySource })[];
+  /** Where what the draws cost is kept. */
+  readonly account?: SpendingAccount | undefined;
 }
 
 /**
@@ -69,23 +39,40 @@ const namedPrompts = 5;
 
 /**
  * Draws every response of a plan that the ledger lacks. Responses are stored as they come: a run that was killed asks
- * for none of them again. Those that could not be had are named, and asked for again by the next call.
+ * for none of them again. Those that could not be had are named, and asked for again by the next call; with the run's
+ * `retry` at once, as long as that brings some.
  *
- * @throws SourceError when a source gave nothing at all, then and before; Interrupted on an abort.
+ * @throws SourceError when a source could not go on or gave nothing at all, then and before, after the others have drawn
+ * all they could; Interrupted on an abort.
  */
-export async function drawMissing(
-  run: Run,
-  plan: SamplingPlan,
-): Promise<{ readonly drawn: number; readonly failed: number }> {
+export async function drawMissing(run: Run, plan: SamplingPlan): Promise<DrawCounts> {
   await run.ledger.responses.declare(
     plan.label,
     plan.draws.map(({ source, ...draw }) => ({ ...draw, source: source.name, identity: source.identity })),
   );
   await requireKeys(run, plan);
-  // One source that can't go on ends the others at their next response: a person has to do something first.
+  let drawn = 0;
+  for (;;) {
+    const round = await drawRound(run, plan);
+    drawn += round.drawn;
+    if (run.retry && round.failed > 0 && round.drawn > 0) continue;
+    return { drawn, failed: round.failed };
+  }
+}
+
+interface DrawCounts extends Record<string, number> {
+  readonly drawn: number;
+  readonly failed: number;
+}
+
+/** What one source can't do leaves the others as they are; anything else ends them all. */
+const isItsOwn = (error: unknown): boolean =>
+  error instanceof SourceError || error instanceof ModelError || error instanceof EnvironmentError;
+
+async function drawRound(run: Run, plan: SamplingPlan): Promise<DrawCounts> {
   const stop = new AbortController();
   const signal = AbortSignal.any([run.signal, stop.signal]);
-  let failure: { readonly error: unknown } | undefined;
+  const failures: { readonly source: string; readonly error: unknown }[] = [];
   let drawn = 0;
   let failed = 0;
   const inTurn = async (draws: readonly PlannedDraw[]) => {
@@ -96,15 +83,29 @@ export async function drawMissing(
         drawn += counts.drawn;
         failed += counts.failed;
       } catch (error) {
-        failure ??= { error };
-        stop.abort(error);
+        failures.push({ source: draw.source.name, error });
+        if (!isItsOwn(error)) stop.abort(error);
       }
     }
   };
   await Promise.all(turns(plan.draws).map(inTurn));
   checkInterrupted(run);
-  if (failure !== undefined) throw failure.error;
-  return { drawn, failed };
+  const [first, ...others] = failures.sort((a, b) => Number(isItsOwn(a.error)) - Number(isItsOwn(b.error)));
+  if (first === undefined) return { drawn, failed };
+  for (const { source, error } of others) run.listener.notice(`${source}: ${describeError(error)}`);
+  throw first.error instanceof SourceError
+    ? first.error.amend({ hint: await missingWords(run, plan.label) })
+    : first.error;
+}
+
+/** What each source still owes, for the person who has to do something about it. */
+async function missingWords({ ledger, folder }: Run, label: string): Promise<string> {
+  const owed = (await ledger.drawStatus())
+    .filter((draw) => draw.stage === label && draw.done < draw.total)
+    .map(({ source, done, total }) => `${source} ${total - done} of ${total}`);
+  return owed.length === 0
+    ? ""
+    : `Still missing: ${owed.join(", ")}. \`amalgam sample --retry ${folder}\` asks for them.`;
 }
 
 /** A missing key is told before anything is drawn, where the ledger lacks responses that it is needed for. */
@@ -130,10 +131,10 @@ function turns(draws: readonly PlannedDraw[]): PlannedDraw[][] {
 
 async function drawFrom(
   run: Run,
-  { label, stage }: SamplingPlan,
+  { label, stage, account }: SamplingPlan,
   { source, sampling }: PlannedDraw,
   signal: AbortSignal,
-): Promise<{ readonly drawn: number; readonly failed: number }> {
+): Promise<DrawCounts> {
   const { ledger, listener } = run;
   const requests = await ledger.responses.missing(label, source.name);
   const total = requests.reduce((sum, request) => sum + request.indices.length, 0);
@@ -147,6 +148,7 @@ async function drawFrom(
   let waiting: SampleOutcome[] = [];
   let stored = performance.now();
   const store = async () => {
+    await account?.save();
     drawn += await ledger.responses.add(label, source.name, waiting);
     waiting = [];
     stored = performance.now();
@@ -181,7 +183,7 @@ async function drawFrom(
   if (done === 0) await refuseSilent(run, label, source.name, `${reason}; ${named}`);
   if (failed > 0)
     listener.notice(
-      `${source.name}: ${failed} of ${total} responses are missing (${reason}); ${named}; run again to ask for them once more`,
+      `${source.name}: ${failed} of ${total} responses are missing (${reason}); ${named}; \`amalgam sample --retry ${run.folder}\` asks for them again`,
     );
   return { drawn, failed };
 }
@@ -210,9 +212,10 @@ export function samplingOf({ recipe }: Run, own: SamplingOverrides): Sampling {
 export async function sampleSources(run: Run): Promise<Record<string, number>> {
   // Hours may lie between the first response and the training.
   checkTrainings(run.recipe, (await run.model(run.recipe.target)).decoderConfig);
+  const account = await spendingAccount(run);
   const draws: PlannedDraw[] = [];
   for (const recipe of run.recipe.sources) {
-    const source = await lazySource(run, recipe);
+    const source = await lazySource(run, recipe, account?.budget);
     const sampling = samplingOf(run, recipe.sampling);
     draws.push({ source, sampling, n: run.recipe.sampling.n, splits: ["sft", "wrpo"] });
   }
@@ -226,5 +229,10 @@ export async function sampleSources(run: Run): Promise<Record<string, number>> {
         `${twin.source.name} and ${source.name} are one model with one sampling, so they share their responses; for others, give one of them another temperature, or raise n`,
       );
   }
-  return drawMissing(run, { stage: "sample", label: "sources", draws });
+  try {
+    return await drawMissing(run, { stage: "sample", label: "sources", draws, account });
+  } finally {
+    await account?.save();
+    if (account !== undefined) run.listener.notice(`spent so far: ${spendingWords(account.budget.spent())}`);
+  }
 }

@@ -2,11 +2,12 @@ import { AmalgamError, contentKey, explainMemory, type Recipe } from "../schema/
 import { explainDisk } from "./disk.ts";
 import { evaluateModels } from "./evaluating.ts";
 import { type StageName, stageNames } from "./events.ts";
+import { lazyModel } from "./lazy-source.ts";
 import { evaluateLogProbs } from "./log-prob-evaluation.ts";
 import { recordingListener } from "./recording.ts";
 import { reportRun } from "./reporting.ts";
 import { checkInterrupted, Interrupted, type Run } from "./run.ts";
-import { drawMissing, lazyModel, sampleSources, samplingOf } from "./sampling.ts";
+import { drawMissing, sampleSources, samplingOf } from "./sampling.ts";
 import { scoreLabel } from "./scoring.ts";
 import { selectForSft, selectForWrpo, selectNothingForSft } from "./selecting.ts";
 import { startingFiles, tuneSft, tuneWrpo } from "./tuning.ts";

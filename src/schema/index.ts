@@ -5,6 +5,7 @@ export {
   type PreferenceSettings,
   type SupervisedSettings,
 } from "./data-training.ts";
+export { type EndpointRecipe, endpointSchema, type PriceRecipe } from "./endpoint.ts";
 export * from "./errors.ts";
 export { makeFolder } from "./folder.ts";
 export * from "./interfaces.ts";
@@ -25,8 +26,6 @@ export {
 export { type LoraRecipe, loraSchema, type OptimiserName, optimiserDefaults } from "./optimisation.ts";
 export * from "./philox.ts";
 export {
-  type EndpointRecipe,
-  endpointSchema,
   type LoggingRecipe,
   type ModelRecipe,
   modelSchema,

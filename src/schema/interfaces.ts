@@ -1,4 +1,4 @@
-import type { Finish, Message, Prompt, Sampling, Score } from "./records.ts";
+import type { Finish, Message, Prompt, ResponseExtras, Sampling, Score } from "./records.ts";
 
 /** The responses still missing for one prompt. */
 export interface SampleRequest {
@@ -14,6 +14,7 @@ export interface SampledResponse {
   readonly finish: Finish;
   readonly promptTokens: number;
   readonly responseTokens: number;
+  readonly extras?: ResponseExtras;
 }
 
 /** A response that could not be had: kept and named, never replaced by a default. */

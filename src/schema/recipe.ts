@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { endpointSchema } from "./endpoint.ts";
 import { objectiveChoice, refuseForeign, withDefaults } from "./objectives.ts";
 import {
   activationCheckpointing,
@@ -16,7 +17,6 @@ import { microBatchTokens, refuseBlind, watchingFields } from "./watching.ts";
 
 /** A name that may be a folder's. */
 export const nameSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, "letters, digits, '.', '_' and '-' only");
-const environmentVariable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "the name of an environment variable");
 const positive = z.number().gt(0);
 const share = z.number().min(0).lt(1);
 
@@ -38,25 +38,19 @@ export const modelSchema = z.strictObject({
 });
 export type ModelRecipe = z.infer<typeof modelSchema>;
 
-/** An OpenAI-compatible server. The key is read from the environment variable `key_env` and written nowhere. */
-export const endpointSchema = z.strictObject({
-  url: z.url({ protocol: /^https?$/ }),
-  model: z.string().min(1),
-  key_env: environmentVariable.optional(),
-  concurrency: z.int().min(1).default(8),
-  timeout_seconds: positive.default(120),
-  retries: z.int().min(0).default(5),
-  /** Ask for n completions in one call where the server can; otherwise one call each. */
-  native_n: z.boolean().default(true),
-});
-export type EndpointRecipe = z.infer<typeof endpointSchema>;
-
 const samplingOverrides = samplingSchema.partial();
+
+/** How a source is asked otherwise than the others. */
+const asked = {
+  sampling: samplingOverrides.default({}),
+  /** A system message before every prompt that has none of its own; the training sees the prompts without it. */
+  system: z.string().min(1).optional(),
+};
 
 const sourceSchema = z.union(
   [
-    z.strictObject({ name: nameSchema, ...modelSchema.shape, sampling: samplingOverrides.default({}) }),
-    z.strictObject({ name: nameSchema, endpoint: endpointSchema, sampling: samplingOverrides.default({}) }),
+    z.strictObject({ name: nameSchema, ...modelSchema.shape, ...asked }),
+    z.strictObject({ name: nameSchema, endpoint: endpointSchema, ...asked }),
   ],
   { error: "a source has a name and either `model` or `endpoint`" },
 );
@@ -191,6 +185,8 @@ export const recipeSchema = z.strictObject({
       }).shape,
     })
     .prefault({}),
+  /** What the answers of endpoints may cost, all sources and attempts of this run together. */
+  budget: z.strictObject({ money: positive.optional(), tokens: z.int().min(1).optional() }).default({}),
   rewards: z.array(rewardSchema).min(1),
   selection: z
     .strictObject({

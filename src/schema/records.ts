@@ -58,6 +58,15 @@ export type Sampling = z.infer<typeof samplingSchema>;
 /** Why a response ended: its end-of-turn token or a stop string, or the token limit. */
 export type Finish = "stop" | "length";
 
+/** What came with a response beside its text. */
+export const responseExtrasSchema = z.object({
+  /** What the model thought before it answered: no part of the response. */
+  reasoning: z.string().optional(),
+  /** The log-prob of each token of the answer, as the server tells it. */
+  logprobs: z.array(z.object({ token: z.string(), logprob: z.number() })).optional(),
+});
+export type ResponseExtras = z.infer<typeof responseExtrasSchema>;
+
 /** A response y of one source to one prompt. */
 export interface Response {
   /** Content key of (prompt's messages, source's identity, sampling, index). */
@@ -69,6 +78,7 @@ export interface Response {
   readonly finish: Finish;
   readonly promptTokens: number;
   readonly responseTokens: number;
+  readonly extras?: ResponseExtras;
 }
 
 /** One component of a reward, before weighting: a check that passed (1) or failed (0), a judge's expected rating. */

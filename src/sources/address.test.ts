@@ -24,23 +24,23 @@ test.each([
   ["http://host:8000/v1/chat/completions", "http://host:8000/v1/chat/completions"],
   ["http://host:8000/v1/chat/completions/", "http://host:8000/v1/chat/completions"],
 ])("%s is the same endpoint", (url, chat) => {
-  const { chatUrl, modelsUrl, shown, identity } = address(url);
-  expect(chatUrl.href).toBe(chat);
+  const { callUrl, modelsUrl, shown, identity } = address(url);
+  expect(callUrl.href).toBe(chat);
   expect(modelsUrl.href).toBe("http://host:8000/v1/models");
   expect(shown).toBe("http://host:8000/v1");
   expect(identity).toBe(address("http://host:8000/v1").identity);
 });
 
 test("a server at the root", () => {
-  expect(address("https://host").chatUrl.href).toBe("https://host/chat/completions");
+  expect(address("https://host").callUrl.href).toBe("https://host/chat/completions");
 });
 
 test("a query stays on every call, and out of sight", () => {
-  const { chatUrl, modelsUrl, shown, secrets } = address(
+  const { callUrl, modelsUrl, shown, secrets } = address(
     "https://host/o?api-version=2024-10-21&api-key=abcdef0123456789",
   );
-  expect(chatUrl.href).toBe("https://host/o/chat/completions?api-version=2024-10-21&api-key=abcdef0123456789");
-  expect(modelsUrl.search).toBe(chatUrl.search);
+  expect(callUrl.href).toBe("https://host/o/chat/completions?api-version=2024-10-21&api-key=abcdef0123456789");
+  expect(modelsUrl.search).toBe(callUrl.search);
   expect(shown).toBe("https://host/o");
   expect(secrets.scrub("abcdef0123456789")).toBe("[secret]");
 });
@@ -54,9 +54,9 @@ test("another model or host is another identity; credentials don't count", () =>
 });
 
 test("a password in the URL is sent as Basic, and shown nowhere", () => {
-  const { headers, chatUrl, shown, secrets } = address("http://me:pass%40word99@host/v1");
+  const { headers, callUrl, shown, secrets } = address("http://me:pass%40word99@host/v1");
   expect(headers.authorization).toBe(`Basic ${Buffer.from("me:pass@word99").toString("base64")}`);
-  expect(chatUrl.href + shown).not.toMatch(/pass|me:/);
+  expect(callUrl.href + shown).not.toMatch(/pass|me:/);
   expect(secrets.scrub("me:pass@word99")).toBe("me:[secret]");
 });
 

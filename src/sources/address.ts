@@ -1,4 +1,6 @@
 import { contentKey, type EndpointRecipe, EnvironmentError, RecipeError } from "../schema/index.ts";
+import type { WireFormat } from "./formats/format.ts";
+import { formatOf } from "./formats/index.ts";
 import { type Secrets, secretsOf } from "./secrets.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -9,7 +11,8 @@ export interface EndpointAddress {
   readonly shown: string;
   /** See `endpointIdentity`. */
   readonly identity: string;
-  readonly chatUrl: URL;
+  /** Where a call goes. */
+  readonly callUrl: URL;
   readonly modelsUrl: URL;
   readonly headers: Readonly<Record<string, string>>;
   /** What proves who asks, in words, for errors. */
@@ -17,14 +20,16 @@ export interface EndpointAddress {
   readonly secrets: Secrets;
 }
 
-const chatPath = "/chat/completions";
-
 /**
- * Reads a recipe's URL, given as the server's base (`https://host/v1`) or with `/chat/completions` after it, and the
- * key from the environment. A query (`?api-version=`) stays on every call. Throws EnvironmentError for a missing or
- * unusable key, RecipeError where the URL and `key_env` both give credentials.
+ * Reads a recipe's URL, given as the server's base (`https://host/v1`) or with the path of calls (`/chat/completions`)
+ * after it, and the keys from the environment. A query (`?api-version=`) stays on every call. Throws EnvironmentError
+ * for a missing or unusable key, RecipeError where the URL and `key_env` both give credentials.
  */
-export function endpointAddress(recipe: EndpointRecipe, environment: Environment): EndpointAddress {
+export function endpointAddress(
+  recipe: EndpointRecipe,
+  environment: Environment,
+  format: WireFormat = formatOf(recipe),
+): EndpointAddress {
   const url = new URL(recipe.url);
   const user = credentialsOf(url);
   if (user !== undefined && recipe.key_env !== undefined) {
@@ -33,17 +38,45 @@ export function endpointAddress(recipe: EndpointRecipe, environment: Environment
       hint: "Keep one of the two; key_env is the safer one.",
     });
   }
-  const key = recipe.key_env === undefined ? undefined : keyFrom(recipe.key_env, environment);
+  const key = recipe.key_env === undefined ? undefined : keyFrom(recipe.key_env, environment, "key_env");
   const basic = user === undefined ? undefined : Buffer.from(`${user.name}:${user.password}`).toString("base64");
-  const authorization = key !== undefined ? `Bearer ${key}` : basic !== undefined ? `Basic ${basic}` : undefined;
+  const further = Object.fromEntries(
+    Object.entries(recipe.headers_env).map(([name, variable]) => [
+      name.toLowerCase(),
+      keyFrom(variable, environment, `headers_env.${name}`),
+    ]),
+  );
   const secretParameters = [...url.searchParams].filter(([name]) => /key|token|secret|sig|pass/i.test(name));
   return {
-    ...placesOf(url),
+    ...placesOf(url, format),
     identity: endpointIdentity(recipe),
-    headers: { "user-agent": "amalgam", ...(authorization === undefined ? {} : { authorization }) },
+    headers: {
+      "user-agent": "amalgam",
+      ...format.headers,
+      ...(key === undefined ? {} : keyHeader(recipe, url, format, key)),
+      ...(basic === undefined ? {} : { authorization: `Basic ${basic}` }),
+      ...further,
+    },
     keyInWords: credentialsInWords(recipe.key_env, user !== undefined),
-    secrets: secretsOf([key ?? "", user?.password ?? "", basic ?? "", ...secretParameters.map(([, value]) => value)]),
+    secrets: secretsOf([
+      ...[key ?? "", user?.password ?? "", basic ?? ""],
+      ...Object.values(further),
+      ...secretParameters.map(([, value]) => value),
+    ]),
   };
+}
+
+/** The header that the recipe names carries the key alone; Azure's deployments take it in `api-key`. */
+function keyHeader(
+  { key_header }: EndpointRecipe,
+  url: URL,
+  format: WireFormat,
+  key: string,
+): Readonly<Record<string, string>> {
+  const named = key_header?.toLowerCase() ?? (url.pathname.includes("/openai/deployments/") ? "api-key" : undefined);
+  if (named === undefined || named === format.keyHeader.name)
+    return { [format.keyHeader.name]: format.keyHeader.before + key };
+  return { [named]: named === "authorization" ? `Bearer ${key}` : key };
 }
 
 function credentialsInWords(variable: string | undefined, hasUser: boolean): string {
@@ -51,20 +84,38 @@ function credentialsInWords(variable: string | undefined, hasUser: boolean): str
   return hasUser ? "the user name and password of its URL" : "calls without a key (the recipe names no key_env)";
 }
 
-/** Content key of the shown URL and the model: what the answers depend on, and no key. */
-export const endpointIdentity = ({ url, model }: EndpointRecipe): string =>
-  contentKey({ url: placesOf(new URL(url)).shown, model });
+/**
+ * Content key of what the answers depend on, and no key: the shown URL and the model, and what of the recipe changes the
+ * text that the model reads or the one that is kept.
+ */
+export function endpointIdentity(recipe: EndpointRecipe): string {
+  const { url, model, format, chat_template, special_tokens, body, thinking } = recipe;
+  return contentKey({
+    url: placesOf(new URL(url), formatOf(recipe)).shown,
+    model,
+    ...(format === "chat" ? {} : { format }),
+    ...(chat_template === undefined ? {} : { chat_template, special_tokens }),
+    ...(Object.keys(body).length === 0 ? {} : { body }),
+    ...(thinking === "apart" ? {} : { thinking }),
+  });
+}
 
 /** The same address without its key: for what is asked before there is one. */
 export function publicAddress(recipe: EndpointRecipe): Pick<EndpointAddress, "shown" | "modelsUrl"> {
-  return placesOf(new URL(recipe.url));
+  return placesOf(new URL(recipe.url), formatOf(recipe));
 }
 
-function placesOf(url: URL): Pick<EndpointAddress, "shown" | "chatUrl" | "modelsUrl"> {
+function placesOf(
+  url: URL,
+  { path, tail, query = {} }: WireFormat,
+): Pick<EndpointAddress, "shown" | "callUrl" | "modelsUrl"> {
   const trimmed = url.pathname.replace(/\/+$/, "");
-  const path = trimmed.endsWith(chatPath) ? trimmed.slice(0, -chatPath.length).replace(/\/+$/, "") : trimmed;
-  const at = (below: string) => new URL(`${url.origin}${path}${below}${url.search}`);
-  return { shown: `${url.origin}${path}`, chatUrl: at(chatPath), modelsUrl: at("/models") };
+  const base =
+    tail !== undefined && trimmed.endsWith(tail) ? trimmed.slice(0, -tail.length).replace(/\/+$/, "") : trimmed;
+  const at = (below: string) => new URL(`${url.origin}${base}${below}${url.search}`);
+  const callUrl = at(path);
+  for (const [name, value] of Object.entries(query)) callUrl.searchParams.set(name, value);
+  return { shown: `${url.origin}${base}`, callUrl, modelsUrl: at("/models") };
 }
 
 function credentialsOf(url: URL): { readonly name: string; readonly password: string } | undefined {
@@ -80,17 +131,17 @@ function decoded(part: string): string {
   }
 }
 
-function keyFrom(variable: string, environment: Environment): string {
+function keyFrom(variable: string, environment: Environment, named: string): string {
   const key = environment[variable]?.trim() ?? "";
   if (key === "") {
     throw new EnvironmentError(`the environment variable ${variable} is not set: it should hold an endpoint's key`, {
-      field: "endpoint.key_env",
+      field: `endpoint.${named}`,
       hint: `Set it in the shell that starts Amalgam: export ${variable}=...`,
     });
   }
   if (!/^[\x21-\x7e]+$/.test(key)) {
     throw new EnvironmentError(`the key in ${variable} has characters that no HTTP header may carry`, {
-      field: "endpoint.key_env",
+      field: `endpoint.${named}`,
       hint: "A key is one line of ASCII letters, digits and signs: look for spaces, line breaks and curly quotes in it.",
     });
   }

@@ -1,57 +1,49 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type EndpointRecipe, SourceError } from "../schema/index.ts";
+import type { EndpointRecipe } from "../schema/index.ts";
+import { adaptiveLimiter, type CallOutcome } from "./adaptive.ts";
 import { type EndpointAddress, type Environment, endpointAddress } from "./address.ts";
-import { connections, exchange, NoAnswer } from "./exchange.ts";
-import { limiter } from "./limiter.ts";
+import { breaker } from "./breaker.ts";
+import type { Budget, Reservation } from "./budget.ts";
+import { CallError, fatalError, goneError, rejection, waitTooLong } from "./client-errors.ts";
+import type { ChatCompletion, ChatRequest } from "./completion.ts";
+import { learntDialect } from "./dialect.ts";
+import { type Call, connections, exchange, NoAnswer } from "./exchange.ts";
+import { formatOf } from "./formats/index.ts";
+import { hedged } from "./hedge.ts";
+import { rateLimiter } from "./rate.ts";
+import { rateHeaderWaitMs } from "./rate-headers.ts";
 import { backoffMs } from "./retry-delay.ts";
-import { type Cure, type Verdict, verdictOn } from "./verdict.ts";
-import type { ChatCompletion, ChatRequest } from "./wire.ts";
+import { estimatedTokens } from "./tokens.ts";
+import { type Verdict, verdictOn } from "./verdict.ts";
 
 export interface EndpointOptions {
   /** Where the key and the proxies are named; the process's own if not given. */
   readonly environment?: Environment;
   /** Hears of what the server can't do and how it is got round. Never a secret. */
   readonly notice?: (text: string) => void;
+  /** What the calls may cost, shared with other endpoints; without it, whatever they do. */
+  readonly budget?: Budget;
   /** The first wait before another try; each later one is twice as long. 500 if not given. */
   readonly retryDelayMs?: number;
   /** Waits, and rejects when the signal aborts: for tests that look at the waits. */
   readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** A call that failed for good, while others may go well. */
-export class CallError extends SourceError {
-  /** Why, without the endpoint's name before it. */
-  readonly reason: string;
-
-  constructor(shown: string, reason: string) {
-    super(`${shown}: ${reason}`);
-    this.reason = reason;
-  }
-}
-
-/** The server does not take a field of the request, and there is no way round it. */
-export class RejectedFieldError extends SourceError {
-  readonly rejected: string;
-
-  constructor(message: string, rejected: string, hint: string) {
-    super(message, { hint });
-    this.rejected = rejected;
-  }
-}
-
-/** One OpenAI-compatible server with one model: calls that wait their turn, have an end, and are tried again. */
+/** One server with one model: calls that wait their turn, have an end, and are tried again. */
 export interface EndpointClient {
   /** The base URL without credentials. */
   readonly url: string;
-  /** Content key of (URL without credentials, model). */
+  /** See `endpointIdentity`. */
   readonly identity: string;
+  /** The most calls at a time; how many there are at the moment is found by how the server bears them. */
   readonly concurrency: number;
   readonly retries: number;
   /**
-   * One chat completion. Tries again, as often as the recipe says, what may go well another time: no connection, a
-   * hang, 408/409/425/429/5xx (after the time that `Retry-After` names), a broken or misshapen answer.
+   * One completion. Tries again, as often as the recipe says, what may go well another time: no connection, a hang,
+   * 408/409/425/429/5xx (after the time that `Retry-After` names), a broken or misshapen answer.
    * Throws CallError when this call failed for good, RejectedFieldError, SourceError when no call can go well
-   * before a person has done something (key, model, credit, URL, a server that stays away), and the signal's reason.
+   * before a person has done something (key, model, credit, URL, budget, a server that stays away), and the signal's
+   * reason.
    */
   chatCompletion(request: ChatRequest, signal: AbortSignal): Promise<ChatCompletion>;
   /** Whether the text repeats the endpoint's key: such a text must not be stored. */
@@ -65,70 +57,135 @@ export interface EndpointClient {
 const longestWaitMs = 10 * 60_000;
 /** Lost calls in a row, for each call at once, before the server counts as gone. */
 const patience = 3;
+/** Failures in a row before calls wait for one that tries whether the server is back. */
+const leastBreaks = 8;
 
-/** Opens a client; nothing is sent yet. Throws EnvironmentError when the key is missing. */
+/** Opens a client; nothing is sent yet. Throws EnvironmentError when a key is missing. */
 export function openEndpointClient(recipe: EndpointRecipe, options: EndpointOptions = {}): EndpointClient {
   const environment = options.environment ?? process.env;
-  const address = endpointAddress(recipe, environment);
+  const format = formatOf(recipe);
+  const address = endpointAddress(recipe, environment, format);
   const dispatcher = connections(environment);
-  const enter = limiter(recipe.concurrency);
-  const wait =
-    options.wait ??
-    ((ms, signal) =>
-      sleep(ms, undefined, { signal }).catch((error: unknown) => {
-        signal.throwIfAborted();
-        throw error;
-      }));
-  const bodyOf = dialect(recipe.model, (text) => options.notice?.(`${address.shown}: ${text}`));
+  const places = adaptiveLimiter(recipe.concurrency);
+  const rate = rateLimiter({ requests: recipe.requests_per_minute, tokens: recipe.tokens_per_minute });
+  const retryDelayMs = options.retryDelayMs ?? 500;
+  const down = breaker(Math.max(leastBreaks, places.limit()), 2 * retryDelayMs);
+  const wait = options.wait ?? waiting;
+  const dialect = learntDialect((text) => options.notice?.(`${address.shown}: ${text}`));
   let pausedUntil = 0;
   let lostInRow = 0;
+  /** What a call's tokens come to, for the pace: the latest answers' mean. */
+  let usualTokens = 0;
 
-  const attempt = async (body: Record<string, unknown>, signal: AbortSignal): Promise<Verdict> => {
-    const call = {
-      method: "POST",
-      url: address.chatUrl,
-      headers: { ...address.headers, "content-type": "application/json", accept: "application/json" },
-      body: JSON.stringify(body),
-      timeoutMs: recipe.timeout_seconds * 1000,
-    } as const;
+  const asked = async (call: Call, sent: readonly string[], signal: AbortSignal): Promise<Verdict> => {
     try {
-      return verdictOn(await exchange(dispatcher, call, signal), Object.keys(body));
+      const answer = await exchange(dispatcher, call, signal);
+      const pause = rateHeaderWaitMs(answer.headers, usualTokens);
+      if (pause > 0 && answer.status < 300) pausedUntil = Math.max(pausedUntil, Date.now() + pause);
+      return verdictOn(answer, format, sent, recipe.stream);
     } catch (error) {
       if (!(error instanceof NoAnswer)) throw error;
-      return error.final
-        ? { kind: "fatal", reason: error.message, cure: "url" }
-        : { kind: "retry", reason: error.message };
+      if (error.kind === "final") return { kind: "fatal", reason: error.message, cure: "url" };
+      const pressed = error.kind === "late";
+      return { kind: "retry", reason: error.message, pressed, billed: error.kind !== "unheard" };
     }
+  };
+
+  /** One try, in a place of its own, when it is its turn and the server, the limits and the budget allow it. */
+  const attempt = async (request: ChatRequest, backoff: number, signal: AbortSignal): Promise<Attempt> => {
+    let clock = Date.now();
+    const pause = async (ms: number): Promise<void> => {
+      if (ms <= 0) return;
+      await wait(ms, signal);
+      clock = Math.max(clock + ms, Date.now());
+    };
+    await pause(backoff);
+    await down.pass(signal);
+    const place = await places.enter(signal);
+    let outcome: CallOutcome = { kind: "other" };
+    let reservation: Reservation | undefined;
+    try {
+      const most = { inputTokens: mostPromptTokens(request), outputTokens: request.max_tokens * (request.n ?? 1) };
+      reservation = await options.budget?.reserve(most, recipe.price, signal);
+      const paced = rate.reserve(usualTokens);
+      await pause(Math.max(paced, pausedUntil - clock));
+      const body = { ...format.body(request, dialect.current()), ...recipe.body };
+      const sent = [...new Set([...Object.keys(request), ...Object.keys(body)])];
+      const call = {
+        method: "POST",
+        url: address.callUrl,
+        headers: {
+          ...address.headers,
+          "content-type": "application/json",
+          accept: recipe.stream ? "text/event-stream, application/json" : "application/json",
+        },
+        body: JSON.stringify(body),
+        timeoutMs: recipe.timeout_seconds * 1000,
+        stream: recipe.stream,
+      } as const;
+      const startedAt = performance.now();
+      const { value: verdict, calls } = await hedged(
+        (stop) => asked(call, sent, stop),
+        ({ kind }) => kind === "retry",
+        recipe.hedge_after_seconds === undefined ? undefined : recipe.hedge_after_seconds * 1000,
+        signal,
+      );
+      const used = usageOf(verdict, request);
+      // Of two calls for one answer nobody knows what the one that was dropped came to.
+      reservation?.settle(calls > 1 ? undefined : used);
+      if (verdict.kind === "completion" && used !== undefined) {
+        const tokens = used.inputTokens + used.outputTokens;
+        rate.correct(tokens - usualTokens);
+        usualTokens = usualTokens === 0 ? tokens : 0.9 * usualTokens + 0.1 * tokens;
+        outcome = { kind: "done", ms: performance.now() - startedAt, tokens: used.outputTokens };
+      } else if (verdict.kind === "retry" && verdict.pressed) outcome = { kind: "pressed" };
+      return { verdict, body };
+    } finally {
+      // Cut off in between: the server may have answered.
+      reservation?.settle();
+      place.leave(outcome);
+    }
+  };
+
+  /** Notes whether the server is there, and gives it up where it has been away for too long. */
+  const watch = (verdict: Verdict, reason: string): void => {
+    // One that says that it has too much to do is there.
+    if (verdict.kind !== "retry" || reason.startsWith("HTTP 4")) {
+      down.succeeded();
+      return;
+    }
+    const silentMs = down.failed();
+    if (silentMs !== undefined && silentMs > recipe.give_up_seconds * 1000)
+      throw goneError(address, reason, { seconds: silentMs / 1000 });
   };
 
   const tried = async (request: ChatRequest, signal: AbortSignal): Promise<ChatCompletion> => {
     for (let tries = 0, backoff = 0; ; ) {
-      const pause = Math.max(backoff, pausedUntil - Date.now());
-      if (pause > 0) await wait(pause, signal);
-      const body = bodyOf.fields(request);
-      const verdict = await attempt(body, signal);
+      const { verdict, body } = await attempt(request, backoff, signal);
+      const reason = "reason" in verdict ? clean(verdict.reason, address) : "";
+      watch(verdict, reason);
       if (verdict.kind === "completion") {
         lostInRow = 0;
         return verdict.completion;
       }
-      const reason = clean(verdict.reason, address);
       if (verdict.kind === "failed") throw new CallError(address.shown, reason);
       if (verdict.kind === "fatal") throw fatalError(address, recipe, verdict.cure, reason);
       if (verdict.kind === "rejected") {
-        if (bodyOf.adapt(verdict.field, reason, body)) continue;
-        throw rejection(address, verdict.field, reason);
+        if (!dialect.adapt(verdict.field, reason, body)) throw rejection(address, verdict.field, reason);
+        backoff = 0;
+        continue;
       }
-      const asked = verdict.waitMs ?? 0;
-      if (asked > longestWaitMs) throw waitTooLong(address, asked, reason);
-      if (asked > 0) pausedUntil = Math.max(pausedUntil, Date.now() + asked);
+      const waitMs = verdict.waitMs ?? 0;
+      if (waitMs > longestWaitMs) throw waitTooLong(address, waitMs, reason);
+      if (waitMs > 0) pausedUntil = Math.max(pausedUntil, Date.now() + waitMs);
       tries += 1;
       if (tries > recipe.retries) {
         lostInRow += 1;
-        if (lostInRow >= patience * recipe.concurrency) throw goneError(address, lostInRow, reason);
+        if (lostInRow >= patience * places.limit()) throw goneError(address, reason, { calls: lostInRow });
         throw new CallError(address.shown, tries === 1 ? reason : `${reason}, tried ${tries} times`);
       }
       // Calls that wait for the same moment start spread out over a little time after it.
-      backoff = Math.max(asked * (1 + Math.random() / 20), backoffMs(tries - 1, options.retryDelayMs ?? 500));
+      backoff = Math.max(waitMs * (1 + Math.random() / 20), backoffMs(tries - 1, retryDelayMs));
     }
   };
 
@@ -137,93 +194,47 @@ export function openEndpointClient(recipe: EndpointRecipe, options: EndpointOpti
     identity: address.identity,
     concurrency: recipe.concurrency,
     retries: recipe.retries,
-    async chatCompletion(request, signal) {
-      const leave = await enter(signal);
-      try {
-        return await tried(request, signal);
-      } finally {
-        leave();
-      }
-    },
+    chatCompletion: tried,
     holdsSecret: address.secrets.holdsSecret,
     clean: (words) => clean(words, address),
     close: () => dispatcher.destroy(),
   };
 }
 
-/** How this server wants the fields: what differs is learnt from its first refusal. */
-function dialect(model: string, notice: (text: string) => void) {
-  let tokens = "max_tokens";
-  let seeded = true;
+interface Attempt {
+  readonly verdict: Verdict;
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+const waiting = (ms: number, signal: AbortSignal): Promise<void> =>
+  sleep(ms, undefined, { signal }).catch((error: unknown) => {
+    signal.throwIfAborted();
+    throw error;
+  });
+
+/** More than any tokenizer makes of it: a token for each byte, and those of the chat template. */
+const mostPromptTokens = ({ messages }: ChatRequest): number =>
+  messages.reduce((tokens, { content }) => tokens + Buffer.byteLength(content) + 16, 256);
+
+/** What a call came to; undefined where nobody knows. */
+function usageOf(
+  verdict: Verdict,
+  { messages }: ChatRequest,
+): { inputTokens: number; outputTokens: number } | undefined {
+  if (verdict.kind === "retry" && verdict.billed) return undefined;
+  if (verdict.kind !== "completion") return { inputTokens: 0, outputTokens: 0 };
+  const { usage, choices } = verdict.completion;
+  if (usage) return { inputTokens: usage.prompt_tokens, outputTokens: usage.completion_tokens };
+  const bytes = (texts: readonly string[]) => texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
   return {
-    fields({ max_tokens, seed, ...rest }: ChatRequest): Record<string, unknown> {
-      return { model, ...rest, [tokens]: max_tokens, ...(seeded && seed !== undefined ? { seed } : {}) };
-    },
-    /** Whether the call is to be made again in another way. `sent` is the body that was refused. */
-    adapt(field: string, reason: string, sent: Readonly<Record<string, unknown>>): boolean {
-      if (field === "max_tokens" && reason.includes("max_completion_tokens")) {
-        // Another call may have learnt it meanwhile.
-        if (tokens === "max_tokens") notice("takes max_completion_tokens in place of max_tokens");
-        tokens = "max_completion_tokens";
-        return true;
-      }
-      if (field === "seed" && sent.seed !== undefined) {
-        if (seeded) notice("takes no seed: its responses can't be drawn again the same");
-        seeded = false;
-        return true;
-      }
-      return false;
-    },
+    inputTokens: estimatedTokens(bytes(messages.map(({ content }) => content))),
+    outputTokens: estimatedTokens(
+      bytes(choices.flatMap(({ message }) => [message.content ?? "", message.reasoning ?? ""])),
+    ),
   };
 }
 
 function clean(reason: string, { secrets }: EndpointAddress): string {
   const line = secrets.scrub(reason.slice(0, 4000).replace(/[\p{Cc}\p{Cf}\s]+/gu, " ")).trim();
   return line.length > 300 ? `${line.slice(0, 300)}…` : line;
-}
-
-function fatalError(address: EndpointAddress, recipe: EndpointRecipe, cure: Cure, reason: string): SourceError {
-  const { shown, keyInWords } = address;
-  const { message, hint } = {
-    key: {
-      message: `${shown} does not accept ${keyInWords}`,
-      hint:
-        recipe.key_env === undefined
-          ? "Put the key into an environment variable and name it in the endpoint's key_env."
-          : `Check that ${recipe.key_env} holds a key of this server that is valid and may use "${recipe.model}".`,
-    },
-    model: {
-      message: `${shown} has no model "${recipe.model}" for ${keyInWords}, or no chat completions at this URL`,
-      hint: "Check the endpoint's model, and its url: most servers want one that ends in /v1. `amalgam doctor` lists the models.",
-    },
-    credit: {
-      message: `${shown} has no credit left for ${keyInWords}`,
-      hint: "Top up the account, then run again: what is in the ledger is kept.",
-    },
-    url: {
-      message: `${shown} can't be used with ${keyInWords}`,
-      hint: "Check the endpoint's url: it is the base of an OpenAI-compatible API, most of which end in /v1.",
-    },
-  }[cure];
-  return new SourceError(`${message} (${reason})`, { field: "endpoint", hint });
-}
-
-function rejection({ shown }: EndpointAddress, field: string, reason: string): RejectedFieldError {
-  const hint = `Change ${field} in the recipe to what this server takes, or use another server.`;
-  return new RejectedFieldError(`${shown} does not take the request's ${field} (${reason})`, field, hint);
-}
-
-function waitTooLong({ shown }: EndpointAddress, ms: number, reason: string): SourceError {
-  return new SourceError(`${shown} asks to wait ${Math.ceil(ms / 60_000)} minutes (${reason})`, {
-    hint: "Run again after that time: what is in the ledger is kept.",
-  });
-}
-
-function goneError({ shown }: EndpointAddress, calls: number, reason: string): SourceError {
-  const cure = reason.startsWith("HTTP 429")
-    ? "Wait until the server's limit allows more calls, lower the endpoint's concurrency or raise its retries"
-    : "Check that the server is up and that its url is right";
-  return new SourceError(`${shown} has failed ${calls} calls in a row (${reason})`, {
-    hint: `${cure}, then run again: what is in the ledger is kept.`,
-  });
 }

@@ -9,19 +9,14 @@ import {
   type Source,
 } from "../schema/index.ts";
 import { readChoice } from "./choice.ts";
-import {
-  CallError,
-  type EndpointClient,
-  type EndpointOptions,
-  openEndpointClient,
-  RejectedFieldError,
-} from "./client.ts";
+import { type EndpointClient, type EndpointOptions, openEndpointClient } from "./client.ts";
+import { CallError, RejectedFieldError } from "./client-errors.ts";
+import type { ChatCompletion, ChatRequest } from "./completion.ts";
 import { estimatedTokens, responseTokens } from "./tokens.ts";
-import type { ChatCompletion, ChatRequest } from "./wire.ts";
 import { gathered } from "./workers.ts";
 
 /**
- * A server with the OpenAI chat-completions API as a source of responses. Several responses to a prompt come from one
+ * A server as a source of responses. Several responses to a prompt come from one
  * call where `native_n` is on and the server can; what a call leaves out is asked for again. Each call has a seed of
  * its own, made of (sampling's seed, the source, the prompt, the first index asked for).
  * A response that can't be had is a SampleFailure; SourceError ends the sampling when no call can go well before a
@@ -30,7 +25,7 @@ import { gathered } from "./workers.ts";
 export function openEndpoint(name: string, recipe: EndpointRecipe, options: EndpointOptions = {}): Source {
   const client = openEndpointClient(recipe, options);
   const notice = (text: string) => options.notice?.(`source ${name}, ${client.url}: ${text}`);
-  const drawer = newDrawer(client, recipe.native_n, notice);
+  const drawer = newDrawer(client, recipe, notice);
   return {
     name,
     identity: client.identity,
@@ -50,8 +45,8 @@ type Emit = (outcome: SampleOutcome) => void;
 /** Identical texts of this many characters from one call mean that the server drew all its choices with one seed. */
 const suspectLength = 200;
 
-function newDrawer(client: EndpointClient, nativeN: boolean, notice: (text: string) => void) {
-  let oneEach = !nativeN;
+function newDrawer(client: EndpointClient, recipe: EndpointRecipe, notice: (text: string) => void) {
+  let oneEach = !recipe.native_n || recipe.format === "anthropic";
   let unreported = false;
 
   const giveUpN = (why: string): void => {
@@ -69,7 +64,10 @@ function newDrawer(client: EndpointClient, nativeN: boolean, notice: (text: stri
       }
       let completion: ChatCompletion;
       try {
-        completion = await client.chatCompletion(chatRequest(client, request, missing, sampling, fruitless), stop);
+        completion = await client.chatCompletion(
+          chatRequest(client, recipe, request, missing, sampling, fruitless),
+          stop,
+        );
       } catch (error) {
         if (error instanceof RejectedFieldError && error.rejected === "n" && missing.length > 1) {
           giveUpN("takes no n");
@@ -83,7 +81,7 @@ function newDrawer(client: EndpointClient, nativeN: boolean, notice: (text: stri
         unreported = true;
         notice("reports no usage: tokens are counted as one for four bytes");
       }
-      const read = readCompletion(completion, request, missing.length, client);
+      const read = readCompletion(completion, request, missing.length, client, recipe);
       if (missing.length > 1 && sampling.temperature > 0 && allAlike(read.responses)) {
         giveUpN("answers n with one text n times over");
         read.responses.length = 1;
@@ -116,6 +114,7 @@ function newDrawer(client: EndpointClient, nativeN: boolean, notice: (text: stri
 
 function chatRequest(
   { identity }: EndpointClient,
+  { logprobs }: EndpointRecipe,
   { messages }: SampleRequest,
   indices: readonly number[],
   sampling: Sampling,
@@ -143,12 +142,13 @@ function chatRequest(
       : { response_format: { type: "json_schema", json_schema: { name: "response", schema: json_schema } } }),
     ...(stop.length > 0 ? { stop } : {}),
     ...(indices.length > 1 ? { n: indices.length } : {}),
+    ...(logprobs ? { logprobs } : {}),
     // 31 bits: there are servers that read the seed as a signed 32-bit number.
     seed: Number.parseInt(stream.slice(0, 8), 16) >>> 1,
   };
 }
 
-type Drawn = Pick<SampledResponse, "text" | "finish" | "promptTokens" | "responseTokens">;
+type Drawn = Pick<SampledResponse, "text" | "finish" | "promptTokens" | "responseTokens" | "extras">;
 
 interface ReadCompletion {
   readonly responses: Drawn[];
@@ -163,6 +163,7 @@ function readCompletion(
   { messages }: SampleRequest,
   wanted: number,
   client: EndpointClient,
+  recipe: EndpointRecipe,
 ): ReadCompletion {
   const promptBytes = messages.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0);
   const promptTokens = completion.usage?.prompt_tokens ?? estimatedTokens(promptBytes);
@@ -175,10 +176,10 @@ function readCompletion(
   let fault = "the answer has no choices";
   let again = true;
   for (const [i, choice] of choices.entries()) {
-    const read = readChoice(choice);
+    const read = readChoice(choice, recipe);
     if ("fault" in read) {
       ({ fault, again } = read);
-    } else if (client.holdsSecret(read.text)) {
+    } else if (client.holdsSecret(read.text + (read.extras?.reasoning ?? ""))) {
       fault = "the completion repeats the endpoint's key, so it was not kept";
     } else if (responses.length < wanted) {
       responses.push({ ...read, promptTokens, responseTokens: tokens[i]! });

@@ -13,18 +13,22 @@ export interface Call {
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** Milliseconds until the whole answer has to be there. */
+  /** Milliseconds until the whole answer has to be there; of a stream, until its next piece has to be. */
   readonly timeoutMs: number;
+  readonly stream?: boolean;
 }
 
 /** No whole answer came. The message is fit to be shown; it has no cause, for a cause may quote the call. */
 export class NoAnswer extends Error {
-  /** No later try can succeed: the certificate is not trusted, or the call can't be sent at all. */
-  readonly final: boolean;
+  /**
+   * `final`: no later try can succeed, as the certificate is not trusted or the call can't be sent at all. `late`: the
+   * server took too long. `unheard`: it never had the call.
+   */
+  readonly kind: "final" | "late" | "unheard" | "cut";
 
-  constructor(reason: string, final = false) {
+  constructor(reason: string, kind: NoAnswer["kind"] = "cut") {
     super(reason);
-    this.final = final;
+    this.kind = kind;
   }
 }
 
@@ -54,7 +58,10 @@ export async function exchange(dispatcher: Dispatcher, call: Call, signal: Abort
   const { method, url, headers, body, timeoutMs } = call;
   const end = new AbortController();
   const abort = (): void => end.abort(signal.reason);
-  const late = new NoAnswer(`no whole answer within ${timeoutMs / 1000} s`);
+  const late = new NoAnswer(
+    call.stream === true ? `silent for ${timeoutMs / 1000} s` : `no whole answer within ${timeoutMs / 1000} s`,
+    "late",
+  );
   // A Node timer longer than 2^31 - 1 ms would fire at once.
   const timer = setTimeout(() => end.abort(late), Math.min(timeoutMs, 2 ** 31 - 1));
   signal.addEventListener("abort", abort, { once: true });
@@ -69,6 +76,7 @@ export async function exchange(dispatcher: Dispatcher, call: Call, signal: Abort
     const chunks: Uint8Array[] = [];
     let bytes = 0;
     for await (const chunk of given.body as AsyncIterable<Uint8Array>) {
+      if (call.stream === true) timer.refresh();
       bytes += chunk.length;
       if (bytes > mostBytes) throw new NoAnswer(`the answer is longer than ${mostBytes / 2 ** 20} MiB`);
       chunks.push(chunk);
@@ -98,17 +106,26 @@ const inWords: Readonly<Record<string, string>> = {
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: "the answer is shorter or longer than it says",
 };
 
+/** With these there was no connection: nothing can have been computed, or billed. */
+const unheard: ReadonlySet<string> = new Set(
+  "ECONNREFUSED ENOTFOUND EAI_AGAIN UND_ERR_CONNECT_TIMEOUT ETIMEDOUT EHOSTUNREACH ENETUNREACH".split(" "),
+);
+
 function transportFailure(error: unknown): NoAnswer {
   if (error instanceof Error && error.name === "HTTPParserError") return new NoAnswer("the server does not speak HTTP");
   const code = codeOf(error);
   if (code === undefined) return new NoAnswer("the call failed");
   if (/CERT|SELF_SIGNED|UNABLE_TO_/.test(code)) {
-    return new NoAnswer(`the server's certificate is not trusted here (${code}); NODE_EXTRA_CA_CERTS adds one`, true);
+    return new NoAnswer(
+      `the server's certificate is not trusted here (${code}); NODE_EXTRA_CA_CERTS adds one`,
+      "final",
+    );
   }
-  if (code === "UND_ERR_INVALID_ARG") return new NoAnswer("the call can't be sent: a header is not valid", true);
+  if (code === "UND_ERR_INVALID_ARG") return new NoAnswer("the call can't be sent: a header is not valid", "final");
   if (code.includes("SSL") || code.includes("TLS")) return new NoAnswer(`no secure connection (${code})`);
   const words = inWords[code];
-  return new NoAnswer(words === undefined ? `the call failed (${code})` : `${words} (${code})`);
+  const kind = unheard.has(code) ? "unheard" : "cut";
+  return new NoAnswer(words === undefined ? `the call failed (${code})` : `${words} (${code})`, kind);
 }
 
 /** The system's or undici's code; where several addresses were tried, that of the first. */

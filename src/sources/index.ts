@@ -1,13 +1,9 @@
 export { endpointIdentity } from "./address.ts";
-export {
-  CallError,
-  type EndpointClient,
-  type EndpointOptions,
-  openEndpointClient,
-  RejectedFieldError,
-} from "./client.ts";
+export { type Budget, BudgetError, openBudget, type Spending } from "./budget.ts";
+export { type EndpointClient, type EndpointOptions, openEndpointClient } from "./client.ts";
+export { CallError, RejectedFieldError } from "./client-errors.ts";
+export type { ChatCompletion, ChatRequest } from "./completion.ts";
 export { openEndpoint } from "./endpoint.ts";
 export { type EndpointFinding, probeEndpoint } from "./probe.ts";
 export { openRecorded } from "./recorded.ts";
-export type { ChatCompletion, ChatRequest } from "./wire.ts";
 export { gathered } from "./workers.ts";

@@ -1,4 +1,4 @@
-import type { ChatUsage } from "./wire.ts";
+import type { ChatUsage } from "./completion.ts";
 
 const bytesAToken = 4;
 

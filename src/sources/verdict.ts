@@ -1,12 +1,23 @@
+import type { ChatCompletion } from "./completion.ts";
+import { isEventStream, readEvents } from "./event-stream.ts";
 import type { Answer } from "./exchange.ts";
+import type { WireFormat } from "./formats/format.ts";
 import { retryAfterMs } from "./retry-delay.ts";
-import { type ChatCompletion, parseCompletion, parseError, parseJson, type ServerError } from "./wire.ts";
+import { parseError, parseJson, type ServerError } from "./wire.ts";
 
 /** What an answer means for the call, and for those after it. Reasons are not scrubbed yet. */
 export type Verdict =
   | { readonly kind: "completion"; readonly completion: ChatCompletion }
   /** May go well another time; `waitMs` is the server's own wish. */
-  | { readonly kind: "retry"; readonly reason: string; readonly waitMs?: number }
+  | {
+      readonly kind: "retry";
+      readonly reason: string;
+      readonly waitMs?: number;
+      /** The server has more to do than it can: fewer calls at a time would help. */
+      readonly pressed: boolean;
+      /** Whether it may have computed an answer, and counts it. */
+      readonly billed: boolean;
+    }
   /** This call will never go well; others may. */
   | { readonly kind: "failed"; readonly reason: string }
   /** The server does not take a field of the request. */
@@ -18,6 +29,7 @@ export type Cure = "key" | "model" | "credit" | "url";
 
 /** Fields of a request that a server may not know; the longest names first, for they are looked up in its words. */
 const optionalFields = [
+  "stream_options",
   "max_completion_tokens",
   "repetition_penalty",
   "frequency_penalty",
@@ -36,54 +48,97 @@ const optionalFields = [
   "n",
 ];
 
-/** Reads an answer to a chat-completions call that carried the fields `sent`. */
-export function verdictOn(answer: Answer, sent: readonly string[]): Verdict {
-  const { status } = answer;
-  const json = parseJson(answer.body);
-  const error = "value" in json ? parseError(json.value) : undefined;
-  if (status >= 200 && status < 300) {
-    if ("fault" in json) return { kind: "retry", reason: json.fault };
-    const completion = parseCompletion(json.value);
-    if ("value" in completion) return { kind: "completion", completion: completion.value };
-    // Some routers answer 200 and put the failure of the server behind them into the body.
-    if (error === undefined) return { kind: "retry", reason: completion.fault };
-    const inner = Number(error.code);
-    return refusal(inner >= 400 && inner < 600 ? inner : 500, answer, error, sent);
+/** Reads an answer to a call of this format whose request carried the fields `sent`. */
+export function verdictOn(
+  answer: Answer,
+  format: Pick<WireFormat, "read" | "join" | "names">,
+  sent: readonly string[],
+  stream = false,
+): Verdict {
+  const { status, body } = answer;
+  const good = status >= 200 && status < 300;
+  if (good && stream && isEventStream(answer.headers["content-type"], body)) {
+    const events = readEvents(body);
+    if ("fault" in events) return unreadable(events.fault);
+    const error = events.value.map(innerError).find(Boolean);
+    if (error !== undefined) return refusal(innerStatus(error), answer, error, format, sent);
+    const joined = format.join(events.value);
+    return "fault" in joined ? unreadable(joined.fault) : { kind: "completion", completion: joined.value };
   }
-  return refusal(status, answer, error, sent);
+  const json = parseJson(body);
+  if (!good) return refusal(status, answer, "value" in json ? parseError(json.value) : undefined, format, sent);
+  if ("fault" in json) return unreadable(json.fault);
+  const completion = format.read(json.value);
+  if ("value" in completion) return { kind: "completion", completion: completion.value };
+  // Some routers answer 200 and put the failure of the server behind them into the body.
+  const error = parseError(json.value);
+  return error === undefined ? unreadable(completion.fault) : refusal(innerStatus(error), answer, error, format, sent);
 }
 
-function refusal(status: number, answer: Answer, error: ServerError | undefined, sent: readonly string[]): Verdict {
+const unreadable = (reason: string): Verdict => ({ kind: "retry", reason, pressed: false, billed: true });
+
+/** What an event of a stream says has gone wrong. */
+const innerError = (event: unknown): ServerError | undefined =>
+  typeof event === "object" && event !== null && "error" in event && event.error !== null
+    ? parseError(event)
+    : undefined;
+
+function innerStatus({ code, type }: ServerError): number {
+  const status = Number(code);
+  if (status >= 400 && status < 600) return status;
+  if (/rate_limit/.test(type)) return 429;
+  return /overloaded/.test(type) ? 503 : 500;
+}
+
+function refusal(
+  status: number,
+  answer: Answer,
+  error: ServerError | undefined,
+  format: Pick<WireFormat, "names">,
+  sent: readonly string[],
+): Verdict {
   const words = error?.message ?? "";
   const reason = words === "" ? `HTTP ${status}` : `HTTP ${status}: ${words}`;
   const marks = `${error?.code ?? ""} ${error?.type ?? ""}`;
-  if (status === 402 || /insufficient_quota|billing|credit_balance/.test(marks)) {
+  if (
+    status === 402 ||
+    /insufficient_quota|billing|credit_balance/.test(marks) ||
+    /credit balance is too low/i.test(words)
+  ) {
     return { kind: "fatal", reason, cure: "credit" };
   }
   if (error !== undefined && (error.moderated || /content_?(filter|policy)|moderation/i.test(marks))) {
     return { kind: "failed", reason: `the prompt was held back by a content filter (${reason})` };
   }
   // The server's words about a key tend to show it, so only the status is told.
-  if (status === 401 || status === 407) return { kind: "fatal", reason: `HTTP ${status}`, cure: "key" };
+  if (status === 401 || status === 407 || /API_KEY_INVALID/.test(marks))
+    return { kind: "fatal", reason: `HTTP ${status}`, cure: "key" };
   if (status === 403) return { kind: "fatal", reason, cure: "key" };
   if (status === 404 || /model_not_found/.test(marks)) return { kind: "fatal", reason, cure: "model" };
   if (status < 400 || status === 405 || status === 501)
     return { kind: "fatal", reason: reason + target(answer), cure: "url" };
   if (status === 408 || status === 409 || status === 425 || status === 429 || status >= 500) {
-    const waitMs = retryAfterMs(answer.headers);
-    return { kind: "retry", reason, ...(waitMs === undefined ? {} : { waitMs }) };
+    const waitMs = retryAfterMs(answer.headers) ?? error?.waitMs;
+    const pressed = status === 408 || status === 429 || status === 503 || status === 504 || status === 529;
+    return { kind: "retry", reason, pressed, billed: false, ...(waitMs === undefined ? {} : { waitMs }) };
   }
   if (/context_length|context length|maximum context|too many tokens/i.test(`${marks} ${words}`)) {
     return { kind: "failed", reason: `the prompt and max_tokens don't fit into the model's context (${reason})` };
   }
-  const field = error === undefined ? undefined : rejectedField(error, sent);
+  const field = error === undefined ? undefined : rejectedField(error, format, sent);
   return field === undefined ? { kind: "failed", reason } : { kind: "rejected", field, reason };
 }
 
-function rejectedField(error: ServerError, sent: readonly string[]): string | undefined {
+function rejectedField(
+  { param, message }: ServerError,
+  { names = {} }: Pick<WireFormat, "names">,
+  sent: readonly string[],
+): string | undefined {
   const candidates = optionalFields.filter((field) => sent.includes(field));
-  if (error.param !== undefined && candidates.includes(error.param)) return error.param;
-  return candidates.find((field) => new RegExp(`(['"\`])${field}\\1|^${field}\\b`).test(error.message));
+  if (param !== undefined && candidates.includes(param)) return param;
+  const own = Object.entries(names).find(([name, field]) => sent.includes(field) && message.includes(name));
+  if (own !== undefined) return own[1];
+  return candidates.find((field) => new RegExp(`(['"\`])${field}\\1|^${field}\\b`).test(message));
 }
 
 /** Where a redirect points, without what may be secret in it. */

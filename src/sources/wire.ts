@@ -1,55 +1,12 @@
 import { z } from "zod";
-import type { Message } from "../schema/index.ts";
 
-/** The body of a chat-completions call, less the model: what is left out is the server's to decide. */
-export interface ChatRequest {
-  readonly messages: readonly Message[];
-  readonly max_tokens: number;
-  readonly n?: number;
-  readonly temperature?: number;
-  readonly top_p?: number;
-  readonly top_k?: number;
-  readonly min_p?: number | undefined;
-  readonly repetition_penalty?: number | undefined;
-  readonly presence_penalty?: number | undefined;
-  readonly frequency_penalty?: number | undefined;
-  readonly logit_bias?: Readonly<Record<string, number>> | undefined;
-  readonly min_tokens?: number | undefined;
-  readonly response_format?: Readonly<Record<string, unknown>>;
-  readonly stop?: readonly string[];
-  readonly seed?: number;
-  readonly logprobs?: boolean;
-  readonly top_logprobs?: number;
-}
-
-const tokenLogProb = z.object({ token: z.string(), logprob: z.number() });
-
-const choiceSchema = z.object({
-  index: z.int().min(0).optional(),
-  finish_reason: z.string().nullish(),
-  message: z.object({ content: z.string().nullish(), refusal: z.string().nullish() }),
-  logprobs: z
-    .object({
-      content: z.array(z.object({ ...tokenLogProb.shape, top_logprobs: z.array(tokenLogProb).default([]) })).nullish(),
-    })
-    .nullish(),
-});
-
-const usageSchema = z.object({
-  prompt_tokens: z.int().min(0),
-  completion_tokens: z.int().min(0),
-  completion_tokens_details: z.object({ reasoning_tokens: z.int().min(0).nullish() }).nullish(),
-});
-
-const completionSchema = z.object({
-  choices: z.array(choiceSchema),
-  usage: usageSchema.nullish(),
-});
-export type ChatChoice = z.infer<typeof choiceSchema>;
-export type ChatUsage = z.infer<typeof usageSchema>;
-export type ChatCompletion = z.infer<typeof completionSchema>;
-
-const modelsSchema = z.object({ data: z.array(z.object({ id: z.string() })) });
+/** As OpenAI and Anthropic list their models, and as Gemini does. */
+const modelsSchema = z.union([
+  z.object({ data: z.array(z.object({ id: z.string() })) }).transform(({ data }) => data.map(({ id }) => id)),
+  z
+    .object({ models: z.array(z.object({ name: z.string() })) })
+    .transform(({ models }) => models.map(({ name }) => name.replace(/^models\//, ""))),
+]);
 
 const text = z.string().nullish().catch(undefined);
 const detailsSchema = z.object({
@@ -57,6 +14,12 @@ const detailsSchema = z.object({
   type: text,
   param: text,
   code: z.union([z.string(), z.number()]).nullish().catch(undefined),
+  status: text,
+  /** Google's: what exactly was wrong, and when to try again. */
+  details: z
+    .array(z.object({ reason: text, retryDelay: text }))
+    .nullish()
+    .catch(undefined),
   metadata: z
     .object({ reasons: z.array(z.unknown()).nullish() })
     .nullish()
@@ -76,6 +39,8 @@ export interface ServerError {
   readonly type: string;
   readonly param: string | undefined;
   readonly code: string;
+  /** How long to wait, where the body says so. */
+  readonly waitMs: number | undefined;
   /** The input was held back by a moderation. */
   readonly moderated: boolean;
 }
@@ -98,23 +63,18 @@ export function parseJson(body: Uint8Array): Parsed<unknown> {
     if (start === "{" || start === "[")
       return { fault: `the answer's JSON breaks off or is damaged (${body.length} bytes)` };
     if (start === "<") return { fault: "the answer is a web page, not JSON: the URL may not be an API's" };
-    if (content.startsWith("data:")) return { fault: "the answer is an event stream, which was not asked for" };
+    if (/^(data|event):/.test(content)) return { fault: "the answer is an event stream, which was not asked for" };
     return { fault: "the answer is not JSON" };
   }
 }
 
-/** A whole chat completion, or which field is missing or wrong. */
-export function parseCompletion(value: unknown): Parsed<ChatCompletion> {
-  return parsed(completionSchema.safeParse(value), "a chat completion");
-}
-
 /** The ids of `GET /models`. */
 export function parseModels(value: unknown): Parsed<string[]> {
-  const models = parsed(modelsSchema.safeParse(value), "a list of models");
-  return "fault" in models ? models : { value: models.value.data.map(({ id }) => id) };
+  return parsed(modelsSchema.safeParse(value), "a list of models");
 }
 
-function parsed<T>(result: z.ZodSafeParseResult<T>, what: string): Parsed<T> {
+/** The value, or which field of the answer is missing or wrong; `what` it should have been. */
+export function parsed<T>(result: z.ZodSafeParseResult<T>, what: string): Parsed<T> {
   if (result.success) return { value: result.data };
   const issue = result.error.issues[0]!;
   const where = issue.path.length === 0 ? "" : ` at ${issue.path.join(".")}`;
@@ -141,12 +101,14 @@ export function parseError(value: unknown): ServerError | undefined {
 }
 
 function fromDetails(details: Partial<z.infer<typeof detailsSchema>>): ServerError {
-  const { message, type, param, code, metadata } = details;
+  const { message, type, param, code, metadata, status, details: more } = details;
+  const delay = more?.map(({ retryDelay }) => /^(\d+(?:\.\d+)?)s$/.exec(retryDelay ?? "")?.[1]).find(Boolean);
   return {
     message: message ?? "",
-    type: type ?? "",
+    type: [type, status, ...(more ?? []).map(({ reason }) => reason)].filter(Boolean).join(" "),
     param: param ?? undefined,
     code: String(code ?? ""),
+    waitMs: delay === undefined ? undefined : Number(delay) * 1000,
     moderated: (metadata?.reasons ?? []).length > 0,
   };
 }

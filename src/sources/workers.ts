@@ -1,3 +1,5 @@
+import { setMaxListeners } from "node:events";
+
 /**
  * Runs the tasks with so many workers and yields what they emit, as it comes. `stop` aborts when the consumer ends,
  * when the outer signal does, and when a task fails; then no task is left running before the iteration ends.
@@ -11,6 +13,8 @@ export async function* gathered<Task, Result>(
 ): AsyncGenerator<Result> {
   if (signal.aborted) return;
   const stop = new AbortController();
+  // Each call that waits or is under way listens.
+  setMaxListeners(0, stop.signal);
   const results: Result[] = [];
   let failure: { readonly error: unknown } | undefined;
   let running = true;

@@ -1,3 +1,4 @@
+export { type ChatTemplate, compileChatTemplate } from "./chat-template.ts";
 export { type GgufTokenizerOptions, tokenizerFromGguf } from "./gguf.ts";
 export { type GgufReading, knownPreTokenizers } from "./gguf-pre-tokenizers.ts";
 export { type TokenizerOptions, tokenizerFromFolder } from "./hugging-face.ts";

@@ -1,11 +1,12 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { ChatRequest } from "../wire.ts";
+import type { ChatRequest } from "../completion.ts";
 
 interface ReceivedCall {
   readonly method: string;
   readonly path: string;
   readonly authorization: string | undefined;
+  readonly headers: IncomingMessage["headers"];
   readonly body: ChatRequest & Readonly<Record<string, unknown>>;
 }
 
@@ -43,6 +44,7 @@ export async function localServer(handler: Handler): Promise<LocalServer> {
       method: given.method ?? "",
       path: given.url ?? "",
       authorization: given.headers.authorization,
+      headers: given.headers,
       body: JSON.parse(text === "" ? "{}" : text) as ReceivedCall["body"],
     };
     await handler(call, answer, calls.push(call) - 1);

@@ -1,0 +1,72 @@
+import { embeddedSource } from "../generation/index.ts";
+import { loadFiles, type ModelFiles, modelIdentity } from "../models/index.ts";
+import { contentKey, type ModelRecipe, type Source, type SourceRecipe } from "../schema/index.ts";
+import { type Budget, endpointIdentity, openEndpoint } from "../sources/index.ts";
+import type { Run } from "./run.ts";
+
+/** A source whose weights are loaded only if something has to be drawn from it. */
+export interface LazySource {
+  readonly name: string;
+  readonly identity: string;
+  /** Embedded models go one after another: each takes the memory and all cores. */
+  readonly embedded: boolean;
+  open(): Promise<Source>;
+}
+
+export function lazyModel(
+  name: string,
+  files: ModelFiles,
+  recipe: Pick<ModelRecipe, "precision" | "device">,
+): LazySource {
+  return {
+    name,
+    identity: modelIdentity(files, recipe),
+    embedded: true,
+    open: async () => embeddedSource(name, loadFiles(files, recipe)),
+  };
+}
+
+/** A source of the recipe; what an endpoint spends goes to `budget`. */
+export async function lazySource(run: Run, recipe: SourceRecipe, budget: Budget | undefined): Promise<LazySource> {
+  const source = "model" in recipe ? lazyModel(recipe.name, await run.model(recipe), recipe) : lazyEndpoint();
+  return recipe.system === undefined ? source : withSystem(source, recipe.system);
+
+  function lazyEndpoint(): LazySource {
+    const { name, endpoint } = recipe as Extract<SourceRecipe, { endpoint: unknown }>;
+    const notice = (text: string) => run.listener.notice(text);
+    const options = { notice, ...(budget === undefined ? {} : { budget }) };
+    return {
+      name,
+      identity: endpointIdentity(endpoint),
+      embedded: false,
+      open: async () => openEndpoint(name, endpoint, options),
+    };
+  }
+}
+
+/** The source, asked with a system message where a prompt has none: another source by its identity. */
+function withSystem(source: LazySource, system: string): LazySource {
+  const identity = contentKey({ identity: source.identity, system });
+  return {
+    ...source,
+    identity,
+    async open() {
+      const opened = await source.open();
+      return {
+        name: opened.name,
+        identity,
+        sample: (requests, sampling, signal) =>
+          opened.sample(
+            requests.map((request) =>
+              request.messages[0]?.role === "system"
+                ? request
+                : { ...request, messages: [{ role: "system", content: system }, ...request.messages] },
+            ),
+            sampling,
+            signal,
+          ),
+        close: () => opened.close(),
+      };
+    },
+  };
+}

@@ -1,0 +1,58 @@
+import { z } from "zod";
+import { type Recipe, RecipeError } from "../schema/index.ts";
+import { type Budget, openBudget, type Spending } from "../sources/index.ts";
+import type { Run } from "./run.ts";
+
+const spendingSchema = z.object({ inputTokens: z.number(), outputTokens: z.number(), money: z.number() });
+
+/** What the endpoints of a run have spent, as the ledger has it. */
+export interface SpendingAccount {
+  readonly budget: Budget;
+  /** Writes what was spent since into the ledger: before the responses that it was spent on. */
+  save(): Promise<void>;
+}
+
+const entry = "spent";
+
+/**
+ * The budget of a run, less what earlier attempts have spent; undefined where the recipe has neither budget nor prices.
+ *
+ * @throws RecipeError where there is a budget in money and an endpoint has no price.
+ */
+export async function spendingAccount({ recipe, ledger }: Run): Promise<SpendingAccount | undefined> {
+  const { money, tokens } = recipe.budget;
+  if (money !== undefined) requirePrices(recipe);
+  const priced = recipe.sources.some((source) => "endpoint" in source && source.endpoint.price !== undefined);
+  if (money === undefined && tokens === undefined && !priced) return undefined;
+  const stored = await ledger.meta.get(entry);
+  const before: Spending =
+    stored === undefined
+      ? { inputTokens: 0, outputTokens: 0, money: 0 }
+      : spendingSchema.parse(JSON.parse(stored) as unknown);
+  const budget = openBudget(recipe.budget, before);
+  let saved = before;
+  return {
+    budget,
+    async save() {
+      const spent = budget.spent();
+      if (spent === saved) return;
+      saved = spent;
+      await ledger.meta.set(entry, JSON.stringify(spent));
+    },
+  };
+}
+
+function requirePrices({ sources }: Recipe): void {
+  const unpriced = sources.findIndex((source) => "endpoint" in source && source.endpoint.price === undefined);
+  if (unpriced < 0) return;
+  throw new RecipeError("the budget is in money, and this endpoint has no price", {
+    field: `sources.${unpriced}.endpoint.price`,
+    hint: "Write what a million tokens cost there: price: {input: 2.5, output: 10}. A budget in tokens needs none.",
+  });
+}
+
+/** What was spent, in words. */
+export function spendingWords({ inputTokens, outputTokens, money }: Spending): string {
+  const cost = money === 0 ? "" : `, ${money.toFixed(4)} in money`;
+  return `${inputTokens} tokens of prompts and ${outputTokens} of responses${cost}`;
+}

@@ -1,0 +1,96 @@
+import { z } from "zod";
+import { compileChatTemplate } from "../../tokenizers/index.ts";
+import { type ChatCompletion, type LogProbs, usageSchema } from "../completion.ts";
+import { brokenOff, repeatedPieces } from "../event-stream.ts";
+import { type Parsed, parsed } from "../wire.ts";
+import type { FormatOf } from "./format.ts";
+
+/** OpenAI's plain completions: the text that the model goes on with is made here, by the recipe's own template. */
+export const completionsFormat: FormatOf = ({ model, stream, chat_template, special_tokens }) => {
+  const template = compileChatTemplate(chat_template!, { field: "endpoint.chat_template" });
+  return {
+    path: "/completions",
+    tail: "/completions",
+    keyHeader: { name: "authorization", before: "Bearer " },
+    body: ({ messages, seed, logprobs, top_logprobs, ...rest }, { seed: seeded, streamUsage }) => ({
+      model,
+      // The server puts the first token before every text itself.
+      prompt: template.render(messages, { bos_token: "", add_generation_prompt: true, ...special_tokens }),
+      ...rest,
+      ...(logprobs === true ? { logprobs: top_logprobs ?? 1 } : {}),
+      ...(seeded && seed !== undefined ? { seed } : {}),
+      ...(stream ? { stream, ...(streamUsage ? { stream_options: { include_usage: true } } : {}) } : {}),
+    }),
+    read(answer) {
+      const text = parsed(textSchema.safeParse(answer), "a completion");
+      return "fault" in text ? text : { value: asChat(text.value) };
+    },
+    join: joinTexts,
+  };
+};
+
+const logProbsSchema = z.object({
+  tokens: z.array(z.string()),
+  token_logprobs: z.array(z.number().nullable()),
+  top_logprobs: z.array(z.record(z.string(), z.number()).nullable()).nullish(),
+});
+
+const textSchema = z.object({
+  choices: z.array(
+    z.object({
+      index: z.int().min(0).optional(),
+      text: z.string(),
+      finish_reason: z.string().nullish(),
+      logprobs: logProbsSchema.nullish(),
+    }),
+  ),
+  usage: usageSchema.nullish(),
+});
+type TextCompletion = z.infer<typeof textSchema>;
+
+function asChat({ choices, usage }: TextCompletion): ChatCompletion {
+  return {
+    choices: choices.map(({ text, logprobs, ...choice }) => ({
+      ...choice,
+      message: { content: text, refusal: null },
+      ...(logprobs ? { logprobs: asLogProbs(logprobs) } : {}),
+    })),
+    usage,
+  };
+}
+
+function asLogProbs({ tokens, token_logprobs, top_logprobs }: z.infer<typeof logProbsSchema>): LogProbs {
+  return {
+    content: tokens.map((token, at) => ({
+      token,
+      logprob: token_logprobs[at] ?? 0,
+      top_logprobs: Object.entries(top_logprobs?.[at] ?? {}).map(([token, logprob]) => ({ token, logprob })),
+    })),
+  };
+}
+
+function joinTexts(events: readonly unknown[]): Parsed<ChatCompletion> {
+  const whole = new Map<number, ChatCompletion["choices"][number]>();
+  let usage: ChatCompletion["usage"];
+  let pieces = 0;
+  for (const event of events) {
+    const chunk = parsed(textSchema.safeParse(event), "a piece of a completion");
+    if ("fault" in chunk) return chunk;
+    usage = chunk.value.usage ?? usage;
+    for (const piece of asChat(chunk.value).choices) {
+      const { index = 0, message, finish_reason, logprobs } = piece;
+      const choice = whole.get(index) ?? { index, message: { content: "", refusal: null } };
+      whole.set(index, choice);
+      if (choice.finish_reason && (message.content || finish_reason))
+        return { fault: "the stream goes on after its end: some of it came twice" };
+      if (message.content) pieces += 1;
+      choice.message.content = `${choice.message.content}${message.content}`;
+      if (logprobs?.content) choice.logprobs = { content: [...(choice.logprobs?.content ?? []), ...logprobs.content] };
+      choice.finish_reason = finish_reason ?? choice.finish_reason;
+    }
+  }
+  const choices = [...whole.values()];
+  if (choices.length === 0 || choices.some(({ finish_reason }) => !finish_reason)) return { fault: brokenOff };
+  if (usage && pieces > usage.completion_tokens) return { fault: repeatedPieces(pieces, usage.completion_tokens) };
+  return { value: { choices, usage } };
+}
