@@ -4,15 +4,16 @@
  */
 const direct = {
   schema: [],
+  data: [],
   torch: [],
   nn: ["torch"],
   tokenizers: [],
   models: ["nn", "tokenizers"],
   scoring: ["models"],
   generation: ["models"],
-  sources: ["tokenizers"],
+  sources: ["tokenizers", "data"],
   rewards: ["scoring", "generation", "sources"],
-  preferences: [],
+  preferences: ["data"],
   objectives: ["torch"],
   distributed: ["nn"],
   training: ["preferences", "objectives", "scoring", "distributed"],

@@ -160,6 +160,7 @@ test("commands and options stay as they are", () => {
         "--recipe FILE",
         "--set FIELD=VALUE",
         "--offline",
+        "--retry",
         "--help, -h",
       ],
       [

@@ -4,10 +4,11 @@ import { type ObjectiveFields, objectiveFields, pairModifiers, type WrpoRecipe }
 import { modelName } from "./model-name.ts";
 import type { Run } from "./run.ts";
 
-const sourceLine = (source: Run["recipe"]["sources"][number]) =>
-  "model" in source
-    ? `- ${source.name}: ${modelName(source)}`
-    : `- ${source.name}: ${source.endpoint.model} at an endpoint`;
+function sourceLine(source: Run["recipe"]["sources"][number]): string {
+  const { name } = source;
+  if ("recorded" in source) return `- ${name}: recorded responses`;
+  return "model" in source ? `- ${name}: ${modelName(source)}` : `- ${name}: ${source.endpoint.model} at an endpoint`;
+}
 
 /** An objective with its settings, as `dpo, beta 0.01`. */
 function objectiveWords(recipe: Pick<WrpoRecipe, "objective" | keyof ObjectiveFields>): string {

@@ -1,7 +1,8 @@
+import { resolve } from "node:path";
 import { embeddedSource } from "../generation/index.ts";
 import { loadFiles, type ModelFiles, modelIdentity } from "../models/index.ts";
-import { contentKey, type ModelRecipe, type Source, type SourceRecipe } from "../schema/index.ts";
-import { type Budget, endpointIdentity, openEndpoint } from "../sources/index.ts";
+import { contentKey, type EndpointRecipe, type ModelRecipe, type Source, type SourceRecipe } from "../schema/index.ts";
+import { type Budget, endpointIdentity, openEndpoint, openRecorded, recordedIdentity } from "../sources/index.ts";
 import type { Run } from "./run.ts";
 
 /** A source whose weights are loaded only if something has to be drawn from it. */
@@ -28,19 +29,21 @@ export function lazyModel(
 
 /** A source of the recipe; what an endpoint spends goes to `budget`. */
 export async function lazySource(run: Run, recipe: SourceRecipe, budget: Budget | undefined): Promise<LazySource> {
-  const source = "model" in recipe ? lazyModel(recipe.name, await run.model(recipe), recipe) : lazyEndpoint();
+  const { name } = recipe;
+  if ("recorded" in recipe) {
+    const { file, ...part } = recipe.recorded;
+    const path = resolve(run.baseFolder, file);
+    const identity = await recordedIdentity(path, part);
+    return { name, identity, embedded: false, open: () => openRecorded(name, path, part) };
+  }
+  const source = "model" in recipe ? lazyModel(name, await run.model(recipe), recipe) : lazyEndpoint(recipe.endpoint);
   return recipe.system === undefined ? source : withSystem(source, recipe.system);
 
-  function lazyEndpoint(): LazySource {
-    const { name, endpoint } = recipe as Extract<SourceRecipe, { endpoint: unknown }>;
+  function lazyEndpoint(endpoint: EndpointRecipe): LazySource {
     const notice = (text: string) => run.listener.notice(text);
     const options = { notice, ...(budget === undefined ? {} : { budget }) };
-    return {
-      name,
-      identity: endpointIdentity(endpoint),
-      embedded: false,
-      open: async () => openEndpoint(name, endpoint, options),
-    };
+    const open = async () => openEndpoint(name, endpoint, options);
+    return { name, identity: endpointIdentity(endpoint), embedded: false, open };
   }
 }
 

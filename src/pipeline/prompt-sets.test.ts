@@ -118,7 +118,9 @@ function anAnswer(checks: readonly CheckSpec[]): string {
 describe.each(sets)("$name", ({ name, size, prompts }) => {
   test("parses, its checks are known, one to three constraints each", () => {
     expect(prompts).toHaveLength(size);
-    expect(() => validateChecks(prompts, path(name))).not.toThrow();
+    expect(() =>
+      validateChecks(prompts.map((prompt, at) => ({ prompt, place: { file: path(name), line: at + 1 } }))),
+    ).not.toThrow();
     expect(prompts.filter(({ checks }) => checks.length < 1 || checks.length > 3)).toEqual([]);
   });
 

@@ -1,8 +1,7 @@
 import { copyFileSync, existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { findModel, formatBytes, type LocateProgress, type ModelFiles } from "../models/index.ts";
-import { readPrompts, splitPrompts } from "../preferences/index.ts";
-import { validateChecks } from "../rewards/index.ts";
+import { splitPrompts } from "../preferences/index.ts";
 import {
   amended,
   type LoadedRecipe,
@@ -20,6 +19,7 @@ import {
 import { type Ledger, openLedger, type StoredPrompt } from "../store/index.ts";
 import { explainDisk } from "./disk.ts";
 import type { Activity, Listener } from "./events.ts";
+import { leftOutWords, type PreparedPrompts, preparePrompts, writeLeftOut } from "./prompts.ts";
 
 export interface RunOptions {
   /** The run folder; made where there is none. */
@@ -74,6 +74,7 @@ export const runPaths = (folder: string) => ({
   checkpoints: (stage: "sft" | "wrpo") => join(folder, "checkpoints", stage),
   metrics: (stage: "sft" | "wrpo") => join(folder, "metrics", `${stage}.jsonl`),
   profile: (stage: "sft" | "wrpo") => join(folder, "profiles", `${stage}.json`),
+  leftOutPrompts: join(folder, "datasets", "left-out-prompts.jsonl"),
   quadruples: join(folder, "datasets", "quadruples.jsonl"),
   report: join(folder, "report.html"),
 });
@@ -95,20 +96,12 @@ function keepWritten(file: string): void {
   copyFileSync(file, file.replace(/\.yaml$/, ".written.yaml"));
 }
 
-/** The prompts of the recipe with the part of the run that each belongs to. Without supervised tuning, those of its part take no part. */
-async function promptsOf({ recipe, baseFolder, file }: LoadedRecipe): Promise<StoredPrompt[]> {
-  const read = async ({ file: name, limit }: Recipe["prompts"]) => {
-    const path = resolve(baseFolder, name);
-    const prompts = await readPrompts(path, limit === undefined ? {} : { limit });
-    validateChecks(prompts, path);
-    return prompts;
-  };
-  const training = await read(recipe.prompts);
-  const heldOut = await read(recipe.evaluation.prompts);
-  const ids = training.map((prompt) => prompt.id);
+/** The prompts with the part of the run that each belongs to. Without supervised tuning, those of its part take no part. */
+function splitOf({ recipe, file }: LoadedRecipe, { training, heldOut }: PreparedPrompts): StoredPrompt[] {
+  const ids = training.prompts.map((prompt) => prompt.id);
   const tuned = new Set(amended({ file }, () => splitPrompts(ids, recipe.selection.sft_share, recipe.seed)).sft);
   return [
-    ...training
+    ...training.prompts
       .filter(({ id }) => recipe.sft.enabled || !tuned.has(id))
       .map((prompt) => ({ ...prompt, split: tuned.has(prompt.id) ? ("sft" as const) : ("wrpo" as const) })),
     ...heldOut.map((prompt) => ({ ...prompt, split: "evaluation" as const })),
@@ -154,7 +147,8 @@ export function fetchProgress(listener: Listener, stage: Activity): (progress: L
 export async function openRun(options: RunOptions): Promise<Run> {
   const folder = resolve(options.folder);
   const loaded = loadRecipe(recipeFileOf(folder, options.recipeFile), options.overrides);
-  const prompts = await promptsOf(loaded);
+  const prepared = await preparePrompts(loaded);
+  const prompts = splitOf(loaded, prepared);
   const resolved = resolvedRecipe(loaded.recipe, loaded.baseFolder, folder);
   const ledger = await openLedger(folder);
   try {
@@ -164,6 +158,9 @@ export async function openRun(options: RunOptions): Promise<Run> {
     keepWritten(file);
     replaceFile(file, resolvedYaml(resolved));
     await ledger.meta.set("recipe", loaded.digest);
+    writeLeftOut(runPaths(folder).leftOutPrompts, prepared.training);
+    const words = leftOutWords(prepared.training);
+    if (words !== undefined) options.listener.notice(words);
   } catch (error) {
     await ledger.close();
     throw explainDisk(error, folder);

@@ -1,6 +1,7 @@
 import {
   amended,
   contentKey,
+  DataError,
   describeError,
   EnvironmentError,
   ModelError,
@@ -67,7 +68,10 @@ interface DrawCounts extends Record<string, number> {
 
 /** What one source can't do leaves the others as they are; anything else ends them all. */
 const isItsOwn = (error: unknown): boolean =>
-  error instanceof SourceError || error instanceof ModelError || error instanceof EnvironmentError;
+  error instanceof SourceError ||
+  error instanceof ModelError ||
+  error instanceof DataError ||
+  error instanceof EnvironmentError;
 
 async function drawRound(run: Run, plan: SamplingPlan): Promise<DrawCounts> {
   const stop = new AbortController();

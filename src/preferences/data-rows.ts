@@ -1,7 +1,7 @@
 import { basename } from "node:path";
+import { readDataFile } from "../data/index.ts";
 import { DataError, type Place, type Turn } from "../schema/index.ts";
 import type { Example, TextRole } from "./data-examples.ts";
-import { readDataFile } from "./data-files.ts";
 import { type DataFormat, dataFormats } from "./data-formats.ts";
 import { type Fields, has, isFields, toolsOf } from "./data-turns.ts";
 

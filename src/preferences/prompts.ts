@@ -24,7 +24,14 @@ const rowForm =
  * an empty prompt, an id or a text that an earlier row has. What `checks` name is held to the registry by
  * `validateChecks` of the rewards.
  */
-export function readPrompts(file: string, options: { readonly limit?: number | undefined } = {}): Prompt[] {
+export function readPrompts(
+  file: string,
+  options: {
+    readonly limit?: number | undefined;
+    /** Pass over what stands twice: the caller looks after it. */
+    readonly repeats?: boolean;
+  } = {},
+): Prompt[] {
   const lines = decode(readBytes(file), file).split("\n");
   while (lines.length > 0 && lines.at(-1)!.trim() === "") lines.pop();
   if (lines.length === 0) throw new DataError("the file holds no prompts", { file, hint: rowForm });
@@ -33,6 +40,7 @@ export function readPrompts(file: string, options: { readonly limit?: number | u
   return lines.slice(0, options.limit).map((text, index) => {
     const place = { file, line: index + 1 };
     const prompt = toPrompt(parseRow(text, place), place);
+    if (options.repeats === true) return prompt;
     refuseRepeated(ids, prompt.id, { ...place, field: "id" }, `the id ${JSON.stringify(prompt.id)}`);
     const trimmed = prompt.messages.map(({ role, content }) => ({ role, content: content.trim() }));
     refuseRepeated(texts, contentKey(trimmed), place, "the same prompt");

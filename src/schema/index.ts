@@ -25,6 +25,7 @@ export {
 } from "./objectives.ts";
 export { type LoraRecipe, loraSchema, type OptimiserName, optimiserDefaults } from "./optimisation.ts";
 export * from "./philox.ts";
+export type { PromptSetRecipe, TrainingPromptsRecipe } from "./prompts.ts";
 export {
   type LoggingRecipe,
   type ModelRecipe,
@@ -49,6 +50,7 @@ export {
   resolvedYaml,
 } from "./recipe-file.ts";
 export type { Override } from "./recipe-overrides.ts";
+export { type RecordedRecipe, recordedSchema } from "./recorded.ts";
 export * from "./records.ts";
 export { replaceFile } from "./replace-file.ts";
 export { type GridValue, type Sweep, sweepSchema } from "./sweep.ts";

@@ -1,4 +1,4 @@
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname, relative, resolve } from "node:path";
 import { stringify } from "yaml";
 import { z } from "zod";
@@ -151,16 +151,20 @@ function sourceCounts(root: unknown): Mistake[] {
 }
 
 function missingFiles(root: unknown, baseFolder: string): Mistake[] {
+  const further = valueAt(root, ["prompts", "decontaminate", "against"]);
+  const sources = valueAt(root, ["sources"]);
+  const count = (list: unknown) => (Array.isArray(list) ? list.length : 0);
   return [
     ["prompts", "file"],
     ["evaluation", "prompts", "file"],
+    ...Array.from({ length: count(further) }, (_, at) => ["prompts", "decontaminate", "against", at, "file"]),
+    ...Array.from({ length: count(sources) }, (_, at) => ["sources", at, "recorded", "file"]),
   ].flatMap((path): Mistake[] => {
     const file = valueAt(root, path);
     if (typeof file !== "string" || file === "") return [];
     const whole = absolute(file, baseFolder);
-    const found = statSync(whole, { throwIfNoEntry: false });
-    if (found?.isFile() === true) return [];
-    const message = found === undefined ? `there is no file ${whole}` : `${whole} is no file`;
+    if (existsSync(whole)) return [];
+    const message = `there is no file ${whole}`;
     return [{ path, message, hint: "Paths of a recipe are relative to its own folder." }];
   });
 }
@@ -183,9 +187,21 @@ function withPaths(recipe: Recipe, baseFolder: string, change: (path: string) =>
   };
   return {
     ...recipe,
-    prompts: file(recipe.prompts),
+    prompts: {
+      ...file(recipe.prompts),
+      ...(recipe.prompts.decontaminate === undefined
+        ? {}
+        : {
+            decontaminate: {
+              ...recipe.prompts.decontaminate,
+              against: recipe.prompts.decontaminate.against.map(file),
+            },
+          }),
+    },
     target: model(recipe.target),
-    sources: recipe.sources.map(model),
+    sources: recipe.sources.map((source) =>
+      "recorded" in source ? { ...source, recorded: file(source.recorded) } : model(source),
+    ),
     rewards: recipe.rewards.map(model),
     evaluation: { ...recipe.evaluation, prompts: file(recipe.evaluation.prompts) },
   };

@@ -17,7 +17,7 @@ describe("overrides", () => {
     ]);
     expect(recipe.wrpo).toMatchObject({ alpha: 1, activation_checkpointing: "layer" });
     expect(recipe.sources[0]!.sampling).toEqual({ temperature: 0 });
-    expect(recipe.sources[1]).toMatchObject({ endpoint: { model: "other=1", concurrency: 8 } });
+    expect(recipe.sources[1]).toMatchObject({ endpoint: { model: "other=1", concurrency: 64 } });
     expect(recipe.sampling.n).toBe(2);
   });
 

@@ -12,6 +12,8 @@ import {
   withOptimiserDefaults,
   withScheduleDefaults,
 } from "./optimisation.ts";
+import { promptSetSchema, trainingPromptsSchema } from "./prompts.ts";
+import { recordedSchema } from "./recorded.ts";
 import { samplingSchema } from "./records.ts";
 import { microBatchTokens, refuseBlind, watchingFields } from "./watching.ts";
 
@@ -51,8 +53,9 @@ const sourceSchema = z.union(
   [
     z.strictObject({ name: nameSchema, ...modelSchema.shape, ...asked }),
     z.strictObject({ name: nameSchema, endpoint: endpointSchema, ...asked }),
+    z.strictObject({ name: nameSchema, recorded: recordedSchema, sampling: samplingOverrides.default({}) }),
   ],
-  { error: "a source has a name and either `model` or `endpoint`" },
+  { error: "a source has a name and one of `model`, `endpoint` and `recorded`" },
 );
 export type SourceRecipe = z.infer<typeof sourceSchema>;
 
@@ -152,16 +155,10 @@ export const loggingSchema = z.strictObject({
 });
 export type LoggingRecipe = z.infer<typeof loggingSchema>;
 
-const promptsSchema = z.strictObject({
-  /** JSONL, a row a prompt; relative to the recipe's own folder. */
-  file: z.string().min(1),
-  limit: z.int().min(1).optional(),
-});
-
 export const recipeSchema = z.strictObject({
   name: nameSchema.default("run"),
   seed: z.int().min(0).max(0xffff_ffff).default(42),
-  prompts: promptsSchema,
+  prompts: trainingPromptsSchema,
   target: modelSchema,
   sources: z.array(sourceSchema).min(1),
   sampling: z
@@ -206,7 +203,7 @@ export const recipeSchema = z.strictObject({
   wrpo: wrpoSchema.prefault({}),
   logging: loggingSchema.prefault({}),
   evaluation: z.strictObject({
-    prompts: promptsSchema,
+    prompts: promptSetSchema,
     /** Responses for each held-out prompt and model. */
     k: z.int().min(1).default(4),
     /** Whether each model is asked how probable it finds the responses that WRPO learns from. */

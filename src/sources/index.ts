@@ -5,5 +5,5 @@ export { CallError, RejectedFieldError } from "./client-errors.ts";
 export type { ChatCompletion, ChatRequest } from "./completion.ts";
 export { openEndpoint } from "./endpoint.ts";
 export { type EndpointFinding, probeEndpoint } from "./probe.ts";
-export { openRecorded } from "./recorded.ts";
+export { openRecorded, recordedIdentity } from "./recorded.ts";
 export { gathered } from "./workers.ts";

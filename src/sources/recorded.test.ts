@@ -34,6 +34,7 @@ test("recorded responses by index, or in the file's order; what is missing is na
   }));
   const outcomes: SampleOutcome[] = [];
   for await (const outcome of source.sample(requests, sampling, new AbortController().signal)) outcomes.push(outcome);
+  outcomes.sort((a, b) => a.promptId.localeCompare(b.promptId) || a.index - b.index);
   expect(outcomes).toEqual([
     { promptId: "a", index: 0, text: "first", finish: "stop", promptTokens: 2, responseTokens: 2 },
     { promptId: "a", index: 1, text: "second", finish: "stop", promptTokens: 2, responseTokens: 2 },
@@ -41,6 +42,31 @@ test("recorded responses by index, or in the file's order; what is missing is na
     { promptId: "b", index: 1, text: "zwölf 💡", finish: "length", promptTokens: 7, responseTokens: 4 },
   ]);
   await source.close();
+});
+
+test("under other names, matched by the prompt, from tables", async () => {
+  const file = join(folder, "answers.csv");
+  await writeFile(file, 'question,answer,n,model\n"1, 2",one,9,m\nother,x,1,m\n" 1, 2",two,,m\n');
+  const fields = {
+    prompt: "question",
+    text: "answer",
+    response_tokens: "n",
+    index: "index",
+    finish: "finish",
+    prompt_tokens: "prompt_tokens",
+  };
+  const source = await openRecorded("old", file, { fields });
+  const requests = [{ promptId: "a", messages: [{ role: "user" as const, content: "1, 2" }], indices: [0, 1, 2] }];
+  const outcomes: SampleOutcome[] = [];
+  for await (const outcome of source.sample(requests, sampling, new AbortController().signal)) outcomes.push(outcome);
+  expect(outcomes).toMatchObject([
+    { index: 0, text: "one", responseTokens: 9 },
+    { index: 1, text: "two", responseTokens: 1 },
+    { index: 2, failure: expect.stringMatching(/no response 2 to prompt a/) },
+  ]);
+  await writeFile(file, "question,answer\n,one\n");
+  const error: unknown = await openRecorded("old", file, { fields }).catch((error: unknown) => error);
+  expect(error).toMatchObject({ place: { file, line: 2, field: "question" } });
 });
 
 test("the identity is the file's content", async () => {

@@ -1,87 +1,165 @@
 import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
 import { z } from "zod";
+import { filesOf, readRows } from "../data/index.ts";
 import {
+  contentKey,
   DataError,
   issueWords,
-  readJsonLines,
-  type SampledResponse,
+  type Message,
+  messageSchema,
+  type RecordedRecipe,
   type SampleOutcome,
+  type SampleRequest,
   type Source,
 } from "../schema/index.ts";
 import { estimatedTokens } from "./tokens.ts";
 
+/** Tables have whole numbers as texts, as big ones, and null for what isn't there. */
+const whole = z.preprocess(
+  (value) => (typeof value === "bigint" || (typeof value === "string" && /^\d+$/.test(value)) ? Number(value) : value),
+  z.int().min(0),
+);
+const conversation = z.union([z.string().min(1), z.array(messageSchema.loose()).min(1)]);
+
 const rowSchema = z.strictObject({
-  prompt_id: z.string().min(1),
+  prompt_id: z
+    .union([z.string().min(1), z.number(), z.bigint()])
+    .transform(String)
+    .optional(),
+  prompt: conversation.optional(),
   /** Which of the prompt's responses; if left out, the next free one in the file's order. */
-  index: z.int().min(0).optional(),
+  index: whole.optional(),
   text: z.string().refine((text) => text.trim() !== "", "the response is empty"),
   finish: z.enum(["stop", "length"]).default("stop"),
   /** If left out, one token for four bytes. */
-  prompt_tokens: z.int().min(0).optional(),
-  response_tokens: z.int().min(0).optional(),
+  prompt_tokens: whole.optional(),
+  response_tokens: whole.optional(),
 });
 type Row = z.infer<typeof rowSchema>;
 
-type Kept = Pick<SampledResponse, "text" | "finish" | "responseTokens"> & { readonly promptTokens: number | undefined };
+interface Recorded {
+  /** Of the prompt: see `promptKey`. */
+  readonly key: string;
+  readonly index: number;
+  readonly row: Row;
+}
+
+type Part = Omit<RecordedRecipe, "file">;
+
+/** Content key of the bytes of a recording and of how it is read: an edited file is another source. */
+export async function recordedIdentity(path: string, part: Partial<Part> = {}): Promise<string> {
+  const hash = createHash("sha256");
+  for (const file of filesOf(path, part))
+    try {
+      for await (const chunk of createReadStream(file)) hash.update(chunk as Uint8Array);
+    } catch (cause) {
+      throw new DataError(`the file can't be read: ${(cause as Error).message}`, { file, cause });
+    }
+  const bytes = hash.digest("hex").slice(0, 32);
+  return part.fields === undefined ? bytes : contentKey({ bytes, fields: part.fields });
+}
 
 /**
- * Responses that were recorded elsewhere as a source: a JSONL file, a row a response:
- * `{"prompt_id", "index"?, "text", "finish"?, "prompt_tokens"?, "response_tokens"?}`. Sampling settings have no effect;
- * a response that the file lacks is a SampleFailure. The identity is the digest of the file, so that an edited file is
- * another source. Throws DataError with file and line for an unreadable file, a broken row, and an index given twice.
+ * Responses that were recorded elsewhere as a source: a file or the folder of a data set, a row a response, as
+ * `{"prompt_id", "index"?, "text", "finish"?, "prompt_tokens"?, "response_tokens"?}`; with `fields` under other names, and further
+ * ones are passed over. Sampling settings have no effect; a response that is lacking is a SampleFailure. The rows are read
+ * once to check them and once for the responses: none is kept in memory. Throws DataError with file and line for an
+ * unreadable file, a broken row, and an index given twice.
  */
-export async function openRecorded(name: string, file: string): Promise<Source> {
-  const hash = createHash("sha256");
-  const responses = new Map<string, Map<number, Kept>>();
-  for await (const { line, value } of readJsonLines(file, (bytes) => hash.update(bytes)))
-    keep(responses, parseRow(value, file, line), file, line);
+export async function openRecorded(name: string, path: string, part: Partial<Part> = {}): Promise<Source> {
+  const identity = await recordedIdentity(path, part);
+  for await (const _ of recordedRows(path, part));
   return {
     name,
-    identity: hash.digest("hex").slice(0, 32),
+    identity,
     async *sample(requests, _sampling, signal) {
-      for (const { promptId, messages, indices } of requests) {
-        for (const index of indices) {
-          if (signal.aborted) return;
-          const kept = responses.get(promptId)?.get(index);
-          const promptBytes = messages.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0);
-          const outcome: SampleOutcome =
-            kept === undefined
-              ? { promptId, index, failure: `${file} has no response ${index} to prompt ${promptId}` }
-              : { promptId, index, ...kept, promptTokens: kept.promptTokens ?? estimatedTokens(promptBytes) };
-          yield outcome;
-        }
+      const byPrompt = part.fields?.prompt !== undefined;
+      const wanted = new Map<string, { request: SampleRequest; open: Set<number> }>();
+      for await (const request of requests)
+        wanted.set(byPrompt ? promptKey(request.messages) : request.promptId, {
+          request,
+          open: new Set(request.indices),
+        });
+      for await (const { key, index, row } of wanted.size === 0 ? [] : recordedRows(path, part)) {
+        if (signal.aborted) return;
+        const asked = wanted.get(key);
+        if (asked?.open.delete(index) === true) yield outcomeOf(asked.request, index, row);
       }
+      for (const { request, open } of wanted.values())
+        for (const index of open) {
+          if (signal.aborted) return;
+          const failure = `${path} has no response ${index} to prompt ${request.promptId}`;
+          yield { promptId: request.promptId, index, failure };
+        }
     },
-    close: async () => responses.clear(),
+    close: async () => {},
   };
 }
 
-function keep(responses: Map<string, Map<number, Kept>>, row: Row, file: string, line: number): void {
-  const ofPrompt = responses.get(row.prompt_id) ?? new Map<number, Kept>();
-  responses.set(row.prompt_id, ofPrompt);
-  let index = row.index ?? 0;
-  if (row.index === undefined) while (ofPrompt.has(index)) index += 1;
-  if (ofPrompt.has(index)) {
-    throw new DataError(`response ${index} to prompt ${row.prompt_id} is there twice`, {
-      file,
-      line,
-      field: "index",
-      hint: "Give each response of a prompt its own index, or leave all of them out.",
-    });
-  }
-  const { text, finish, prompt_tokens: promptTokens, response_tokens } = row;
-  const responseTokens = response_tokens ?? estimatedTokens(Buffer.byteLength(text));
-  ofPrompt.set(index, { text, finish, promptTokens, responseTokens });
+function outcomeOf({ promptId, messages }: SampleRequest, index: number, row: Row): SampleOutcome {
+  const promptBytes = messages.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0);
+  return {
+    promptId,
+    index,
+    text: row.text,
+    finish: row.finish,
+    promptTokens: row.prompt_tokens ?? estimatedTokens(promptBytes),
+    responseTokens: row.response_tokens ?? estimatedTokens(Buffer.byteLength(row.text)),
+  };
 }
 
-function parseRow(value: unknown, file: string, line: number): Row {
-  const row = rowSchema.safeParse(value);
-  if (row.success) return row.data;
-  const issue = row.error.issues[0]!;
-  throw new DataError(issueWords(issue, value).message, {
-    file,
-    line,
-    field: issue.path.join("."),
-    hint: 'A row is {"prompt_id", "index"?, "text", "finish"?, "prompt_tokens"?, "response_tokens"?}.',
-  });
+const promptKey = (messages: readonly Message[]): string =>
+  contentKey(messages.map(({ role, content }) => ({ role, content: content.trim() })));
+
+/** Every response with the place that it has among those to its prompt. */
+async function* recordedRows(path: string, { fields, ...part }: Partial<Part>): AsyncGenerator<Recorded> {
+  const taken = new Map<string, Set<number>>();
+  for await (const { file, line, value } of readRows(path, part)) {
+    const row = parseRow(value, fields, file, line);
+    const key = row.prompt_id ?? promptKey(asMessages(row.prompt!));
+    const indices = taken.get(key) ?? new Set();
+    taken.set(key, indices);
+    let index = row.index ?? 0;
+    if (row.index === undefined) while (indices.has(index)) index += 1;
+    if (indices.has(index)) {
+      const whose = row.prompt_id === undefined ? "this prompt" : `prompt ${key}`;
+      throw new DataError(`response ${index} to ${whose} is there twice`, {
+        file,
+        line,
+        field: fields?.index ?? "index",
+        hint: "Give each response of a prompt its own index, or leave all of them out.",
+      });
+    }
+    indices.add(index);
+    yield { key, index, row };
+  }
+}
+
+const asMessages = (prompt: NonNullable<Row["prompt"]>): Message[] =>
+  typeof prompt === "string" ? [{ role: "user", content: prompt }] : prompt;
+
+function parseRow(value: unknown, fields: Part["fields"] | undefined, file: string, line: number): Row {
+  const given =
+    fields === undefined || typeof value !== "object" || value === null
+      ? value
+      : Object.fromEntries(
+          Object.entries(fields).map(([field, name]) => [field, (value as Record<string, unknown>)[name!]]),
+        );
+  const present =
+    typeof given === "object" && given !== null && !Array.isArray(given)
+      ? Object.fromEntries(Object.entries(given).filter(([, inner]) => inner !== null && inner !== undefined))
+      : given;
+  const row = rowSchema.safeParse(present);
+  const hint =
+    'A row is {"prompt_id", "index"?, "text", "finish"?, "prompt_tokens"?, "response_tokens"?}; `fields` names others.';
+  if (!row.success) {
+    const issue = row.error.issues[0]!;
+    const [field, ...inner] = issue.path.map(String);
+    const named = field === undefined ? "" : [fields?.[field as keyof typeof fields] ?? field, ...inner].join(".");
+    throw new DataError(issueWords(issue, present).message, { file, line, field: named, hint });
+  }
+  if (row.data.prompt_id === undefined && row.data.prompt === undefined)
+    throw new DataError("is missing", { file, line, field: fields?.prompt ?? fields?.prompt_id ?? "prompt_id", hint });
+  return row.data;
 }

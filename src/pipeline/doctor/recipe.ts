@@ -8,8 +8,7 @@ import {
   readModelFiles,
 } from "../../models/index.ts";
 import { resolvePrecision } from "../../nn/index.ts";
-import { readPrompts, splitPrompts } from "../../preferences/index.ts";
-import { validateChecks } from "../../rewards/index.ts";
+import { splitPrompts } from "../../preferences/index.ts";
 import type { EndpointRecipe, LoadedRecipe, ModelRecipe, Precision, Prompt, Recipe } from "../../schema/index.ts";
 import { probeEndpoint } from "../../sources/index.ts";
 import {
@@ -19,6 +18,7 @@ import {
   freeMemory,
   parameterCount,
 } from "../../training/index.ts";
+import { leftOutWords, preparePrompts } from "../prompts.ts";
 import { checkTrainings, comparedModels, trainingsOf } from "../trainings.ts";
 import { type Finding, findingOf, ok, problem, warning } from "./finding.ts";
 import { freeSpace } from "./machine.ts";
@@ -37,7 +37,7 @@ export interface RecipeQuestion {
 /** What a recipe needs, and whether it is there. Fetches no model and asks no endpoint for a completion. */
 export async function* recipeFindings(question: RecipeQuestion): AsyncGenerator<Finding> {
   const { recipe } = question.loaded;
-  const prompts = promptFindings(question.loaded);
+  const prompts = await promptFindings(question.loaded);
   yield* prompts.findings;
   const models = new Map<string, ModelFiles>();
   let toFetch = 0;
@@ -65,29 +65,21 @@ export async function* recipeFindings(question: RecipeQuestion): AsyncGenerator<
   yield await diskFinding(question, target, prompts.responses, toFetch);
 }
 
-function promptFindings({ recipe, baseFolder }: LoadedRecipe): { findings: Finding[]; responses: number } {
+async function promptFindings(loaded: LoadedRecipe): Promise<{ findings: Finding[]; responses: number }> {
+  const { recipe } = loaded;
   const findings: Finding[] = [];
-  const read = (what: string, { file, limit }: { file: string; limit?: number | undefined }): Prompt[] => {
-    const path = resolve(baseFolder, file);
-    try {
-      const prompts = readPrompts(path, { limit });
-      validateChecks(prompts, path);
-      const checked = prompts.filter(({ checks }) => checks.length > 0).length;
-      const unchecked = recipe.rewards.every(({ kind }) => kind === "checks") && checked < prompts.length;
-      const detail = `${prompts.length} in ${path}, ${checked} of them with checks`;
-      findings.push(
-        unchecked
-          ? warning(what, detail, "A prompt without checks has no reward where checks are the only one.")
-          : ok(what, detail),
-      );
-      return prompts;
-    } catch (error) {
-      findings.push(findingOf(what, error));
-      return [];
-    }
-  };
-  const training = read("prompts", recipe.prompts);
-  const heldOut = read("held-out prompts", recipe.evaluation.prompts);
+  let training: readonly Prompt[] = [];
+  let heldOut: readonly Prompt[] = [];
+  try {
+    const prepared = await preparePrompts(loaded);
+    training = prepared.training.prompts;
+    heldOut = prepared.heldOut;
+    const left = leftOutWords(prepared.training);
+    findings.push(promptsFinding("prompts", training, loaded, recipe.prompts.file, left));
+    findings.push(promptsFinding("held-out prompts", heldOut, loaded, recipe.evaluation.prompts.file));
+  } catch (error) {
+    findings.push(findingOf("prompts", error));
+  }
   const ids = training.map(({ id }) => id);
   let preferences = 0;
   if (ids.length > 0) {
@@ -121,6 +113,22 @@ function promptFindings({ recipe, baseFolder }: LoadedRecipe): { findings: Findi
   return { findings, responses };
 }
 
+function promptsFinding(
+  what: string,
+  prompts: readonly Prompt[],
+  { recipe, baseFolder }: LoadedRecipe,
+  file: string,
+  left?: string,
+): Finding {
+  const checked = prompts.filter(({ checks }) => checks.length > 0).length;
+  const unchecked = recipe.rewards.every(({ kind }) => kind === "checks") && checked < prompts.length;
+  const more = left === undefined ? "" : `; ${left}`;
+  const detail = `${prompts.length} in ${resolve(baseFolder, file)}, ${checked} of them with checks${more}`;
+  return unchecked
+    ? warning(what, detail, "A prompt without checks has no reward where checks are the only one.")
+    : ok(what, detail);
+}
+
 const modelKey = ({ model, chat_template, adapter }: ModelRecipe) => JSON.stringify([model, chat_template, adapter]);
 
 type Named<T> = readonly (readonly [name: string, value: T])[];
@@ -128,7 +136,7 @@ type Named<T> = readonly (readonly [name: string, value: T])[];
 function entriesOf({ recipe }: LoadedRecipe): Named<ModelRecipe | { readonly endpoint: EndpointRecipe }> {
   return [
     ["target", recipe.target] as const,
-    ...recipe.sources.map((source) => [`source ${source.name}`, source] as const),
+    ...recipe.sources.flatMap((source) => ("recorded" in source ? [] : [[`source ${source.name}`, source] as const])),
     ...recipe.rewards.flatMap((reward) => (reward.kind === "judge" ? [[`judge ${reward.name}`, reward] as const] : [])),
   ];
 }

@@ -1,5 +1,5 @@
 import { cpus, totalmem, type } from "node:os";
-import type { EndpointRecipe, ModelRecipe, Recipe, RewardRecipe } from "../../schema/index.ts";
+import type { EndpointRecipe, ModelRecipe, Recipe, RecordedRecipe, RewardRecipe } from "../../schema/index.ts";
 import { modelName } from "../model-name.ts";
 
 /** A model of the recipe with what identifies it. */
@@ -44,8 +44,14 @@ function rewardLine(reward: RewardRecipe): Ingredients["rewards"][number] {
   return { name: kind, reference: kind === "checks" ? "verifiable checks of the prompts" : kind, weight };
 }
 
-const referenceOf = (entry: ModelRecipe | { readonly endpoint: EndpointRecipe }): string =>
-  "endpoint" in entry ? `${entry.endpoint.model} at ${withoutCredentials(entry.endpoint.url)}` : modelName(entry);
+const referenceOf = (
+  entry: ModelRecipe | { readonly endpoint: EndpointRecipe } | { readonly recorded: RecordedRecipe },
+): string =>
+  "recorded" in entry
+    ? `recorded responses: ${entry.recorded.file}`
+    : "endpoint" in entry
+      ? `${entry.endpoint.model} at ${withoutCredentials(entry.endpoint.url)}`
+      : modelName(entry);
 
 /** The text with user, password, query and fragment of every web address in it replaced by `...`: a report is passed around. */
 export function withoutCredentials(text: string): string {

@@ -201,7 +201,7 @@ describe("validation", () => {
   ];
   const told = (...checks: CheckSpec[]) => {
     try {
-      validateChecks(rows(...checks), "prompts.jsonl");
+      validateChecks(rows(...checks).map((prompt, at) => ({ prompt, place: { file: "prompts.jsonl", line: at + 1 } })));
     } catch (error) {
       if (error instanceof DataError) return describeError(error);
       throw error;

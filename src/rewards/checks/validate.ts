@@ -4,15 +4,12 @@ import type { Instruction } from "./instruction.ts";
 import { instructions } from "./registry.ts";
 
 /**
- * Holds every check of the prompts to the registry. `prompts` are those of `file` in its order, from its first line on,
- * as `readPrompts` gives them. Throws a DataError with file, line and field for the first unknown id or wrong argument.
+ * Holds every check of the prompts to the registry. Throws a DataError with file, line and field for the first unknown id
+ * or wrong argument.
  */
-export function validateChecks(prompts: readonly Prompt[], file: string): void {
-  for (const [row, prompt] of prompts.entries()) {
-    for (const [index, check] of prompt.checks.entries()) {
-      instructionOf(check, { file, line: row + 1, field: `checks.${index}` });
-    }
-  }
+export function validateChecks(placed: Iterable<{ readonly prompt: Prompt; readonly place: Place }>): void {
+  for (const { prompt, place } of placed)
+    for (const [index, check] of prompt.checks.entries()) instructionOf(check, { ...place, field: `checks.${index}` });
 }
 
 /** The instruction that a check names, its arguments held to the schema. Throws a DataError at `place`. */

@@ -1,37 +1,10 @@
 import { stat } from "node:fs/promises";
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
-import { DataError, type JsonLine, readJsonLines } from "../schema/index.ts";
+import { DataError, type JsonLine } from "../schema/index.ts";
 
-/**
- * The rows of a data file, one by one: of a JSONL file (`.jsonl`, `.ndjson`, `.json` with a row a line) or a Parquet file
- * (`.parquet`; a group of rows is in memory at a time). NaN and infinities, which
- * Python writes into JSON and JSON doesn't have, are read as null. `line` counts lines, or rows of a Parquet file, from 1.
- *
- * @throws DataError where the file can't be read or breaks its format.
- */
-export async function* readDataFile(file: string): AsyncGenerator<JsonLine> {
-  if (/\.parquet$/i.test(file)) yield* readParquet(file);
-  else if (/\.(jsonl|ndjson|json)$/i.test(file)) yield* readJsonLines(file, undefined, parsePython);
-  else
-    throw new DataError("neither a .jsonl nor a .parquet file", {
-      file,
-      hint: "Data are read from JSONL (.jsonl, .ndjson, .json with a row a line) and Parquet (.parquet) files.",
-    });
-}
-
-function parsePython(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    const noNumbers = /"(?:[^"\\]|\\.)*"|\bNaN\b|-?\bInfinity\b/g;
-    const mended = text.replace(noNumbers, (found) => (found.startsWith('"') ? found : "null"));
-    if (mended === text) throw error;
-    return JSON.parse(mended);
-  }
-}
-
-async function* readParquet(file: string): AsyncGenerator<JsonLine> {
+/** The rows of a Parquet file; a group of them is in memory at a time. */
+export async function* readParquet(file: string): AsyncGenerator<JsonLine> {
   const { buffer, metadata } = await opened(file);
   let line = 0;
   for (const { num_rows } of metadata.row_groups) {

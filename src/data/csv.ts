@@ -1,0 +1,36 @@
+import { createReadStream } from "node:fs";
+import { parse } from "csv-parse";
+import { DataError, type JsonLine } from "../schema/index.ts";
+
+/**
+ * The rows of a CSV file (RFC 4180), or of a TSV file, as maps of the fields that its first line names; all values are
+ * texts, and an empty one that is not quoted is null.
+ */
+export async function* readCsv(file: string): AsyncGenerator<JsonLine> {
+  const parser = parse({
+    bom: true,
+    columns: true,
+    delimiter: /\.tsv$/i.test(file) ? "\t" : ",",
+    encoding: "utf8",
+    info: true,
+    skip_empty_lines: true,
+    cast: (value, { quoting, header }) => (value === "" && !quoting && !header ? null : value),
+  });
+  const input = createReadStream(file);
+  input.on("error", (error) => parser.destroy(error));
+  input.pipe(parser);
+  try {
+    for await (const { record, info } of parser as AsyncIterable<{ record: unknown; info: { lines: number } }>)
+      yield { line: info.lines, value: record };
+  } catch (cause) {
+    const { lines } = cause as { lines?: number };
+    throw new DataError(`the CSV file can't be read: ${(cause as Error).message}`, {
+      file,
+      ...(lines === undefined ? {} : { line: lines }),
+      cause,
+      hint: "Its first line names the fields, every other has as many; a field with a comma, a quote or a line break stands in quotes.",
+    });
+  } finally {
+    input.destroy();
+  }
+}

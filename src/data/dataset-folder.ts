@@ -1,0 +1,159 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { basename, join, relative, sep } from "node:path";
+import { parse } from "yaml";
+import { z } from "zod";
+import { DataError } from "../schema/index.ts";
+
+/** Which part of a data set. */
+export interface DatasetPart {
+  /** `train` if not given, or the only one there is. */
+  readonly split?: string | undefined;
+  /** A configuration that its README names; the first, or the one called default, if not given. */
+  readonly config?: string | undefined;
+}
+
+/**
+ * The data files of a split of a Hugging Face data set's folder, in order: one that `save_to_disk` wrote, one split or
+ * several; or a copy of a hub repository, by the `configs` of its README or by the names of its files.
+ *
+ * @throws DataError where there is no such split or configuration, or no data at all.
+ */
+export function datasetFiles(folder: string, part: DatasetPart): string[] {
+  if (existsSync(join(folder, "dataset_dict.json"))) {
+    const { splits } = read(join(folder, "dataset_dict.json"), z.object({ splits: z.array(z.string()) }));
+    return savedFiles(join(folder, choose(new Map(splits.map((split) => [split, split])), part.split, folder)));
+  }
+  if (existsSync(join(folder, "state.json"))) return savedFiles(folder);
+  const splits = declared(folder, part) ?? byName(folder);
+  return [...choose(splits, part.split, folder)].sort();
+}
+
+const stateSchema = z.object({ _data_files: z.array(z.object({ filename: z.string() })) });
+
+const savedFiles = (folder: string): string[] =>
+  read(join(folder, "state.json"), stateSchema)._data_files.map(({ filename }) => join(folder, filename));
+
+function read<T>(file: string, schema: z.ZodType<T>): T {
+  try {
+    return schema.parse(JSON.parse(readFileSync(file, "utf8")));
+  } catch (cause) {
+    throw new DataError("not a file as `datasets` writes it", { file, cause, hint: "Save the data set again." });
+  }
+}
+
+function choose<T>(splits: ReadonlyMap<string, T>, wanted: string | undefined, folder: string): T {
+  const names = [...splits.keys()];
+  const name = wanted ?? (names.length === 1 ? names[0]! : "train");
+  const found = splits.get(name);
+  if (found !== undefined) return found;
+  throw new DataError(
+    names.length === 0 ? "there are no data files in this folder" : `the data set has no split ${name}`,
+    {
+      file: folder,
+      hint:
+        names.length === 0
+          ? "A folder is one that `save_to_disk` of `datasets` wrote, or a copy of a data set of the hub, with Parquet, JSONL, CSV or Arrow files."
+          : `Its splits are ${names.join(", ")}: name one as \`split\`.`,
+    },
+  );
+}
+
+const patterns = z.union([z.string(), z.array(z.string())]);
+const configsSchema = z.object({
+  configs: z.array(
+    z.object({
+      config_name: z.string(),
+      default: z.boolean().optional(),
+      data_files: z.union([
+        patterns,
+        z.array(z.object({ split: z.string(), path: patterns })),
+        z.record(z.string(), patterns),
+      ]),
+    }),
+  ),
+});
+
+/** The files of each split as the front matter of the README declares them; undefined where it does not. */
+function declared(folder: string, { config }: DatasetPart): Map<string, string[]> | undefined {
+  const readme = join(folder, "README.md");
+  const front = existsSync(readme) ? /^---\r?\n(.*?)\r?\n---/s.exec(readFileSync(readme, "utf8"))?.[1] : undefined;
+  const parsed = configsSchema.safeParse(front === undefined ? undefined : safeYaml(front));
+  if (!parsed.success) {
+    if (config === undefined) return undefined;
+    throw new DataError(`the data set names no configurations, and ${config} was asked for`, { file: folder });
+  }
+  const { configs } = parsed.data;
+  const chosen =
+    configs.find(
+      (one) => one.config_name === (config ?? configs.find((other) => other.default)?.config_name ?? "default"),
+    ) ?? (config === undefined ? configs[0] : undefined);
+  if (chosen === undefined)
+    throw new DataError(`the data set has no configuration ${config}`, {
+      file: readme,
+      hint: `It has ${configs.map(({ config_name }) => config_name).join(", ")}.`,
+    });
+  const { data_files } = chosen;
+  const bySplit: [string, string | string[]][] =
+    typeof data_files === "string" || (Array.isArray(data_files) && data_files.every((one) => typeof one === "string"))
+      ? [["train", data_files as string | string[]]]
+      : Array.isArray(data_files)
+        ? (data_files as { split: string; path: string | string[] }[]).map(({ split, path }) => [split, path])
+        : Object.entries(data_files);
+  const all = dataFiles(folder).map((file) => ({ file, name: relative(folder, file).split(sep).join("/") }));
+  return new Map(
+    bySplit.map(([split, globs]) => [
+      split,
+      all.filter(({ name }) => [globs].flat().some((glob) => globPattern(glob).test(name))).map(({ file }) => file),
+    ]),
+  );
+}
+
+/** `**` stands for any folders, `*` and `?` for anything within a name. */
+function globPattern(glob: string): RegExp {
+  const words: Readonly<Record<string, string>> = { "**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]" };
+  const source = glob
+    .replace(/^\.\//, "")
+    .replace(/\*\*\/|\*\*|[*?]|[.+^${}()|[\]\\]/g, (found) => words[found] ?? `\\${found}`);
+  return new RegExp(`^${source}$`);
+}
+
+function safeYaml(text: string): unknown {
+  try {
+    return parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What the hub takes for the names of splits, where they stand as a word in a file's or a folder's name. */
+const splitWords: readonly (readonly [split: string, words: RegExp])[] = [
+  ["train", /(^|[._/ -])train(ing)?([._/ -]|$)/i],
+  ["test", /(^|[._/ -])(test(ing)?|eval(uation)?)([._/ -]|$)/i],
+  ["validation", /(^|[._/ -])(val(id(ation)?)?|dev(elopment)?)([._/ -]|$)/i],
+];
+
+/** Splits by the names of files and folders; without any, all is `train`. */
+function byName(folder: string): Map<string, string[]> {
+  const splits = new Map<string, string[]>();
+  for (const file of dataFiles(folder)) {
+    const name = relative(folder, file).split(sep).join("/");
+    const sharded = /(?:^|\/)([^/]+?)-\d{5}-of-\d{5}\.[^/]+$/.exec(name)?.[1];
+    const split = splitWords.find(([, words]) => words.test(name))?.[0] ?? sharded ?? "train";
+    splits.set(split, [...(splits.get(split) ?? []), file]);
+  }
+  return splits;
+}
+
+/** Every data file below a folder, but for hidden ones. */
+function dataFiles(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && /\.(parquet|jsonl|ndjson|json|csv|tsv|arrow)$/i.test(entry.name))
+    .filter(({ name }) => !/^(dataset_infos?|state|dataset_dict|config)\.json$/.test(name))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter(
+      (path) =>
+        !relative(folder, path)
+          .split(sep)
+          .some((step) => basename(step).startsWith(".")),
+    );
+}

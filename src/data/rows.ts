@@ -1,0 +1,58 @@
+import { statSync } from "node:fs";
+import { DataError, type JsonLine, readJsonLines } from "../schema/index.ts";
+import { readArrow } from "./arrow.ts";
+import { readCsv } from "./csv.ts";
+import { type DatasetPart, datasetFiles } from "./dataset-folder.ts";
+import { readParquet } from "./parquet.ts";
+
+/** A row with the file that it stands in. */
+export interface DataLine extends JsonLine {
+  readonly file: string;
+}
+
+/**
+ * The rows of a file, or of a split of a data set's folder, one by one: JSONL (`.jsonl`, `.ndjson`, `.json` with a row a line), Parquet,
+ * CSV and TSV (the first line names the fields), Arrow. NaN and infinities, which Python writes into JSON and JSON doesn't
+ * have, are read as null. `line` counts lines, or rows of a Parquet or Arrow file, from 1.
+ *
+ * @throws DataError where a file can't be read or breaks its format, or the folder has no such split.
+ */
+export async function* readRows(path: string, part: DatasetPart = {}): AsyncGenerator<DataLine> {
+  for (const file of filesOf(path, part))
+    for await (const { line, value } of readDataFile(file)) yield { file, line, value };
+}
+
+/** The file, or the files of a split of the folder, in order. Throws DataError where the folder has no such split. */
+export const filesOf = (path: string, part: DatasetPart = {}): string[] =>
+  isFolder(path) ? datasetFiles(path, part) : [path];
+
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+
+const readers: readonly (readonly [ends: RegExp, read: (file: string) => AsyncGenerator<JsonLine>])[] = [
+  [/\.parquet$/i, readParquet],
+  [/\.arrow$/i, readArrow],
+  [/\.(csv|tsv)$/i, readCsv],
+  [/\.(jsonl|ndjson|json)$/i, (file) => readJsonLines(file, undefined, parsePython)],
+];
+
+/** The rows of one file: see `readRows`. */
+export async function* readDataFile(file: string): AsyncGenerator<JsonLine> {
+  const reader = readers.find(([ends]) => ends.test(file));
+  if (reader === undefined)
+    throw new DataError("a file of a kind that is not read", {
+      file,
+      hint: "Data are read from JSONL (.jsonl, .ndjson, .json with a row a line), Parquet (.parquet), CSV (.csv, .tsv) and Arrow (.arrow) files.",
+    });
+  yield* reader[1](file);
+}
+
+function parsePython(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const noNumbers = /"(?:[^"\\]|\\.)*"|\bNaN\b|-?\bInfinity\b/g;
+    const mended = text.replace(noNumbers, (found) => (found.startsWith('"') ? found : "null"));
+    if (mended === text) throw error;
+    return JSON.parse(mended);
+  }
+}
