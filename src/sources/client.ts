@@ -160,6 +160,8 @@ export function openEndpointClient(recipe: EndpointRecipe, options: EndpointOpti
   };
 
   const tried = async (request: ChatRequest, signal: AbortSignal): Promise<ChatCompletion> => {
+    const lacking = format.lacks?.find((field) => request[field] !== undefined);
+    if (lacking !== undefined) throw rejection(address, lacking, `${recipe.format} calls have no such field`);
     for (let tries = 0, backoff = 0; ; ) {
       const { verdict, body } = await attempt(request, backoff, signal);
       const reason = "reason" in verdict ? clean(verdict.reason, address) : "";

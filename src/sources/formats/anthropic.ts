@@ -12,6 +12,15 @@ export const anthropicFormat: FormatOf = ({ model, stream }) => ({
   keyHeader: { name: "x-api-key", before: "" },
   headers: { "anthropic-version": "2023-06-01" },
   names: { stop_sequences: "stop" },
+  lacks: [
+    "min_p",
+    "repetition_penalty",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
+    "min_tokens",
+    "response_format",
+  ],
   body: ({ messages, max_tokens, temperature, top_p, top_k, stop }) => ({
     model,
     ...systemApart(messages),

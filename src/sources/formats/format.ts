@@ -21,6 +21,8 @@ export interface WireFormat {
   readonly headers?: Readonly<Record<string, string>>;
   /** The names of what a request may carry and a server may not know, where they are not OpenAI's. */
   readonly names?: Readonly<Record<string, keyof ChatRequest>>;
+  /** What a request may carry and this API has no field for. */
+  readonly lacks?: readonly (keyof ChatRequest)[];
   /** The body of a call. @throws DataError where the messages can't be written in this format */
   body(request: ChatRequest, dialect: Dialect): Record<string, unknown>;
   read(answer: unknown): Parsed<ChatCompletion>;

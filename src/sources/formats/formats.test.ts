@@ -353,6 +353,21 @@ describe("Gemini's contents", () => {
   });
 });
 
+test.each([
+  ["anthropic", { presence_penalty: 0.5 }],
+  ["gemini", { logit_bias: { "3": 1 } }],
+] as const)("what %s has no field for is refused before any call", async (format, given) => {
+  const server = await serve((_, answer) => sendJson(answer, 500, {}));
+  const source = open(server.url, { format });
+  const request = { promptId: "p", messages: conversation, indices: [0] };
+  const draw = async () => {
+    for await (const _ of source.sample([request], { ...sampling, ...given }, never));
+  };
+  const [field] = Object.keys(given);
+  await expect(draw()).rejects.toThrow(new RegExp(`does not take the request's ${field} \\(${format} calls`));
+  expect(server.calls).toHaveLength(0);
+});
+
 describe("thoughts", () => {
   test.each([
     ["a field of vLLM and DeepSeek", { content: "Fine.", reasoning_content: "Hm." }],

@@ -16,11 +16,19 @@ export const geminiFormat: FormatOf = ({ model, stream }) => ({
     "Multiple candidates": "n",
     maxOutputTokens: "max_tokens",
     stopSequences: "stop",
+    presencePenalty: "presence_penalty",
+    frequencyPenalty: "frequency_penalty",
   },
-  body: ({ messages, max_tokens, n, temperature, top_p, top_k, stop, seed, logprobs, top_logprobs }, dialect) => ({
+  lacks: ["min_p", "repetition_penalty", "logit_bias", "min_tokens", "response_format"],
+  body: (
+    { messages, max_tokens, n, temperature, top_p, top_k, stop, seed, logprobs, top_logprobs, ...more },
+    dialect,
+  ) => ({
     ...contentsOf(messages),
     generationConfig: {
       maxOutputTokens: max_tokens,
+      ...(more.presence_penalty === undefined ? {} : { presencePenalty: more.presence_penalty }),
+      ...(more.frequency_penalty === undefined ? {} : { frequencyPenalty: more.frequency_penalty }),
       ...(n === undefined ? {} : { candidateCount: n }),
       ...(temperature === undefined ? {} : { temperature }),
       ...(top_p === undefined ? {} : { topP: top_p }),
