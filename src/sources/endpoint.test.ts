@@ -21,7 +21,7 @@ import {
   texts,
   thrown,
 } from "./testing/asking.ts";
-import { completion, openAiError, sendJson, strict } from "./testing/local-server.ts";
+import { completion, type Handler, openAiError, sendJson, strict } from "./testing/local-server.ts";
 import { serving } from "./testing/serving.ts";
 
 const { closing, serve } = serving();
@@ -148,6 +148,22 @@ describe("n that the server does not give", () => {
     });
     expect(new Set(texts(await sampleOne(open(server.url), 4))).size).toBe(4);
     expect(server.calls.map(({ body }) => body.n)).toEqual([4, undefined, undefined, undefined]);
+  });
+
+  test("one text whatever the seed, asked for one by one: it is said, once", async () => {
+    const noticed = async (handler: Handler) => {
+      const server = await serve(handler);
+      const notices: string[] = [];
+      const source = open(server.url, { native_n: false }, { notice: (text) => notices.push(text) });
+      await collect(source.sample(prompts(10, 3), sampling, never));
+      return notices;
+    };
+    const greedy: Handler = ({ body }, answer) =>
+      sendJson(answer, 200, completion([`${body.messages[0]!.content}, and so on, and so on, and so on`]));
+    expect(await noticed(greedy)).toEqual([expect.stringMatching(/one text whatever the seed/)]);
+    const drawing: Handler = ({ body }, answer) =>
+      sendJson(answer, 200, completion([`${body.seed}, and so on, and so on, and so on, and so on`]));
+    expect(await noticed(drawing)).toEqual([]);
   });
 
   test("more choices than asked for: the first are taken", async () => {

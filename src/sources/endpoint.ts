@@ -12,6 +12,7 @@ import { readChoice } from "./choice.ts";
 import { type EndpointClient, type EndpointOptions, openEndpointClient } from "./client.ts";
 import { CallError, RejectedFieldError } from "./client-errors.ts";
 import type { ChatCompletion, ChatRequest } from "./completion.ts";
+import { samenessWatch } from "./sameness.ts";
 import { estimatedTokens, responseTokens } from "./tokens.ts";
 import { gathered } from "./workers.ts";
 
@@ -48,6 +49,8 @@ const suspectLength = 200;
 function newDrawer(client: EndpointClient, recipe: EndpointRecipe, notice: (text: string) => void) {
   let oneEach = !recipe.native_n || recipe.format === "anthropic";
   let unreported = false;
+  let bare = false;
+  const sameAgain = samenessWatch();
 
   const giveUpN = (why: string): void => {
     if (!oneEach) notice(`${why}; from now on each response is asked for alone`);
@@ -82,12 +85,20 @@ function newDrawer(client: EndpointClient, recipe: EndpointRecipe, notice: (text
         notice("reports no usage: tokens are counted as one for four bytes");
       }
       const read = readCompletion(completion, request, missing.length, client, recipe);
+      if (recipe.logprobs && !bare && read.responses.some(({ extras }) => extras?.logprobs === undefined)) {
+        bare = true;
+        notice("gives no log-probs, which the recipe asks for");
+      }
       if (missing.length > 1 && sampling.temperature > 0 && allAlike(read.responses)) {
         giveUpN("answers n with one text n times over");
         read.responses.length = 1;
       }
       for (const [i, response] of read.responses.entries()) {
         emit({ promptId: request.promptId, index: missing[i]!, ...response });
+        if (oneEach && sampling.temperature > 0 && sameAgain(request.promptId, response.text))
+          notice(
+            "answers a prompt with one text whatever the seed: does it sample at all? Look at the server's settings",
+          );
       }
       if (read.choices === 1 && missing.length > 1) giveUpN("gives one response however many are asked for");
       missing = missing.slice(read.responses.length);
