@@ -42,7 +42,7 @@ test(`a server that fails one of five calls, and ${kills} kills at random moment
   writeFileSync(join(world.folder, "many.jsonl"), promptRows("fire", count));
   const { handler, record } = fire(20_241);
   const server = await serve(handler);
-  const shared = { url: server.url, concurrency, retries: 9, timeout_seconds: 2 };
+  const shared = { url: server.url, concurrency, retries: 9, timeout_seconds: 5 };
   world.write({
     prompts: { file: "many.jsonl" },
     sampling: { n, max_tokens: 24 },

@@ -56,6 +56,8 @@ export function fire(seed: number, shareOfFaults = 0.2): { readonly handler: Han
     asked.push({ model, prompt, n });
     const failing = random() < shareOfFaults ? faults[Math.floor(random() * faults.length)]! : undefined;
     await new Promise((resolve) => setTimeout(resolve, 20 + 40 * random()));
+    // Who asked may have been killed meanwhile.
+    if (answer.destroyed) return;
     const answers = Array.from({ length: n }, () => `text ${texts++} of the rain and the sea`);
     const whole = path.endsWith("/messages") ? message(answers[0]!) : completion(answers);
     const stream = body.stream === true;
