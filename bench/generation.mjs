@@ -43,10 +43,11 @@ async function sample(bundlesTaken, maxTokens, seed) {
 await sample(bundles.slice(0, 2), Math.min(8, tokens), 0);
 const samples = [];
 for (let repeat = 1; repeat <= repeats; repeat++) {
-  const { seconds, result } = await timed(() => sample(bundles, tokens, repeat));
+  const { seconds, cpuSeconds, result } = await timed(() => sample(bundles, tokens, repeat));
   const made = result.reduce((sum, ids) => sum + ids.length, 0);
   samples.push({
     seconds,
+    cpuSeconds,
     tokens: made,
     responses: result.length,
     distinct: new Set(result.map((ids) => ids.join())).size,

@@ -50,10 +50,10 @@ sample(texts[:2], min(8, asked.tokens))
 samples = []
 for repeat in range(asked.repeats):
     torch.manual_seed(repeat)
-    began = time.perf_counter()
+    began, begun = time.perf_counter(), time.process_time()
     made = sample(texts, asked.tokens)
     samples.append({
-        "seconds": time.perf_counter() - began, "tokens": sum(map(len, made)), "responses": len(made),
+        "seconds": time.perf_counter() - began, "cpuSeconds": time.process_time() - begun, "tokens": sum(map(len, made)), "responses": len(made),
         "distinct": len({tuple(ids) for ids in made}),
     })
 report(samples=samples)
