@@ -2,6 +2,7 @@
 // engine, and the speed of decoding by rows against what the machine's memory and products allow. CPU seconds stand beside the
 // clock's, for machines that others use too.
 //   node bench/engine.mjs --model FOLDER [--precision fp32|bf16] [--prompts 16] [--tokens 32] [--rows 1,8,64]
+import { setMaxListeners } from "node:events";
 import { Engine, randomStream } from "amalgam/generation";
 import { ops } from "amalgam/torch";
 import { tokenisedQuadruples } from "./lib/data.mjs";
@@ -54,6 +55,7 @@ const first = (engine, { id, prompt }) =>
 const firstToken = await withEngine({}, async (engine) => {
   const idle = pick(await first(engine, bundles[0]));
   const control = new AbortController();
+  setMaxListeners(0, control.signal);
   const busy = bundles
     .slice(1)
     .map(({ id, prompt }) => drain(engine.submit(request(prompt, id, 4, 500), control.signal)));

@@ -91,6 +91,7 @@ const defaultRows = 192;
 /**
  * Samples responses of one model with continuous batching: requests come at any time and go when they end, their keys and values are
  * kept in pages, equal beginnings once, and memory stays below a budget. What a response is depends on its request alone.
+ * The weights must stay as they are while it lives.
  */
 export class Engine {
   readonly #model: Decoder;

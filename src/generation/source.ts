@@ -70,56 +70,69 @@ function constrained(
  * first stop string. A prompt that leaves no room in the model's context is a failure, never cut.
  */
 export function embeddedSource(name: string, model: LoadedModel): Source {
-  const { tokenizer, decoder } = model;
-  let engine: Engine | undefined;
   return {
     name,
     identity: model.identity,
     async *sample(requests: readonly SampleRequest[], sampling: Sampling, signal: AbortSignal) {
-      engine ??= new Engine(decoder);
-      const { room } = engine;
-      const settings = {
-        sampler: samplerOf(sampling),
-        minTokens: sampling.min_tokens ?? 0,
-        ...constrained(sampling, model),
-        endIds: new Set(tokenizer.stopIds),
-        ...(sampling.stop.length === 0 ? {} : { stopper: stopStrings(model, sampling.stop) }),
-      };
-      const fitting: { request: SampleRequest; generation: EngineRequest }[] = [];
-      for (const request of requests) {
-        const prompt = promptTokens(request.messages, tokenizer);
-        const left = typeof prompt === "string" ? 0 : room - prompt.length;
-        if (typeof prompt === "string" || left < 1) {
-          const failure =
-            typeof prompt === "string"
-              ? prompt
-              : `the prompt has ${prompt.length} tokens, the context of ${model.label} ${room}`;
-          for (const index of request.indices)
-            yield { promptId: request.promptId, index, failure } satisfies SampleFailure;
-          continue;
-        }
-        const streams = request.indices.map((index) => randomStream(sampling.seed, request.promptId, name, index));
-        const maxTokens = Math.min(sampling.max_tokens, left);
-        fitting.push({ request, generation: { ...settings, prompt, streams, maxTokens } });
-      }
-      const generations = fitting.map(({ generation }) => generation);
-      for await (const made of responsesOf(engine, generations, signal)) {
-        const { request, generation } = fitting[made.request]!;
-        yield {
-          promptId: request.promptId,
-          index: request.indices[made.response]!,
-          text: cutAt(tokenizer.decode(made.ids, { skipSpecial: true }), sampling.stop),
-          finish: made.finish,
-          promptTokens: generation.prompt.length,
-          responseTokens: made.ids.length,
-        } satisfies SampledResponse;
+      // One for each call: the weights may have been trained since the last one, which makes its cache another model's.
+      const engine = new Engine(model.decoder);
+      try {
+        yield* sampleBy(engine, name, model, requests, sampling, signal);
+      } finally {
+        await engine.close();
       }
     },
     async close() {
-      await engine?.close();
       disposeModel(model);
     },
   };
+}
+
+async function* sampleBy(
+  engine: Engine,
+  name: string,
+  model: LoadedModel,
+  requests: readonly SampleRequest[],
+  sampling: Sampling,
+  signal: AbortSignal,
+): AsyncGenerator<SampledResponse | SampleFailure> {
+  const { tokenizer } = model;
+  const { room } = engine;
+  const settings = {
+    sampler: samplerOf(sampling),
+    minTokens: sampling.min_tokens ?? 0,
+    ...constrained(sampling, model),
+    endIds: new Set(tokenizer.stopIds),
+    ...(sampling.stop.length === 0 ? {} : { stopper: stopStrings(model, sampling.stop) }),
+  };
+  const fitting: { request: SampleRequest; generation: EngineRequest }[] = [];
+  for (const request of requests) {
+    const prompt = promptTokens(request.messages, tokenizer);
+    const left = typeof prompt === "string" ? 0 : room - prompt.length;
+    if (typeof prompt === "string" || left < 1) {
+      const failure =
+        typeof prompt === "string"
+          ? prompt
+          : `the prompt has ${prompt.length} tokens, the context of ${model.label} ${room}`;
+      for (const index of request.indices) yield { promptId: request.promptId, index, failure };
+      continue;
+    }
+    const streams = request.indices.map((index) => randomStream(sampling.seed, request.promptId, name, index));
+    const maxTokens = Math.min(sampling.max_tokens, left);
+    fitting.push({ request, generation: { ...settings, prompt, streams, maxTokens } });
+  }
+  const generations = fitting.map(({ generation }) => generation);
+  for await (const made of responsesOf(engine, generations, signal)) {
+    const { request, generation } = fitting[made.request]!;
+    yield {
+      promptId: request.promptId,
+      index: request.indices[made.response]!,
+      text: cutAt(tokenizer.decode(made.ids, { skipSpecial: true }), sampling.stop),
+      finish: made.finish,
+      promptTokens: generation.prompt.length,
+      responseTokens: made.ids.length,
+    };
+  }
 }
 
 /** A prompt's tokens; why there are none, where the chat template refuses the messages. */
