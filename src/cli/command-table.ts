@@ -4,7 +4,7 @@ export const options = {
     value: "FILE",
     text: "the recipe; without it, the recipe.yaml of the run folder, or the one that the sweep names",
   },
-  data: { value: "FILE", text: "train on this .jsonl or .parquet file, without a run (may be repeated)" },
+  data: { value: "FILE", text: "train on this JSONL, Parquet, CSV or Arrow file, without a run (may be repeated)" },
   "eval-data": { value: "FILE", text: "with --data: evaluate on this file's rows (may be repeated)" },
   objective: { value: "NAME", text: "with --data: sft, dpo, wrpo, simpo and others of the guide's table" },
   model: { value: "MODEL", text: "with --data: a folder or .gguf file, owner/name on the hub, or package:NAME" },

@@ -373,7 +373,7 @@ describe("rows that are not what they should be", () => {
     await expect(read(dpo, join(folder, "none.jsonl"))).rejects.toThrow("the file can't be read");
     await expect(read(dpo, join(folder, "none.parquet"))).rejects.toThrow("there is no such file");
     await expect(read(dpo, jsonl())).rejects.toThrow("the file has no rows");
-    await expect(read(dpo, join(folder, "data.csv"))).rejects.toThrow("neither a .jsonl nor a .parquet file");
+    await expect(read(dpo, join(folder, "data.txt"))).rejects.toThrow("a file of a kind that is not read");
     for (const list of [[JSON.stringify([good, good])], JSON.stringify([good], null, 2).split("\n")])
       await expect(read(dpo, jsonl(...list))).rejects.toMatchObject({ hint: expect.stringContaining("jq -c '.[]'") });
   });
