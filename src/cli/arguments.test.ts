@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { parseArguments, UsageError } from "./arguments.ts";
+import { parseArguments } from "./arguments.ts";
 import { commands } from "./command-table.ts";
 import { commandHelp, generalHelp } from "./help.ts";
+import { UsageError } from "./usage-error.ts";
 
 function refusal(...words: string[]): [message: string, hint: string | undefined] {
   try {
@@ -117,6 +118,7 @@ test("commands and options stay as they are", () => {
       sweep     run variants of a recipe, sharing what they have in common, and compare them
       status    how far a run or a sweep is; it may be running
       chat      talk to a model, or to the fused model of a run
+      serve     serve models over OpenAI's HTTP API
 
     Options:
       --help, -h     this text; after a command, the text of that command
@@ -213,6 +215,20 @@ test("commands and options stay as they are", () => {
         "Usage: amalgam chat MODEL OR RUN FOLDER [OPTIONS]",
         "--temperature NUMBER",
         "--max-tokens NUMBER",
+        "--offline",
+        "--help, -h",
+      ],
+      [
+        "Usage: amalgam serve [MODEL OR RUN FOLDER] [OPTIONS]",
+        "--model MODEL",
+        "--adapter NAME=FOLDER",
+        "--adapter-root FOLDER",
+        "--host ADDRESS",
+        "--port NUMBER",
+        "--key-env VARIABLE",
+        "--limit FIELD=NUMBER",
+        "--precision auto|fp32|bf16",
+        "--device DEVICE",
         "--offline",
         "--help, -h",
       ],

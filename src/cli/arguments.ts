@@ -1,15 +1,8 @@
 import { parseArgs } from "node:util";
 import { didYouMean } from "../schema/index.ts";
 import { type CommandName, commands, globalOptions, type OptionName, options } from "./command-table.ts";
-
-/** The command line is not one that Amalgam knows: exit code 2. */
-export class UsageError extends Error {
-  readonly hint: string | undefined;
-  constructor(message: string, hint?: string) {
-    super(message);
-    this.hint = hint;
-  }
-}
+import { type Serving, servingOf } from "./serve-arguments.ts";
+import { UsageError } from "./usage-error.ts";
 
 /** A command line that says what to do. */
 export interface Arguments {
@@ -22,6 +15,8 @@ export interface Arguments {
   readonly set: readonly string[];
   /** Of `train`: what to train on, and how, without a run. */
   readonly training: DataTraining | undefined;
+  /** Of `serve`: what to serve, and how. */
+  readonly serving: Serving | undefined;
   readonly offline: boolean;
   readonly profile: boolean;
   readonly retry: boolean;
@@ -129,7 +124,8 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
       `--set ${odd} names no field and value`,
       "Write --set field.inner=value, for example --set sampling.n=8.",
     );
-  const training = dataTraining(given.get("data") ?? [], given.get("eval-data") ?? [], single);
+  const training =
+    command === "train" ? dataTraining(given.get("data") ?? [], given.get("eval-data") ?? [], single) : undefined;
   if (training !== undefined && (positionals.length > 0 || given.has("recipe")))
     throw new UsageError(
       `train --data takes neither a run folder nor a recipe`,
@@ -144,6 +140,7 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
       recipe: single("recipe"),
       set,
       training,
+      serving: command === "serve" ? servingOf(positionals[0], (name) => given.get(name) ?? [], single) : undefined,
       offline: single("offline") !== undefined,
       profile: single("profile") !== undefined,
       retry: single("retry") !== undefined,

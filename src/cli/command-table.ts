@@ -7,7 +7,10 @@ export const options = {
   data: { value: "FILE", text: "train on this JSONL, Parquet, CSV or Arrow file, without a run (may be repeated)" },
   "eval-data": { value: "FILE", text: "with --data: evaluate on this file's rows (may be repeated)" },
   objective: { value: "NAME", text: "with --data: sft, dpo, wrpo, simpo and others of the guide's table" },
-  model: { value: "MODEL", text: "with --data: a folder or .gguf file, owner/name on the hub, or package:NAME" },
+  model: {
+    value: "MODEL",
+    text: "a folder or .gguf file, owner/name on the hub, or package:NAME; for serve NAME=MODEL (may be repeated)",
+  },
   output: { value: "FOLDER", text: "with --data: where model, checkpoints, metrics and report go" },
   set: { value: "FIELD=VALUE", text: "change a field of the recipe: --set sampling.n=8 (may be repeated)" },
   offline: { value: undefined, text: "fetch nothing: use only models that are on this machine" },
@@ -21,6 +24,23 @@ export const options = {
   },
   json: { value: undefined, text: "print JSON" },
   temperature: { value: "NUMBER", text: "0 always takes the most probable token (default 0.7)" },
+  adapter: {
+    value: "NAME=FOLDER",
+    text: "serve these LoRA adapters, too; with several models NAME@MODEL=FOLDER (may be repeated)",
+  },
+  "adapter-root": { value: "FOLDER", text: "clients may load adapters that lie below this folder" },
+  host: { value: "ADDRESS", text: "where to listen (default 127.0.0.1: this machine only)" },
+  port: { value: "NUMBER", text: "the port; 0 takes a free one (default 8000)" },
+  "key-env": {
+    value: "VARIABLE",
+    text: "clients must send the key that this environment variable holds (may be repeated: any of them)",
+  },
+  limit: {
+    value: "FIELD=NUMBER",
+    text: "change a limit: --limit running=32 (may be repeated; docs/serve.md lists them)",
+  },
+  precision: { value: "auto|fp32|bf16", text: "the type to compute in (default auto: what this machine is fast at)" },
+  device: { value: "DEVICE", text: "cpu, or cuda or cuda:1 (default cpu)" },
   "max-tokens": { value: "NUMBER", text: "most tokens of an answer (default 1024)" },
 } as const satisfies Record<string, { readonly value: string | undefined; readonly text: string }>;
 
@@ -108,6 +128,14 @@ export const commands = {
     options: ["temperature", "max-tokens", "offline"],
     details:
       "A model is a folder or .gguf file, owner/name on the hub, or package:NAME. Text that is piped in is answered once.",
+  },
+  serve: {
+    summary: "serve models over OpenAI's HTTP API",
+    positional: "MODEL OR RUN FOLDER",
+    optional: true,
+    options: ["model", "adapter", "adapter-root", "host", "port", "key-env", "limit", "precision", "device", "offline"],
+    details:
+      "One model, or several with --model; a run folder stands for its fused model. SIGTERM and Ctrl-C end what is under way first. The log goes to standard error, a line of JSON a request.",
   },
 } as const satisfies Record<string, Command>;
 

@@ -16,15 +16,17 @@ import {
   trainOnData,
 } from "../pipeline/index.ts";
 import { onSetup } from "../torch/index.ts";
-import { type Arguments, type DataTraining, UsageError } from "./arguments.ts";
+import type { Arguments, DataTraining } from "./arguments.ts";
 import { chatLoop, chatOnce } from "./chat-loop.ts";
 import { doctorSummary, findingText } from "./doctor-text.ts";
 import type { Output, ProgressPrinter } from "./progress.ts";
 import { progressPrinter } from "./progress.ts";
 import { refuseFile, runFolder, runFolderIfAny } from "./run-folder.ts";
+import { serveModels } from "./serve-command.ts";
 import { statusText } from "./status-text.ts";
 import { sweepStatusText, sweepText } from "./sweep-text.ts";
 import { trainingText } from "./training-text.ts";
+import { UsageError } from "./usage-error.ts";
 
 /** Exit code of a command that ran. */
 type ExitCode = 0 | 1;
@@ -60,6 +62,8 @@ export async function execute(given: Arguments, around: Surroundings): Promise<E
       return status(given, around);
     case "chat":
       return chat(given, around);
+    case "serve":
+      return serveModels(given, around);
     case "sweep":
       return sweep(given, around);
     case "train":

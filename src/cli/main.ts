@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
 import { AmalgamError, describeError, explainMemory } from "../schema/index.ts";
-import { parseArguments, UsageError } from "./arguments.ts";
+import { parseArguments } from "./arguments.ts";
 import { commandHelp, generalHelp } from "./help.ts";
 import { stopOnSignals } from "./signals.ts";
+import { UsageError } from "./usage-error.ts";
 
 /** Runs a command line and gives its exit code: 0 done, 1 an error for the user, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM. */
 async function main(words: readonly string[]): Promise<number> {
@@ -31,12 +32,15 @@ async function start(
   const { execute, surroundings } = await import("./execute.ts");
   const stopper = stopOnSignals(() => {
     around.printer.clear();
-    complain("stopping at the next safe point; Ctrl-C once more ends at once ...");
+    complain(
+      `${given.command === "serve" ? "ending what is under way" : "stopping at the next safe point"}; Ctrl-C once more ends at once ...`,
+    );
   });
   const around = surroundings(stopper.signal);
   try {
     const code = await execute(given, around);
-    return stopper.exitCode() ?? code;
+    // A server is ended by a signal, and has then done all that it was to do.
+    return given.command === "serve" ? code : (stopper.exitCode() ?? code);
   } catch (error) {
     const stopped = stopper.exitCode();
     if (stopped === undefined) throw error;

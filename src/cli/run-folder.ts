@@ -1,6 +1,7 @@
 import { existsSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { type Arguments, UsageError } from "./arguments.ts";
+import type { Arguments } from "./arguments.ts";
+import { UsageError } from "./usage-error.ts";
 
 type Named = Pick<Arguments, "target" | "command" | "recipe">;
 

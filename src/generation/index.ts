@@ -1,5 +1,6 @@
 export type { Constraint } from "./constraint.ts";
 export * from "./engine.ts";
+export { eventQueue } from "./event-queue.ts";
 export * from "./generate.ts";
 export { constraintsOf, type OutputForm } from "./grammar/index.ts";
 export type { TokenLogProb } from "./log-probs.ts";

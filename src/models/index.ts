@@ -7,6 +7,6 @@ export * from "./decoder.ts";
 export { families } from "./families/index.ts";
 export * from "./load.ts";
 export * from "./locate/index.ts";
-export { writeAdapters } from "./peft.ts";
+export { readAdapters, writeAdapters } from "./peft.ts";
 export { saveModel } from "./save.ts";
 export { softcap } from "./softcap.ts";

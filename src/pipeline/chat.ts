@@ -30,8 +30,11 @@ export interface Chat {
   close(): Promise<void>;
 }
 
-/** What `chat` may be given: a run folder stands for its fused model, anything else is a model as recipes name it. */
-function modelOf(reference: string): string {
+/**
+ * What `chat` and `serve` may be given: a run folder stands for its fused model, anything else is a model as recipes name it.
+ * @throws LedgerError for a run without fused model
+ */
+export function fusedOrModel(reference: string): string {
   const folder = resolve(reference);
   if (!existsSync(join(folder, "run.db"))) return reference;
   const { fusedModel } = runPaths(folder);
@@ -49,7 +52,7 @@ function modelOf(reference: string): string {
  */
 export async function openChat(reference: string, options: ChatOptions): Promise<Chat> {
   const { temperature, topP, maxTokens, seed = randomInt(2 ** 31), ...locating } = options;
-  const recipe = modelSchema.parse({ model: modelOf(reference) });
+  const recipe = modelSchema.parse({ model: fusedOrModel(reference) });
   const model = await openModel(recipe, { ...locating, baseFolder: process.cwd() });
   const { tokenizer } = model;
   if (!tokenizer.hasChatTemplate) {

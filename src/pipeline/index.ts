@@ -1,4 +1,4 @@
-export { type Chat, type ChatOptions, openChat } from "./chat.ts";
+export { type Chat, type ChatOptions, fusedOrModel, openChat } from "./chat.ts";
 export { nextCommand, readyStages, runAll, runCommand, type StageCommand } from "./commands.ts";
 export { type DataTrainingOptions, trainOnData } from "./data-training/index.ts";
 export type { DataTrainingReport } from "./data-training/report.ts";

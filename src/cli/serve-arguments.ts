@@ -1,0 +1,84 @@
+import { basename, extname } from "node:path";
+import { issueWords, precisionSchema, type ServerLimits, serverLimitsSchema } from "../schema/index.ts";
+import type { OptionName } from "./command-table.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** What `serve` names. */
+export interface Serving {
+  readonly models: readonly { readonly name: string; readonly model: string }[];
+  readonly adapters: readonly { readonly name: string; readonly model: string | undefined; readonly folder: string }[];
+  readonly adapterRoot: string | undefined;
+  readonly host: string | undefined;
+  readonly port: number | undefined;
+  readonly keyVariables: readonly string[];
+  readonly limits: ServerLimits;
+  readonly precision: "auto" | "fp32" | "bf16" | undefined;
+  readonly device: string | undefined;
+}
+
+const usage = "amalgam serve MODEL, or amalgam serve --model NAME=MODEL --model OTHER=MODEL";
+
+/** Reads the options of `serve`. @throws UsageError */
+export function servingOf(
+  target: string | undefined,
+  all: (name: OptionName) => readonly string[],
+  single: (name: OptionName) => string | undefined,
+): Serving {
+  const models = [
+    ...(target === undefined ? [] : [{ name: nameOf(target), model: target }]),
+    ...all("model").map((text) => {
+      const [name, model] = parts(text, "model", "NAME=MODEL");
+      return { name, model };
+    }),
+  ];
+  if (models.length === 0) throw new UsageError("name a model to serve", usage);
+  const adapters = all("adapter").map((text) => {
+    const [named, folder] = parts(text, "adapter", "NAME=FOLDER");
+    const [name, model] = named.split("@");
+    if (name === "" || model === "") throw new UsageError(`--adapter ${text} is not NAME@MODEL=FOLDER`);
+    return { name: name!, model, folder };
+  });
+  const port = single("port");
+  if (port !== undefined && !/^\d{1,5}$/.test(port)) throw new UsageError(`--port ${port}: not a port's number`);
+  if (Number(port ?? 0) > 65_535) throw new UsageError(`--port ${port}: the highest is 65535`);
+  const precision = precisionSchema.optional().safeParse(single("precision"));
+  if (!precision.success) throw new UsageError(`--precision ${single("precision")}: it is auto, fp32 or bf16`);
+  return {
+    ...{ models, adapters, adapterRoot: single("adapter-root"), host: single("host") },
+    port: port === undefined ? undefined : Number(port),
+    keyVariables: all("key-env"),
+    limits: limitsOf(all("limit")),
+    precision: precision.data,
+    device: single("device"),
+  };
+}
+
+/** A path is called by its last part, anything else by itself. */
+const nameOf = (model: string): string =>
+  extname(model) === ".gguf" || model.startsWith(".") || model.startsWith("/") || model.startsWith("~")
+    ? basename(model, ".gguf")
+    : model;
+
+function parts(text: string, option: OptionName, form: string): [before: string, after: string] {
+  const at = text.indexOf("=");
+  if (at > 0 && at < text.length - 1) return [text.slice(0, at), text.slice(at + 1)];
+  throw new UsageError(`--${option} ${text} is not ${form}`, usage);
+}
+
+function limitsOf(given: readonly string[]): ServerLimits {
+  const entries = given.map((text) => {
+    const [field, value] = parts(text, "limit", "FIELD=NUMBER");
+    return [field, Number(value)] as const;
+  });
+  const limits = Object.fromEntries(entries);
+  const parsed = serverLimitsSchema.safeParse(limits);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0]!;
+  if (issue.code === "unrecognized_keys")
+    throw new UsageError(
+      `there is no limit ${issue.keys[0]}`,
+      `They are ${Object.keys(serverLimitsSchema.shape).join(", ")}.`,
+    );
+  const { message } = issueWords(issue, limits);
+  throw new UsageError(`--limit ${issue.path.join(".")} ${message}`);
+}

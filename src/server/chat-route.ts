@@ -1,0 +1,198 @@
+import { randomBytes } from "node:crypto";
+import { badRequest } from "./api-error.ts";
+import { type Call, noteText, noteTurn, type Service } from "./call.ts";
+import { chatTokens, readsToolCalls } from "./chat-messages.ts";
+import { type DrawnToken, draw } from "./drawing.ts";
+import { drawFor, readBody, usage } from "./preparing.ts";
+import { type ChatRequest, chatSchema } from "./request-fields.ts";
+import type { ServedModel } from "./served-models.ts";
+import { begun, eventStream } from "./sse.ts";
+import { chatLogProbs } from "./token-words.ts";
+import { closeOfCall, type ToolCall, toolCallReader } from "./tool-calls.ts";
+
+/** Some more of a choice. */
+interface Piece {
+  readonly choice: number;
+  readonly content: string;
+  readonly calls: readonly ToolCall[];
+  readonly tokens: readonly DrawnToken[];
+  readonly finish: string | null;
+}
+
+/** `POST /v1/chat/completions` */
+export async function chatCompletions(
+  service: Service,
+  call: Call,
+  failed: (error: unknown) => unknown,
+): Promise<Response> {
+  const request = await readBody(chatSchema, call, service);
+  const use = service.models.use(request.model);
+  call.facts.model = request.model;
+  try {
+    const prepared = prepare(service, call, use.model, request);
+    if (request.stream === true) {
+      const started = await begun(prepared.pieces);
+      return eventStream(chunks(use.model, request, { ...prepared, pieces: started }, use.release), failed);
+    }
+    const answer = await completion(use.model, request, prepared);
+    use.release();
+    return Response.json(answer);
+  } catch (error) {
+    use.release();
+    throw error;
+  }
+}
+
+interface Prepared {
+  readonly frame: {
+    readonly id: string;
+    readonly created: number;
+    readonly model: string;
+    readonly system_fingerprint: string;
+  };
+  readonly counts: { readonly choices: number; readonly promptTokens: number; responseTokens: number };
+  readonly pieces: AsyncGenerator<Piece>;
+}
+
+function prepare(service: Service, call: Call, model: ServedModel, request: ChatRequest): Prepared {
+  const { n = 1, logprobs = false, top_logprobs: top } = request;
+  if (top !== undefined && !logprobs)
+    throw badRequest("`top_logprobs` may only be given with `logprobs: true`", "top_logprobs");
+  checkSupported(request);
+  const prompt = chatTokens(model, request);
+  const wanted = drawFor(model, service, request, {
+    ...{ prompts: [prompt], promptField: "messages", responses: n },
+    maxTokens: request.max_completion_tokens ?? request.max_tokens,
+    maxTokensField: request.max_completion_tokens === undefined ? "max_tokens" : "max_completion_tokens",
+  });
+  const tools = readsToolCalls(model, request);
+  const counts = { choices: n, promptTokens: prompt.length, responseTokens: 0 };
+  call.facts.promptTokens = prompt.length;
+  const asked = {
+    ...wanted,
+    // With one call at most, its end ends the response.
+    stops: tools && request.parallel_tool_calls === false ? [...wanted.stops, closeOfCall] : wanted.stops,
+    ...(logprobs ? { topLogProbs: top ?? 0 } : {}),
+  };
+  const context = { client: call.client, queue: service.queue, started: () => noteTurn(service, call) };
+  return {
+    frame: {
+      ...{ id: `chatcmpl-${call.id}`, created: Math.floor(Date.now() / 1000), model: request.model },
+      system_fingerprint: model.fingerprint,
+    },
+    counts,
+    pieces: pieces(),
+  };
+
+  async function* pieces(): AsyncGenerator<Piece> {
+    const readers = Array.from({ length: n }, () => (tools ? toolCallReader() : undefined));
+    const called = new Array<boolean>(n).fill(false);
+    for await (const event of draw(model, asked, context, call.signal)) {
+      if (event.kind === "prompt") continue;
+      const { choice } = event;
+      const reader = readers[choice];
+      if (event.kind === "text") {
+        noteText(service, call);
+        counts.responseTokens += event.tokens.length;
+        call.facts.responseTokens = counts.responseTokens;
+        const { content, calls } = reader?.push(event.text) ?? { content: event.text, calls: [] };
+        if (calls.length > 0) called[choice] = true;
+        yield { choice, content, calls, tokens: event.tokens, finish: null };
+      } else {
+        const { content, calls } = reader?.end() ?? { content: "", calls: [] };
+        if (calls.length > 0) called[choice] = true;
+        yield { choice, content, calls, tokens: [], finish: called[choice] ? "tool_calls" : event.finish };
+      }
+    }
+  }
+}
+
+/** @throws ApiError for what can't be promised without a grammar */
+function checkSupported({ response_format: format, tool_choice: choice, tools }: ChatRequest): void {
+  if (format !== undefined && format.type !== "text")
+    throw badRequest(`this server can't hold a response to ${format.type}`, "response_format");
+  if (choice === "required" || typeof choice === "object")
+    throw badRequest(
+      "this server can't make a model call a tool: `tool_choice` may be `auto` or `none`",
+      "tool_choice",
+    );
+  if (choice === "auto" && (tools === undefined || tools.length === 0))
+    throw badRequest("`tool_choice` may only be given with `tools`", "tool_choice");
+}
+
+async function completion({ tokenizer }: ServedModel, request: ChatRequest, { frame, counts, pieces }: Prepared) {
+  const choices = Array.from({ length: counts.choices }, () => ({
+    content: "",
+    calls: [] as ToolCall[],
+    tokens: [] as DrawnToken[],
+    finish: null as string | null,
+  }));
+  for await (const { choice, content, calls, tokens, finish } of pieces) {
+    const whole = choices[choice]!;
+    whole.content += content;
+    whole.calls.push(...calls);
+    for (const token of tokens) whole.tokens.push(token);
+    whole.finish = finish ?? whole.finish;
+  }
+  return {
+    ...{ ...frame, object: "chat.completion" },
+    choices: choices.map(({ content, calls, tokens, finish }, index) => ({
+      index,
+      message: {
+        role: "assistant",
+        content: content === "" && calls.length > 0 ? null : content,
+        refusal: null,
+        ...(calls.length === 0 ? {} : { tool_calls: calls.map(spelledCall) }),
+      },
+      logprobs: request.logprobs === true ? chatLogProbs(tokenizer, tokens) : null,
+      finish_reason: finish,
+    })),
+    usage: usage(counts.promptTokens, counts.responseTokens),
+  };
+}
+
+async function* chunks(
+  { tokenizer }: ServedModel,
+  request: ChatRequest,
+  { frame, counts, pieces }: Prepared,
+  release: () => void,
+) {
+  const includeUsage = request.stream_options?.include_usage === true;
+  const chunk = (index: number, delta: object, tokens: readonly DrawnToken[] = [], finish: string | null = null) => ({
+    ...{ ...frame, object: "chat.completion.chunk" },
+    choices: [
+      {
+        ...{ index, delta },
+        logprobs: request.logprobs === true && tokens.length > 0 ? chatLogProbs(tokenizer, tokens) : null,
+        finish_reason: finish,
+      },
+    ],
+    ...(includeUsage ? { usage: null } : {}),
+  });
+  const told = new Array<number>(counts.choices).fill(-1);
+  try {
+    for await (const { choice, content, calls, tokens, finish } of pieces) {
+      if (told[choice]! < 0) {
+        told[choice] = 0;
+        yield chunk(choice, { role: "assistant", content: "", refusal: null });
+      }
+      if (content !== "" || tokens.length > 0) yield chunk(choice, { content }, tokens);
+      for (const call of calls) yield chunk(choice, { tool_calls: [{ index: told[choice]!++, ...spelledCall(call) }] });
+      if (finish !== null) yield chunk(choice, {}, [], finish);
+    }
+    if (includeUsage)
+      yield {
+        ...{ ...frame, object: "chat.completion.chunk", choices: [] },
+        usage: usage(counts.promptTokens, counts.responseTokens),
+      };
+  } finally {
+    await pieces.return(undefined);
+    release();
+  }
+}
+
+const spelledCall = ({ name, arguments: given }: ToolCall) => ({
+  id: `call_${randomBytes(12).toString("hex")}`,
+  type: "function",
+  function: { name, arguments: given },
+});

@@ -1,0 +1,54 @@
+import type { Tokenizer } from "../tokenizers/index.ts";
+
+/** Turns the tokens of a response into its text as they come, up to the first stop string. */
+export interface TextWriter {
+  /** What is certain to belong to the response; what may begin a stop string is held back. */
+  push(id: number): string;
+  /** What was held back. */
+  end(): string;
+  /** Whether a stop string was found: it and all after it is no part of the text. */
+  readonly stopped: boolean;
+}
+
+/** Special tokens are no part of the text. */
+export function textWriter(tokenizer: Tokenizer, stops: readonly string[]): TextWriter {
+  const decoder = tokenizer.createDecoder({ skipSpecial: true });
+  let held = "";
+  let stopped = false;
+
+  const take = (piece: string): string => {
+    if (stopped || piece === "") return "";
+    held += piece;
+    const found = stops.map((stop) => held.indexOf(stop)).filter((at) => at >= 0);
+    if (found.length > 0) {
+      const text = held.slice(0, Math.min(...found));
+      held = "";
+      stopped = true;
+      return text;
+    }
+    const kept = Math.max(0, ...stops.map((stop) => begunAtEnd(held, stop)));
+    const text = held.slice(0, held.length - kept);
+    held = held.slice(held.length - kept);
+    return text;
+  };
+
+  return {
+    push: (id) => take(decoder.push(id)),
+    end() {
+      const text = take(decoder.end());
+      const rest = stopped ? "" : held;
+      held = "";
+      return text + rest;
+    },
+    get stopped() {
+      return stopped;
+    },
+  };
+}
+
+/** The longest beginning of `word` that `text` ends with. */
+export function begunAtEnd(text: string, word: string): number {
+  for (let length = Math.min(text.length, word.length - 1); length > 0; length--)
+    if (text.endsWith(word.slice(0, length))) return length;
+  return 0;
+}
