@@ -65,6 +65,8 @@ export async function serve(options: ServeOptions): Promise<ServerHandle> {
   const server = createServer(
     {
       maxHeaderSize: headBytes,
+      // Answered below, in the form of all errors.
+      requireHostHeader: false,
       requestTimeout: limits.receive_seconds * 1000,
       headersTimeout: limits.receive_seconds * 1000,
       connectionsCheckingInterval: Math.min(5000, limits.receive_seconds * 250),
