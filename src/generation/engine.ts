@@ -39,7 +39,8 @@ export type EngineEvent =
   /** The prompt is computed. Of its first token there is no log-prob. */
   | { readonly kind: "prompt"; readonly logProbs: readonly (TokenLogProb | null)[] }
   | { readonly kind: "token"; readonly response: number; readonly id: number; readonly logProb?: TokenLogProb }
-  | { readonly kind: "end"; readonly response: number; readonly finish: Finish };
+  /** `ending` is the token that ended the response, where one did and log-probs were asked for. */
+  | { readonly kind: "end"; readonly response: number; readonly finish: Finish; readonly ending?: TokenLogProb };
 
 export interface EngineSettings {
   /** Most memory for keys and values. */
@@ -82,6 +83,8 @@ export interface Response extends Sequence {
   readonly ids: number[];
   readonly stops: (id: number) => boolean;
   readonly constraint: Constraint | undefined;
+  /** Log-prob of the token that ended it. */
+  ending: TokenLogProb | undefined;
   followers: Response[];
 }
 
@@ -172,6 +175,7 @@ export class Engine {
       ids: [],
       stops: stopper?.() ?? (() => false),
       constraint: constraint?.(),
+      ending: undefined,
     };
   }
 

@@ -165,10 +165,13 @@ function draw(logits: Tensor, wanted: readonly Wanted[]): void {
     const id = chosen[row]!;
     const { submission, ids, tokens, index } = response;
     ids.push(id);
-    if (submission.request.endIds.has(id)) continue;
+    const logProb = logProbOf.get(row);
+    if (submission.request.endIds.has(id)) {
+      response.ending = logProb;
+      continue;
+    }
     tokens.push(id);
     response.constraint?.accept(id);
-    const logProb = logProbOf.get(row);
     submission.events.push({ kind: "token", response: index, id, ...(logProb === undefined ? {} : { logProb }) });
   }
 }
@@ -177,8 +180,8 @@ function draw(logits: Tensor, wanted: readonly Wanted[]): void {
 function tellEnd(response: Response): boolean {
   const finish = finishOf(response);
   if (finish === undefined) return false;
-  const { submission, index } = response;
-  submission.events.push({ kind: "end", response: index, finish });
+  const { submission, index, ending } = response;
+  submission.events.push({ kind: "end", response: index, finish, ...(ending === undefined ? {} : { ending }) });
   submission.open.delete(response);
   return true;
 }
