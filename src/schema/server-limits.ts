@@ -4,6 +4,8 @@ import { z } from "zod";
 export const serverLimitsSchema = z.strictObject({
   /** Size of a request's body. */
   body_mib: z.number().gt(0).max(1024).default(8),
+  /** Bodies of all requests that are there, together. */
+  bodies_mib: z.number().gt(0).default(512),
   /** Tokens of a response; the model's context where not given. */
   tokens: z.int().min(1).optional(),
   /** Responses of one request: prompts times n. */

@@ -31,6 +31,8 @@ const statusOfGone = 499;
 export function createApp(settings: AppSettings): Hono<Environment> {
   const { service, keys, log } = settings;
   const app = new Hono<Environment>();
+  /** Bytes of the bodies of all calls that are there. */
+  let held = 0;
 
   /** What a client is told of an error. What is not meant for it goes to the log alone. */
   const told = (error: unknown): ApiError => {
@@ -117,7 +119,16 @@ export function createApp(settings: AppSettings): Hono<Environment> {
         return address;
       }
     };
+    let own = 0;
     const call: Call = {
+      hold(bytes) {
+        if (held + bytes > service.limits.bodies_mib * 2 ** 20)
+          throw new ApiError(429, "the requests that are there hold too much: try again later", {
+            retryAfterSeconds: 5,
+          });
+        held += bytes;
+        own += bytes;
+      },
       id: randomBytes(12).toString("hex"),
       ...{ incoming, client: client(), signal: controller.signal, begun: performance.now(), facts: {} },
     };
@@ -125,6 +136,7 @@ export function createApp(settings: AppSettings): Hono<Environment> {
       call,
       end(finished) {
         clearTimeout(timer);
+        held -= own;
         settings.ended.removeEventListener("abort", stop);
         if (!finished) controller.abort(new ClientGone("the client went away"));
       },

@@ -1,5 +1,5 @@
-import type { IncomingMessage } from "node:http";
 import { ApiError, badRequest } from "./api-error.ts";
+import type { Call } from "./call.ts";
 
 /** Lists and maps within each other: deeper than any schema or tool needs, and no deeper than templates can walk. */
 const deepest = 64;
@@ -10,19 +10,21 @@ const deepest = 64;
  * @throws ApiError for another content type, more than `mostBytes`, invalid UTF-8 or JSON, nesting beyond 64 levels and
  * texts with half a surrogate pair, which no tokenizer can spell; the signal's reason when the client goes away.
  */
-export async function readJson(incoming: IncomingMessage, mostBytes: number): Promise<unknown> {
+export async function readJson(call: Pick<Call, "incoming" | "hold">, mostBytes: number): Promise<unknown> {
+  const { incoming } = call;
   const type = incoming.headers["content-type"]?.split(";")[0]?.trim().toLowerCase();
   if (type !== "application/json" && !type?.endsWith("+json"))
     throw new ApiError(415, "the body must be JSON, sent with `content-type: application/json`");
   const encoding = incoming.headers["content-encoding"] ?? "identity";
   if (encoding !== "identity") throw new ApiError(415, "the body must be sent without a content encoding");
-  return parseJson(await readBytes(incoming, mostBytes));
+  return parseJson(await readBytes(call, mostBytes));
 }
 
-async function readBytes(incoming: IncomingMessage, mostBytes: number): Promise<Buffer> {
+async function readBytes({ incoming, hold }: Pick<Call, "incoming" | "hold">, mostBytes: number): Promise<Buffer> {
+  // What still comes is read and thrown away, so that the client can read the answer; the server's own time limit ends it.
+  const rest = () => void incoming.resume();
   const tooLarge = () => {
-    // What still comes is read and thrown away, so that the client can read the answer; the server's own time limit ends it.
-    incoming.resume();
+    rest();
     return new ApiError(413, `the body has more than ${mostBytes} bytes, the most that this server takes`);
   };
   if (Number(incoming.headers["content-length"] ?? 0) > mostBytes) throw tooLarge();
@@ -35,8 +37,14 @@ async function readBytes(incoming: IncomingMessage, mostBytes: number): Promise<
     };
     const take = (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes > mostBytes) settle(() => reject(tooLarge()));
-      else chunks.push(chunk);
+      if (bytes > mostBytes) return settle(() => reject(tooLarge()));
+      try {
+        hold(chunk.length);
+        chunks.push(chunk);
+      } catch (error) {
+        settle(() => reject(error));
+        rest();
+      }
     };
     const ended = () => settle(resolve);
     const failed = () => settle(() => reject(badRequest("the body broke off")));

@@ -22,6 +22,8 @@ export interface Call {
   readonly signal: AbortSignal;
   /** Milliseconds of `performance.now()`. */
   readonly begun: number;
+  /** Counts bytes of its body. @throws ApiError 429 when the bodies of all calls have too many */
+  hold(bytes: number): void;
   /** What the log tells about it beside status and time. Never a text, never a header. */
   readonly facts: {
     model?: string;

@@ -9,7 +9,10 @@ import { writesToolCalls } from "./tool-calls.ts";
  *
  * @throws ApiError 400 where the model has no template, or the template refuses or can't take them
  */
-export function chatTokens({ tokenizer, label }: ServedModel, request: ChatRequest): number[] {
+export function chatTokens(
+  { tokenizer, label }: Pick<ServedModel, "tokenizer" | "label">,
+  request: ChatRequest,
+): number[] {
   if (!tokenizer.hasChatTemplate)
     throw badRequest(`${label} has no chat template: it is a base model. Use /v1/completions`, "model");
   const tools = request.tool_choice === "none" ? undefined : request.tools;
@@ -30,7 +33,10 @@ export function chatTokens({ tokenizer, label }: ServedModel, request: ChatReque
 }
 
 /** Whether the response is to be read for calls of tools. */
-export const readsToolCalls = ({ tokenizer }: ServedModel, { tools, tool_choice }: ChatRequest): boolean =>
+export const readsToolCalls = (
+  { tokenizer }: Pick<ServedModel, "tokenizer">,
+  { tools, tool_choice }: ChatRequest,
+): boolean =>
   tools !== undefined && tools.length > 0 && tool_choice !== "none" && writesToolCalls(tokenizer.chatTemplate ?? "");
 
 /** A message as templates know it: `developer` is OpenAI's newer word for `system`. */

@@ -3,7 +3,7 @@ import { badRequest } from "./api-error.ts";
 import { type Call, noteText, noteTurn, type Service } from "./call.ts";
 import { chatTokens, readsToolCalls } from "./chat-messages.ts";
 import { type DrawnToken, draw } from "./drawing.ts";
-import { drawFor, readBody, usage } from "./preparing.ts";
+import { drawFor, readBody, refuseHuge, usage } from "./preparing.ts";
 import { type ChatRequest, chatSchema } from "./request-fields.ts";
 import type { ServedModel } from "./served-models.ts";
 import { begun, eventStream } from "./sse.ts";
@@ -59,6 +59,8 @@ function prepare(service: Service, call: Call, model: ServedModel, request: Chat
   if (top !== undefined && !logprobs)
     throw badRequest("`top_logprobs` may only be given with `logprobs: true`", "top_logprobs");
   checkSupported(request);
+  const characters = request.messages.reduce((sum, { content }) => sum + content.length, 0);
+  refuseHuge(model, characters, "messages");
   const prompt = chatTokens(model, request);
   const wanted = drawFor(model, service, request, {
     ...{ prompts: [prompt], promptField: "messages", responses: n },

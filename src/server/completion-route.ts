@@ -120,8 +120,11 @@ function prepare(service: Service, call: Call, model: ServedModel, request: Comp
         lengths[choice]! += tokens.length;
         yield { choice, text, logprobs: logprobs === undefined ? null : columns[choice]!.add(tokens), finish: null };
       } else {
-        means[event.choice]! /= Math.max(1, lengths[event.choice]!);
-        yield { choice: event.choice, text: "", logprobs: null, finish: event.finish };
+        const { choice, finish, ending } = event;
+        means[choice]! /= Math.max(1, lengths[choice]!);
+        // As OpenAI's and vLLM's: the token that ends a text has a log-prob and no text. lm-evaluation-harness counts on it.
+        const last = ending === undefined || logprobs === undefined ? [] : [{ id: ending.id, logProb: ending }];
+        yield { choice, text: "", logprobs: last.length === 0 ? null : columns[choice]!.add(last), finish };
       }
     }
 

@@ -28,7 +28,13 @@ export type Drawn =
   | { readonly kind: "prompt"; readonly prompt: number; readonly logProbs: readonly (TokenLogProb | null)[] }
   /** Some more text of a choice, and the tokens that it came with. */
   | { readonly kind: "text"; readonly choice: number; readonly text: string; readonly tokens: readonly DrawnToken[] }
-  | { readonly kind: "end"; readonly choice: number; readonly finish: Finish };
+  /** `ending` is the token that ended it, where one did and log-probs are told. */
+  | {
+      readonly kind: "end";
+      readonly choice: number;
+      readonly finish: Finish;
+      readonly ending: TokenLogProb | undefined;
+    };
 
 export interface DrawnToken {
   readonly id: number;
@@ -131,7 +137,7 @@ async function* answers(model: ServedModel, request: Draw, index: number, signal
     } else {
       const text = writer.end();
       if (text !== "" || tokens.length > 0) yield { kind: "text", choice, text, tokens: tokens.splice(0) };
-      yield { kind: "end", choice, finish: event.finish };
+      yield { kind: "end", choice, finish: event.finish, ending: event.ending };
     }
   }
 }

@@ -10,10 +10,10 @@ import type { ServedModel } from "./served-models.ts";
 /** The body of a call, by its schema. @throws ApiError 400 naming the field at fault */
 export async function readBody<Schema extends z.ZodType>(
   schema: Schema,
-  { incoming }: Call,
+  call: Call,
   { limits }: Service,
 ): Promise<z.output<Schema>> {
-  const body = await readJson(incoming, limits.body_mib * 2 ** 20);
+  const body = await readJson(call, limits.body_mib * 2 ** 20);
   const parsed = schema.safeParse(body);
   if (!parsed.success) throw schemaError(parsed.error.issues, body);
   return parsed.data;
@@ -107,17 +107,33 @@ function responseTokens(promptTokens: number, context: number, most: number | un
   return asked ?? Math.min(room, most ?? room, wanted.defaultTokens ?? room);
 }
 
+/**
+ * Refuses a text that is too long whatever its tokens are, before time is spent on them.
+ * @param length in UTF-16 units: no text has fewer bytes
+ */
+export function refuseHuge({ decoder, longestToken }: ServedModel, length: number, field: string): void {
+  const { maxPositions } = decoder.config;
+  if (length > maxPositions * longestToken)
+    throw badRequest(
+      `this model's context has ${maxPositions} tokens, and no ${length} characters go into so many`,
+      field,
+      "context_length_exceeded",
+    );
+}
+
 /** The prompts of a completion or of embeddings as tokens: a text begins as the model's texts do, with BOS where it has that. */
 export function promptIds(
-  { tokenizer }: ServedModel,
+  model: ServedModel,
   given: CompletionRequest["prompt"],
   field: string,
 ): { readonly ids: readonly number[]; readonly text: string | undefined }[] {
+  const { tokenizer } = model;
   const isIds = (value: readonly unknown[]): value is number[] => typeof value[0] === "number";
   const list: readonly (string | readonly number[])[] =
     typeof given === "string" ? [given] : isIds(given) ? [given] : given;
   return list.map((prompt, index) => {
     if (typeof prompt !== "string") return { ids: prompt, text: undefined };
+    refuseHuge(model, prompt.length, field);
     const encoded = tokenizer.encode(prompt, { special: true });
     const { bosId, addsBos } = tokenizer;
     const ids = addsBos && bosId !== undefined && encoded[0] !== bosId ? [bosId, ...encoded] : encoded;

@@ -9,8 +9,10 @@ const mostStops = 16;
 export const mostTopLogProbs = 20;
 
 const text = z.string();
-const stop = z.union([text.min(1), z.array(text.min(1)).max(mostStops)], {
-  error: `should be a text, or a list of at most ${mostStops} texts`,
+const longestStop = 500;
+const stopText = text.min(1).max(longestStop);
+const stop = z.union([stopText, z.array(stopText).max(mostStops)], {
+  error: `should be a text of 1 to ${longestStop} characters, or a list of at most ${mostStops} of them`,
 });
 
 /** Fields that chats and completions have in common: OpenAI's, and below them those that vLLM and others have beside them. */

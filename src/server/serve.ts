@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { createServer, type Server, STATUS_CODES } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
@@ -49,6 +50,8 @@ export async function serve(options: ServeOptions): Promise<ServerHandle> {
   const models = await openServedModels({ ...options, engine }, options.locating);
   const queue = fairQueue(limits);
   const ended = new AbortController();
+  // Every request listens for it.
+  setMaxListeners(0, ended.signal);
   let draining = false;
   const service = { models, queue, limits, metrics: createMetrics(queue, models) };
   const loopback = loopbacks.test(host);
@@ -74,6 +77,8 @@ export async function serve(options: ServeOptions): Promise<ServerHandle> {
     listener,
   );
   server.maxConnections = limits.connections;
+  // A client that neither reads its answer nor goes away.
+  server.setTimeout((limits.seconds + limits.receive_seconds) * 1000);
   server.on("clientError", answerBroken);
   try {
     await listening(server, host, port);

@@ -10,6 +10,7 @@ import {
   readAdapters,
 } from "../models/index.ts";
 import { contentKey, ModelError, type ModelRecipe, modelSchema, RequestError } from "../schema/index.ts";
+import type { Tokenizer } from "../tokenizers/index.ts";
 import { ApiError, badRequest } from "./api-error.ts";
 
 /** A model under the name that clients know it by. */
@@ -22,6 +23,8 @@ export interface ServedModel extends Pick<LoadedModel, "decoder" | "tokenizer" |
   /** Unix seconds. */
   readonly created: number;
   readonly engine: Engine;
+  /** Bytes of the longest token. */
+  readonly longestToken: number;
 }
 
 /** A folder of adapters, as PEFT writes it, on a model that is served. */
@@ -95,7 +98,12 @@ export async function openServedModels(settings: ServedModelSettings, locating: 
       await engine.close();
       disposeModel(loaded);
     };
-    const model = { ...{ name, decoder, tokenizer, label, engine }, parent: undefined, ...stamp(identity) };
+    const longestToken = longestOf(tokenizer);
+    const model = {
+      ...{ name, decoder, tokenizer, label, engine, longestToken },
+      parent: undefined,
+      ...stamp(identity),
+    };
     bases.set(name, put({ model, uses: 0, unloaded: false, free }));
   };
 
@@ -109,7 +117,7 @@ export async function openServedModels(settings: ServedModelSettings, locating: 
           : `there is no model ${parent} for the adapter ${name}`,
         { hint: `These are served: ${[...bases.keys()].join(", ")}.` },
       );
-    const { decoder, tokenizer, label, fingerprint } = base.model;
+    const { decoder, tokenizer, label, fingerprint, longestToken } = base.model;
     const adapters = readAdapters(folder, decoder.config);
     const adapted = { ...decoder, adapters };
     const engine = new Engine(adapted, settings.engine);
@@ -118,7 +126,15 @@ export async function openServedModels(settings: ServedModelSettings, locating: 
       disposeAdapters(adapters);
     };
     const model = {
-      ...{ name, decoder: adapted, tokenizer, engine, label: `${label} with ${folder}`, parent: base.model.name },
+      ...{
+        name,
+        decoder: adapted,
+        tokenizer,
+        engine,
+        longestToken,
+        label: `${label} with ${folder}`,
+        parent: base.model.name,
+      },
       ...stamp(contentKey({ fingerprint, folder, loaded: Date.now() })),
     };
     return put({ model, uses: 0, unloaded: false, free }).model;
@@ -185,6 +201,12 @@ export async function openServedModels(settings: ServedModelSettings, locating: 
     },
     close,
   };
+}
+
+function longestOf(tokenizer: Tokenizer): number {
+  let longest = 1;
+  for (let id = 0; id < tokenizer.vocabularySize; id++) longest = Math.max(longest, tokenizer.tokenBytes(id).length);
+  return longest;
 }
 
 const stamp = (identity: string) => ({
