@@ -1,6 +1,6 @@
 // `amalgam serve` under load: many clients with requests of mixed sizes, a fifth of which hang up; some clients ask for much more than
 // the others. Each client has an address of its own (127.0.0.x, on Linux). Run after `npm run build`:
-//   node bench/serve-load.mjs [--seconds 300] [--clients 200] [--model REFERENCE]
+//   node bench/serve-load.mjs [--seconds 300] [--clients 200] [--model REFERENCE] [--longest WORDS]
 // Fails where a request fails that did not hang up, or the server does not end with 0.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -10,7 +10,14 @@ import { fileURLToPath } from "node:url";
 import { machine } from "./lib/machine.mjs";
 import { options } from "./lib/options.mjs";
 
-const given = options({ seconds: 300, clients: 200, greedy: 10, model: "package:smollm2-135m-instruct", running: 64 });
+const given = options({
+  seconds: 300,
+  clients: 200,
+  greedy: 10,
+  model: "package:smollm2-135m-instruct",
+  running: 64,
+  longest: 400,
+});
 const main = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 const limits = [
   `running=${given.running}`,
@@ -45,7 +52,7 @@ const random = () => {
   state ^= state << 5;
   return (state >>> 0) / 2 ** 32;
 };
-const between = (least, most) => least + Math.floor(random() * (most - least + 1));
+const between = (least, most) => Math.floor(least + random() * (most - least + 1));
 const words = "the a model writes some more words about rivers and tables while it rains".split(" ");
 const text = (count) => Array.from({ length: count }, () => words[between(0, words.length - 1)]).join(" ");
 
@@ -56,7 +63,7 @@ function mixed() {
     ...{ model: "m", stream: random() < 0.5, seed: between(0, 1e6), temperature: random() < 0.3 ? 0 : 1 },
     ...{ max_tokens: large ? between(24, 64) : between(1, 16), n: random() < 0.1 ? 3 : 1 },
   };
-  const content = text(large ? between(100, 400) : between(3, 40));
+  const content = text(large ? between(given.longest / 4, given.longest) : between(3, given.longest / 10));
   if (random() < 0.3)
     return ["/v1/completions", { ...body, prompt: content, ...(random() < 0.3 ? { echo: true, logprobs: 2 } : {}) }];
   return ["/v1/chat/completions", { ...body, messages: [{ role: "user", content }] }];
@@ -79,7 +86,10 @@ function ask(agent, localAddress, hangUp) {
         });
         answer.on("error", (error) => resolve(mine ? { kind: "gone" } : { kind: `broken off: ${error.code}` }));
         answer.on("end", () => {
-          if (answer.statusCode !== 200) return resolve({ kind: `${answer.statusCode} ${received.slice(0, 200)}` });
+          if (answer.statusCode !== 200) {
+            refusals.push(received.slice(0, 300));
+            return resolve({ kind: `status ${answer.statusCode}` });
+          }
           const whole = body.stream
             ? received.endsWith("data: [DONE]\n\n") && !received.includes('"error"')
             : received.includes('"usage"');
@@ -106,7 +116,9 @@ function ask(agent, localAddress, hangUp) {
 }
 
 const kinds = new Map();
+const refusals = [];
 const done = Array.from({ length: given.clients }, () => 0);
+const started = Date.now();
 const until = performance.now() + given.seconds * 1000;
 async function client(index) {
   const address = `127.0.${1 + Math.floor(index / 200)}.${2 + (index % 200)}`;
@@ -128,6 +140,7 @@ const memory = [];
 const watch = setInterval(async () => {
   const answer = await fetch(new URL("/metrics", url)).catch(() => undefined);
   const metrics = (await answer?.text()) ?? "";
+  if (metrics === "") return;
   const value = (name) =>
     Number(
       metrics
@@ -158,9 +171,14 @@ const third = (part) =>
   memory.slice(Math.floor((part * memory.length) / 3), Math.ceil(((part + 1) * memory.length) / 3));
 const most = (part, field) => Math.max(...third(part).map((sample) => sample[field]));
 
-/** What each client was served: tokens of its prompts once, of its responses twice, as the line counts them. */
+/**
+ * What each client was served: tokens of its prompts once, of its responses twice, as the line counts them. What came in the first
+ * third of the time, before everybody was there, and after its end is left out.
+ */
 const served = new Map();
-for (const { address, promptTokens = 0, responseTokens = 0 } of answered)
+const within = ({ time, queueMs }) =>
+  queueMs !== undefined && time > started + given.seconds * 333 && time < started + given.seconds * 1000;
+for (const { address, promptTokens = 0, responseTokens = 0 } of answered.filter(within))
   served.set(address, (served.get(address) ?? 0) + promptTokens + 2 * responseTokens);
 const amounts = (from, to) =>
   Array.from(

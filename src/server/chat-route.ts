@@ -1,14 +1,17 @@
 import { randomBytes } from "node:crypto";
+import { constraintsOf } from "../generation/index.ts";
+import { RequestError } from "../schema/index.ts";
 import { badRequest } from "./api-error.ts";
 import { type Call, noteText, noteTurn, type Service } from "./call.ts";
 import { chatTokens, readsToolCalls } from "./chat-messages.ts";
 import { type DrawnToken, draw } from "./drawing.ts";
+import { type HeldForm, heldForm } from "./output-form.ts";
 import { drawFor, readBody, refuseHuge, usage } from "./preparing.ts";
 import { type ChatRequest, chatSchema } from "./request-fields.ts";
 import type { ServedModel } from "./served-models.ts";
 import { begun, eventStream } from "./sse.ts";
 import { chatLogProbs } from "./token-words.ts";
-import { closeOfCall, type ToolCall, toolCallReader } from "./tool-calls.ts";
+import { closeOfCall, type ToolCall, toolCallReader, wholeCallReader } from "./tool-calls.ts";
 
 /** Some more of a choice. */
 interface Piece {
@@ -58,7 +61,7 @@ function prepare(service: Service, call: Call, model: ServedModel, request: Chat
   const { n = 1, logprobs = false, top_logprobs: top } = request;
   if (top !== undefined && !logprobs)
     throw badRequest("`top_logprobs` may only be given with `logprobs: true`", "top_logprobs");
-  checkSupported(request);
+  const held = heldForm(request);
   const characters = request.messages.reduce((sum, { content }) => sum + content.length, 0);
   refuseHuge(model, characters, "messages");
   const prompt = chatTokens(model, request);
@@ -67,14 +70,18 @@ function prepare(service: Service, call: Call, model: ServedModel, request: Chat
     maxTokens: request.max_completion_tokens ?? request.max_tokens,
     maxTokensField: request.max_completion_tokens === undefined ? "max_tokens" : "max_completion_tokens",
   });
-  const tools = readsToolCalls(model, request);
+  const reader = held?.isCall ? wholeCallReader : readsToolCalls(model, request) ? toolCallReader : undefined;
   const counts = { choices: n, promptTokens: prompt.length, responseTokens: 0 };
   call.facts.promptTokens = prompt.length;
   const asked = {
     ...wanted,
     // With one call at most, its end ends the response.
-    stops: tools && request.parallel_tool_calls === false ? [...wanted.stops, closeOfCall] : wanted.stops,
+    stops:
+      reader === toolCallReader && request.parallel_tool_calls === false
+        ? [...wanted.stops, closeOfCall]
+        : wanted.stops,
     ...(logprobs ? { topLogProbs: top ?? 0 } : {}),
+    ...constraintFor(model, held, wanted.endIds),
   };
   const context = { client: call.client, queue: service.queue, started: () => noteTurn(service, call) };
   return {
@@ -87,7 +94,7 @@ function prepare(service: Service, call: Call, model: ServedModel, request: Chat
   };
 
   async function* pieces(): AsyncGenerator<Piece> {
-    const readers = Array.from({ length: n }, () => (tools ? toolCallReader() : undefined));
+    const readers = Array.from({ length: n }, () => reader?.());
     const called = new Array<boolean>(n).fill(false);
     for await (const event of draw(model, asked, context, call.signal)) {
       if (event.kind === "prompt") continue;
@@ -109,17 +116,15 @@ function prepare(service: Service, call: Call, model: ServedModel, request: Chat
   }
 }
 
-/** @throws ApiError for what can't be promised without a grammar */
-function checkSupported({ response_format: format, tool_choice: choice, tools }: ChatRequest): void {
-  if (format !== undefined && format.type !== "text")
-    throw badRequest(`this server can't hold a response to ${format.type}`, "response_format");
-  if (choice === "required" || typeof choice === "object")
-    throw badRequest(
-      "this server can't make a model call a tool: `tool_choice` may be `auto` or `none`",
-      "tool_choice",
-    );
-  if (choice === "auto" && (tools === undefined || tools.length === 0))
-    throw badRequest("`tool_choice` may only be given with `tools`", "tool_choice");
+/** What holds responses to the form that is asked for. @throws ApiError 400 for a schema that can't be followed */
+function constraintFor({ tokenizer, decoder }: ServedModel, held: HeldForm | undefined, endIds: ReadonlySet<number>) {
+  if (held === undefined) return {};
+  try {
+    return { constraint: constraintsOf(held.form, tokenizer, decoder.config.vocabularySize, endIds) };
+  } catch (error) {
+    if (error instanceof RequestError) throw badRequest(error.message, held.field);
+    throw error;
+  }
 }
 
 async function completion({ tokenizer }: ServedModel, request: ChatRequest, { frame, counts, pieces }: Prepared) {

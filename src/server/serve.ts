@@ -76,6 +76,8 @@ export async function serve(options: ServeOptions): Promise<ServerHandle> {
     },
     listener,
   );
+  // Longer than any step of an engine holds up the event loop: a connection must not end while a request lies on it unread.
+  server.keepAliveTimeout = 75_000;
   server.maxConnections = limits.connections;
   // A client that neither reads its answer nor goes away.
   server.setTimeout((limits.seconds + limits.receive_seconds) * 1000);

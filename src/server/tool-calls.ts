@@ -76,6 +76,21 @@ export function toolCallReader(): ToolCallReader {
   };
 }
 
+/** Reads a text that is one call as a whole. What is cut off before its end stays text. */
+export function wholeCallReader(): ToolCallReader {
+  let text = "";
+  return {
+    push(more) {
+      text += more;
+      return { content: "", calls: [] };
+    },
+    end() {
+      const call = parseCall(text);
+      return call === undefined ? { content: text, calls: [] } : { content: "", calls: [call] };
+    },
+  };
+}
+
 /** How much of the end may be white space and the beginning of a tag. */
 function keptForTag(text: string): number {
   const begun = begunAtEnd(text, open);
