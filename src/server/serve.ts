@@ -1,6 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { createServer, type Server, STATUS_CODES } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { getRequestListener } from "@hono/node-server";
 import { type DestinationStream, pino } from "pino";
 import type { LocateOptions } from "../models/index.ts";
@@ -10,6 +11,7 @@ import { createApp } from "./app.ts";
 import { fairQueue } from "./fair-queue.ts";
 import { keysFrom } from "./keys.ts";
 import { createMetrics } from "./metrics.ts";
+import { limitReceiving } from "./receive-limit.ts";
 import { openServedModels, type ServedModelSettings } from "./served-models.ts";
 
 export interface ServeOptions extends Omit<ServedModelSettings, "engine"> {
@@ -70,9 +72,9 @@ export async function serve(options: ServeOptions): Promise<ServerHandle> {
       maxHeaderSize: headBytes,
       // Answered below, in the form of all errors.
       requireHostHeader: false,
-      requestTimeout: limits.receive_seconds * 1000,
-      headersTimeout: limits.receive_seconds * 1000,
-      connectionsCheckingInterval: Math.min(5000, limits.receive_seconds * 250),
+      // `limitReceiving` takes their place.
+      requestTimeout: 0,
+      headersTimeout: 0,
     },
     listener,
   );
@@ -82,6 +84,9 @@ export async function serve(options: ServeOptions): Promise<ServerHandle> {
   // A client that neither reads its answer nor goes away.
   server.setTimeout((limits.seconds + limits.receive_seconds) * 1000);
   server.on("clientError", answerBroken);
+  limitReceiving(server, limits.receive_seconds, (socket) =>
+    answerRaw(socket, 408, "the request took too long to arrive"),
+  );
   try {
     await listening(server, host, port);
   } catch (cause) {
@@ -129,21 +134,20 @@ function listening(server: Server, host: string, port: number): Promise<void> {
   });
 }
 
-/** Answers what is no HTTP, too long a head, or too slow, where there is still somebody to answer. */
-function answerBroken(error: NodeJS.ErrnoException, socket: import("node:stream").Duplex): void {
+/** Answers what is no HTTP, or has too long a head, where there is still somebody to answer. */
+function answerBroken(error: NodeJS.ErrnoException, socket: Duplex): void {
   const { writable, bytesWritten = 0 } = socket as Socket;
-  if (!writable || error.code === "ECONNRESET" || bytesWritten > 0) {
-    socket.destroy();
-    return;
-  }
-  const [status, message] =
-    error.code === "ERR_HTTP_REQUEST_TIMEOUT"
-      ? [408, "the request took too long to arrive"]
-      : error.code === "HPE_HEADER_OVERFLOW"
-        ? [431, `the request's head has more than ${headBytes} bytes`]
-        : [400, "this is no HTTP request that can be read"];
+  if (!writable || error.code === "ECONNRESET" || bytesWritten > 0) socket.destroy();
+  else if (error.code === "HPE_HEADER_OVERFLOW")
+    answerRaw(socket, 431, `the request's head has more than ${headBytes} bytes`);
+  else answerRaw(socket, 400, "this is no HTTP request that can be read");
+}
+
+/** Answers on a connection itself, and ends it. */
+function answerRaw(socket: Duplex, status: number, message: string): void {
   const body = JSON.stringify(new ApiError(status, message).body);
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    () => socket.destroy(),
   );
 }
