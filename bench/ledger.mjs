@@ -1,101 +1,130 @@
-// What the ledger costs: durable batches in, missing responses and counts out. Run after `npm run build`:
+// What a run's ledger costs when it is large. Run after `npm run build`:
 //   node bench/ledger.mjs [responses, default 200000] [characters a response, default 1500]
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+// 5 responses of 10 sources to each prompt, stored in the order in which endpoints answer: all sources side by side, 320
+// responses a durable commit. The texts are pieces of this repository's documents. Then, in processes of their own: going
+// on with the run up to where its first response is asked for, and `status`. 3200000 are the responses of the paper's run
+// and take some 8 GB of the temporary folder.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openLedger } from "amalgam/store";
+import { fileURLToPath } from "node:url";
+import { openLedger, readLedger } from "amalgam/store";
 
-const [total = 200_000, characters = 1500] = process.argv.slice(2).map(Number);
 const n = 5;
-const sources = 10;
-const folder = mkdtempSync(join(tmpdir(), "ledger-bench-"));
-const timed = async (what, action) => {
-  const start = performance.now();
-  const result = await action();
-  const seconds = (performance.now() - start) / 1000;
-  const memory = Math.round(process.memoryUsage.rss() / 2 ** 20);
-  console.log(`${what.padEnd(44)} ${seconds.toFixed(2).padStart(8)} s  ${String(memory).padStart(6)} MiB resident`);
-  return { result, seconds };
-};
-
-let ledger = await openLedger(folder);
-const prompts = Array.from({ length: Math.ceil(total / n / sources) }, (_, i) => ({
+const sources = Array.from({ length: 10 }, (_, i) => `source-${i}`);
+const [total = 200_000, characters = 1500, part = "all", folder = mkdtempSync(join(tmpdir(), "ledger-bench-"))] =
+  process.argv.slice(2).map((word) => (/^\d+$/.test(word) ? Number(word) : word));
+const prompts = Array.from({ length: total / n / sources.length }, (_, i) => ({
   id: `prompt-${i}`,
   split: "wrpo",
   messages: [{ role: "user", content: `Question ${i}: ${"why ".repeat(50)}` }],
   checks: [],
 }));
-await timed(`${prompts.length} prompts`, () => ledger.prompts.replace(prompts));
 const sampling = { temperature: 0.8, top_p: 0.95, top_k: 0, max_tokens: 2048, stop: [], seed: 42 };
-const names = Array.from({ length: sources }, (_, i) => `source-${i}`);
-await ledger.responses.declare(
-  "sources",
-  names.map((source) => ({ source, identity: `digest of ${source}`, sampling, n, splits: ["wrpo"] })),
-);
+const draws = sources.map((source) => ({ source, identity: `digest of ${source}`, sampling, n, splits: ["wrpo"] }));
 
-const text = "An answer has words, and lines.\n".repeat(Math.ceil(characters / 32)).slice(0, characters);
-const outcome = (promptId, index) => ({
-  promptId,
-  index,
-  text: `${promptId} ${index} ${text}`,
-  finish: "stop",
-  promptTokens: 60,
-  responseTokens: 300,
-});
-for (const batchSize of [1, 16, 64, 256]) {
-  const outcomes = prompts.slice(0, 400).flatMap(({ id }) => Array.from({ length: n }, (_, i) => outcome(id, i)));
-  const source = names[[1, 16, 64, 256].indexOf(batchSize)];
-  const { seconds } = await timed(`${outcomes.length} responses, ${batchSize} a durable batch`, async () => {
-    for (let at = 0; at < outcomes.length; at += batchSize) {
-      await ledger.responses.add("sources", source, outcomes.slice(at, at + batchSize));
-    }
-  });
-  console.log(`  ${Math.round(outcomes.length / seconds)} responses/s`);
+await { all, fill, resume, status, read }[part]();
+
+async function timed(what, action) {
+  const start = performance.now();
+  await action();
+  const seconds = (performance.now() - start) / 1000;
+  console.log(`${what.padEnd(40)} ${seconds.toFixed(2).padStart(8)} s`);
 }
-for (const part of [0, 1]) {
-  let stored = 0;
-  const { seconds } = await timed(`half ${part + 1} of the rest, 256 a durable batch`, async () => {
-    for (const source of names.slice((part * sources) / 2, ((part + 1) * sources) / 2)) {
-      const missing = await ledger.responses.missing("sources", source);
-      let batch = [];
-      for (const { promptId, indices } of missing) {
-        batch.push(...indices.map((index) => outcome(promptId, index)));
-        if (batch.length >= 256) {
-          stored += await ledger.responses.add("sources", source, batch);
-          batch = [];
-        }
-      }
+
+function all() {
+  for (const name of ["fill", "resume", "status", "read"]) {
+    const words = [fileURLToPath(import.meta.url), total, characters, name, folder].map(String);
+    process.stdout.write(execFileSync(process.execPath, words));
+  }
+  rmSync(folder, { recursive: true, force: true });
+}
+
+function memory() {
+  console.log(`  at most ${Math.round(process.resourceUsage().maxRSS / 1024)} MiB resident`);
+}
+
+async function fill() {
+  const documents = fileURLToPath(new URL("../docs/", import.meta.url));
+  const corpus = readdirSync(documents)
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => readFileSync(join(documents, name), "utf8"))
+    .join("\n");
+  let state = 1;
+  const piece = () => {
+    state = (state * 48271) % 2147483647;
+    const start = state % (corpus.length - characters);
+    return corpus.slice(start, start + characters);
+  };
+  const outcomes = (source, some) =>
+    some.flatMap(({ id }) =>
+      Array.from({ length: n }, (_, index) => {
+        const text = `${source} ${piece()}`;
+        return { promptId: id, index, text, finish: "stop", promptTokens: 60, responseTokens: 300 };
+      }),
+    );
+  const ledger = await openLedger(folder);
+  await ledger.prompts.replace(prompts);
+  await ledger.responses.declare("sources", draws);
+  let [stored, told, busy] = [0, 0, 0];
+  for (let at = 0; at < prompts.length; at += 64) {
+    for (const source of sources) {
+      const batch = outcomes(source, prompts.slice(at, at + 64));
+      const start = performance.now();
       stored += await ledger.responses.add("sources", source, batch);
+      busy += (performance.now() - start) / 1000;
+      if (stored < (told < 10_000 ? 10_000 : told + total / 10) && stored < total) continue;
+      console.log(`responses ${told} to ${stored}: ${Math.round((stored - told) / busy)} a second`);
+      told = stored;
+      busy = 0;
     }
-  });
-  console.log(`  ${Math.round(stored / seconds)} responses/s`);
+  }
+  await ledger.close();
+  console.log(`${(statSync(join(folder, "run.db")).size / stored).toFixed(0)} bytes a response`);
+  memory();
 }
-await ledger.close();
-({ result: ledger } = await timed("open again", () => openLedger(folder)));
-await timed("what is missing, all sources", async () => {
-  for (const source of names) {
-    const missing = await ledger.responses.missing("sources", source);
-    if (missing.length > 0) throw new Error(`${source} lacks responses`);
-  }
-});
-await timed("counts of every source", () => ledger.drawStatus());
-await timed("all responses read", async () => {
-  for await (const response of ledger.responses.byStage("sources")) if (!response.key) throw new Error("no key");
-});
-await timed("all responses scored, 256 a durable batch", async () => {
-  let batch = [];
-  for await (const { responseKey } of ledger.scores.unscored("sources", "reward")) {
-    batch.push({ responseKey, reward: "reward", value: Math.random(), parts: [] });
-    if (batch.length === 256) {
-      await ledger.scores.add("reward", batch);
-      batch = [];
+
+async function resume() {
+  await timed("going on: up to what each source lacks", async () => {
+    const ledger = await openLedger(folder);
+    await ledger.prompts.replace(prompts);
+    await ledger.responses.declare("sources", draws);
+    for (const source of sources) {
+      if ((await ledger.responses.lacking("sources", source)) > 0) throw new Error(`${source} lacks responses`);
     }
-  }
-  await ledger.scores.add("reward", batch);
-});
-await timed("counts of scores", () => ledger.scoreStatus());
-await ledger.close();
-console.log(
-  `${(statSync(join(folder, "run.db")).size / total).toFixed(0)} bytes a response of ${characters} characters`,
-);
-rmSync(folder, { recursive: true, force: true });
+    await ledger.close();
+  });
+  await timed("going on with one response more each", async () => {
+    const ledger = await openLedger(folder);
+    await ledger.prompts.replace(prompts);
+    await ledger.responses.declare(
+      "sources",
+      draws.map((draw) => ({ ...draw, n: n + 1 })),
+    );
+    for (const source of sources) for await (const _ of ledger.responses.missing("sources", source)) break;
+    await ledger.responses.declare("sources", draws);
+    await ledger.close();
+  });
+  memory();
+}
+
+async function status() {
+  await timed("counts of responses and scores", async () => {
+    const reader = await readLedger(folder);
+    await reader.prompts.counts();
+    await reader.drawStatus();
+    await reader.scoreStatus();
+    await reader.close();
+  });
+  memory();
+}
+
+async function read() {
+  const reader = await readLedger(folder);
+  await timed("all responses read", async () => {
+    for await (const { key } of reader.responses.byStage("sources")) if (!key) throw new Error("no key");
+  });
+  await reader.close();
+  memory();
+}

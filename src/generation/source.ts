@@ -1,6 +1,7 @@
 import type { LoadedModel } from "../models/index.ts";
 import { disposeModel } from "../models/index.ts";
 import {
+  type AnyIterable,
   DataError,
   RecipeError,
   type SampledResponse,
@@ -73,7 +74,7 @@ export function embeddedSource(name: string, model: LoadedModel): Source {
   return {
     name,
     identity: model.identity,
-    async *sample(requests: readonly SampleRequest[], sampling: Sampling, signal: AbortSignal) {
+    async *sample(requests: AnyIterable<SampleRequest>, sampling: Sampling, signal: AbortSignal) {
       // One for each call: the weights may have been trained since the last one, which makes its cache another model's.
       const engine = new Engine(model.decoder);
       try {
@@ -92,7 +93,7 @@ async function* sampleBy(
   engine: Engine,
   name: string,
   model: LoadedModel,
-  requests: readonly SampleRequest[],
+  requests: AnyIterable<SampleRequest>,
   sampling: Sampling,
   signal: AbortSignal,
 ): AsyncGenerator<SampledResponse | SampleFailure> {
@@ -106,7 +107,8 @@ async function* sampleBy(
     ...(sampling.stop.length === 0 ? {} : { stopper: stopStrings(model, sampling.stop) }),
   };
   const fitting: { request: SampleRequest; generation: EngineRequest }[] = [];
-  for (const request of requests) {
+  // All together: they share the engine's memory. Who has very many gives them in parts.
+  for await (const request of requests) {
     const prompt = promptTokens(request.messages, tokenizer);
     const left = typeof prompt === "string" ? 0 : room - prompt.length;
     if (typeof prompt === "string" || left < 1) {

@@ -1,7 +1,15 @@
 import { resolve } from "node:path";
 import { embeddedSource } from "../generation/index.ts";
 import { loadFiles, type ModelFiles, modelIdentity } from "../models/index.ts";
-import { contentKey, type EndpointRecipe, type ModelRecipe, type Source, type SourceRecipe } from "../schema/index.ts";
+import {
+  type AnyIterable,
+  contentKey,
+  type EndpointRecipe,
+  type ModelRecipe,
+  type SampleRequest,
+  type Source,
+  type SourceRecipe,
+} from "../schema/index.ts";
 import { type Budget, endpointIdentity, openEndpoint, openRecorded, recordedIdentity } from "../sources/index.ts";
 import type { Run } from "./run.ts";
 
@@ -11,6 +19,8 @@ export interface LazySource {
   readonly identity: string;
   /** Embedded models go one after another: each takes the memory and all cores. */
   readonly embedded: boolean;
+  /** Prompts that it is given at once, where it takes all its requests before it gives the first response. */
+  readonly together?: number;
   open(): Promise<Source>;
 }
 
@@ -23,6 +33,8 @@ export function lazyModel(
     name,
     identity: modelIdentity(files, recipe),
     embedded: true,
+    // Their tokens are held, and the last of them leave the batch half empty.
+    together: 2048,
     open: async () => embeddedSource(name, loadFiles(files, recipe)),
   };
 }
@@ -34,7 +46,7 @@ export async function lazySource(run: Run, recipe: SourceRecipe, budget: Budget 
     const { file, ...part } = recipe.recorded;
     const path = resolve(run.baseFolder, file);
     const identity = await recordedIdentity(path, part);
-    return { name, identity, embedded: false, open: () => openRecorded(name, path, part) };
+    return { name, identity, embedded: false, together: 65_536, open: () => openRecorded(name, path, part) };
   }
   const source = "model" in recipe ? lazyModel(name, await run.model(recipe), recipe) : lazyEndpoint(recipe.endpoint);
   return recipe.system === undefined ? source : withSystem(source, recipe.system);
@@ -58,18 +70,16 @@ function withSystem(source: LazySource, system: string): LazySource {
       return {
         name: opened.name,
         identity,
-        sample: (requests, sampling, signal) =>
-          opened.sample(
-            requests.map((request) =>
-              request.messages[0]?.role === "system"
-                ? request
-                : { ...request, messages: [{ role: "system", content: system }, ...request.messages] },
-            ),
-            sampling,
-            signal,
-          ),
+        sample: (requests, sampling, signal) => opened.sample(prefixed(requests, system), sampling, signal),
         close: () => opened.close(),
       };
     },
   };
+}
+
+async function* prefixed(requests: AnyIterable<SampleRequest>, system: string): AsyncGenerator<SampleRequest> {
+  for await (const request of requests)
+    yield request.messages[0]?.role === "system"
+      ? request
+      : { ...request, messages: [{ role: "system", content: system }, ...request.messages] };
 }

@@ -6,7 +6,9 @@ import {
   EnvironmentError,
   ModelError,
   type SampleOutcome,
+  type SampleRequest,
   type Sampling,
+  type Source,
   SourceError,
 } from "../schema/index.ts";
 import type { Draw } from "../store/index.ts";
@@ -14,6 +16,7 @@ import type { StageName } from "./events.ts";
 import { type LazySource, lazySource } from "./lazy-source.ts";
 import { checkInterrupted, type Run } from "./run.ts";
 import { type SpendingAccount, spendingAccount, spendingWords } from "./spending.ts";
+import { grouped } from "./streams.ts";
 import { checkTrainings } from "./trainings.ts";
 
 const cameUpWith = (source: string) => ({ hint: `This came up with the source ${source}.` });
@@ -29,11 +32,16 @@ export interface SamplingPlan {
 }
 
 /**
- * Responses of a model are stored in groups of this many, or after this many milliseconds: each commit waits for the
- * disk. What an endpoint gave was paid for and is stored at once.
+ * Responses are stored in groups of so many, or so many milliseconds after the first came: each commit waits for the
+ * disk. What an endpoint gave was paid for, so it does not wait long.
  */
-const storedTogether = 32;
-const storedAtLeastEvery = 1000;
+const storing = {
+  embedded: { most: 32, withinMs: 1000 },
+  endpoint: { most: 256, withinMs: 10 },
+} as const;
+
+/** A source that is given several prompts at once gets fewer where no more are there within this time. */
+const partWithinMs = 1000;
 
 /** Prompts that a notice names. */
 const namedPrompts = 5;
@@ -115,7 +123,7 @@ async function missingWords({ ledger, folder }: Run, label: string): Promise<str
 /** A missing key is told before anything is drawn, where the ledger lacks responses that it is needed for. */
 async function requireKeys({ ledger }: Run, { label, draws }: SamplingPlan): Promise<void> {
   for (const { source } of draws) {
-    if (source.embedded || (await ledger.responses.missing(label, source.name)).length === 0) continue;
+    if (source.embedded || (await ledger.responses.lacking(label, source.name)) === 0) continue;
     await (await amended(cameUpWith(source.name), () => source.open())).close();
   }
 }
@@ -140,8 +148,7 @@ async function drawFrom(
   signal: AbortSignal,
 ): Promise<DrawCounts> {
   const { ledger, listener } = run;
-  const requests = await ledger.responses.missing(label, source.name);
-  const total = requests.reduce((sum, request) => sum + request.indices.length, 0);
+  const total = await ledger.responses.lacking(label, source.name);
   if (total === 0) return { drawn: 0, failed: 0 };
   const opened = await amended(cameUpWith(source.name), () => source.open());
   const without = new Set<string>();
@@ -149,33 +156,30 @@ async function drawFrom(
   let done = 0;
   let failed = 0;
   let reason = "";
-  let waiting: SampleOutcome[] = [];
-  let stored = performance.now();
-  const store = async () => {
-    await account?.save();
-    drawn += await ledger.responses.add(label, source.name, waiting);
-    waiting = [];
-    stored = performance.now();
-  };
   const tell = () => listener.progress({ stage, label: source.name, done, total, unit: "responses" });
   try {
-    try {
-      tell();
-      for await (const outcome of opened.sample(requests, sampling, signal)) {
-        waiting.push(outcome);
-        if ("failure" in outcome) {
-          failed += 1;
-          reason = outcome.failure;
-          without.add(outcome.promptId);
-        } else {
-          done += 1;
-        }
-        const together = source.embedded ? storedTogether : 1;
-        if (waiting.length >= together || performance.now() - stored > storedAtLeastEvery) await store();
-        tell();
+    tell();
+    // What can't be stored is not asked for.
+    const unstored = new AbortController();
+    const either = AbortSignal.any([signal, unstored.signal]);
+    const requests = ledger.responses.missing(label, source.name);
+    const { most, withinMs } = storing[source.embedded ? "embedded" : "endpoint"];
+    for await (const outcomes of grouped(sampled(opened, source, requests, sampling, either), most, withinMs)) {
+      try {
+        await account?.save();
+        drawn += await ledger.responses.add(label, source.name, outcomes);
+      } catch (error) {
+        unstored.abort(error);
+        throw error;
       }
-    } finally {
-      if (waiting.length > 0) await store();
+      const failures = outcomes.filter((outcome) => "failure" in outcome);
+      for (const { failure, promptId } of failures) {
+        reason = failure;
+        without.add(promptId);
+      }
+      failed += failures.length;
+      done += outcomes.length - failures.length;
+      tell();
     }
   } catch (error) {
     throw error instanceof SourceError || error instanceof ModelError ? error.amend(cameUpWith(source.name)) : error;
@@ -190,6 +194,24 @@ async function drawFrom(
       `${source.name}: ${failed} of ${total} responses are missing (${reason}); ${named}; \`amalgam sample --retry ${run.folder}\` asks for them again`,
     );
   return { drawn, failed };
+}
+
+/**
+ * An endpoint asks for its requests when it has room for one. Other sources take them all before they begin: they are
+ * given what there is, in parts.
+ */
+async function* sampled(
+  opened: Source,
+  { together }: LazySource,
+  requests: AsyncIterable<SampleRequest>,
+  sampling: Sampling,
+  signal: AbortSignal,
+): AsyncGenerator<SampleOutcome> {
+  if (together === undefined) return yield* opened.sample(requests, sampling, signal);
+  for await (const part of grouped(requests, together, partWithinMs)) {
+    if (signal.aborted) return;
+    yield* opened.sample(part, sampling, signal);
+  }
 }
 
 /** A source that has answered before may fail at what is left; one that never has is of no use. */

@@ -2,6 +2,7 @@ import { openRewards } from "../rewards/index.ts";
 import { type RewardModel, type Score, type ScoreFailure, type ScoreRequest, SourceError } from "../schema/index.ts";
 import type { StageName } from "./events.ts";
 import { checkInterrupted, type Run } from "./run.ts";
+import { grouped, inParts } from "./streams.ts";
 
 /** The recipe's reward. */
 export const openReward = (run: Run): Promise<RewardModel> =>
@@ -10,7 +11,23 @@ export const openReward = (run: Run): Promise<RewardModel> =>
     endpoint: { notice: (text) => run.listener.notice(text) },
   });
 
+/** Scores are stored in groups of so many, or so many milliseconds after the first came. */
 const scoredTogether = 256;
+const storedWithinMs = 1000;
+
+/** Responses that a reward is given at once, a multiple of what it works on together: a run's texts need not fit into memory. */
+const ratedTogether = 4096;
+
+async function* rated(
+  reward: RewardModel,
+  requests: AsyncIterable<ScoreRequest>,
+  signal: AbortSignal,
+): AsyncGenerator<Score | ScoreFailure> {
+  for await (const part of inParts(requests, ratedTogether)) {
+    if (signal.aborted) return;
+    yield* reward.score(part, signal);
+  }
+}
 
 /**
  * Scores every response under the label that has no score of this reward yet.
@@ -24,43 +41,30 @@ export async function scoreMissing(
   reward: RewardModel,
 ): Promise<Record<string, number>> {
   const { ledger, listener } = run;
-  const requests: ScoreRequest[] = [];
-  for await (const request of ledger.scores.unscored(label, reward.identity)) requests.push(request);
-  if (requests.length === 0) return { scored: 0, failed: 0 };
+  const total = await ledger.scores.lacking(label, reward.identity);
+  if (total === 0) return { scored: 0, failed: 0 };
   let scored = 0;
   let failed = 0;
   let reason = "";
-  let waiting: (Score | ScoreFailure)[] = [];
-  const store = async () => {
-    scored += await ledger.scores.add(reward.identity, waiting);
-    waiting = [];
-  };
   try {
-    for await (const outcome of reward.score(requests, run.signal)) {
-      waiting.push(outcome);
-      if ("failure" in outcome) {
+    const requests = ledger.scores.unscored(label, reward.identity);
+    for await (const outcomes of grouped(rated(reward, requests, run.signal), scoredTogether, storedWithinMs)) {
+      scored += await ledger.scores.add(reward.identity, outcomes);
+      for (const outcome of outcomes) {
+        if (!("failure" in outcome)) continue;
         failed += 1;
         reason = outcome.failure;
       }
-      if (waiting.length >= scoredTogether) await store();
-      listener.progress({
-        stage,
-        label: reward.name,
-        done: scored + waiting.length,
-        total: requests.length,
-        unit: "scores",
-      });
+      listener.progress({ stage, label: reward.name, done: scored, total, unit: "scores" });
     }
   } catch (error) {
     throw error instanceof SourceError ? error.amend({ hint: `This came up with the reward ${reward.name}.` }) : error;
-  } finally {
-    if (waiting.length > 0) await store();
   }
   checkInterrupted(run);
-  if (failed === requests.length) await refuseSilent(run, label, reward, reason);
+  if (failed > 0 && scored === 0) await refuseSilent(run, label, reward, reason);
   if (failed > 0)
     listener.notice(
-      `${failed} of ${requests.length} responses could not be scored (${reason}); they take no part, and the next run tries them again`,
+      `${failed} of ${total} responses could not be scored (${reason}); they take no part, and the next run tries them again`,
     );
   return { scored, failed };
 }

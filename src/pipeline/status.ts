@@ -55,18 +55,16 @@ export async function runStatus(folder: string): Promise<RunStatus> {
   try {
     const writer = await reader.writer();
     const records = new Map((await reader.stages.list()).map((record) => [record.name, record]));
-    const prompts = await reader.prompts.list();
     const draws = await reader.drawStatus();
     const scores = await reader.scoreStatus();
     const comparison = await readComparison(reader, undefined);
     const paths = runPaths(reader.folder);
     const standing = (name: "tunedModel" | "fusedModel" | "report", path: string) =>
       existsSync(path) ? { [name]: path } : {};
-    const count = (split: Split) => prompts.filter((prompt) => prompt.split === split).length;
     return {
       folder: reader.folder,
       ...(writer === undefined ? {} : { writer }),
-      prompts: { sft: count("sft"), wrpo: count("wrpo"), evaluation: count("evaluation") },
+      prompts: await reader.prompts.counts(),
       stages: stageNames.map((stage) =>
         stageStatus(stage, records.get(stage), countsOf(stage, draws, scores), writer !== undefined),
       ),

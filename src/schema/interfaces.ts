@@ -26,13 +26,16 @@ export interface SampleFailure {
 
 export type SampleOutcome = SampledResponse | SampleFailure;
 
+/** A list, or what gives its items as they are asked for: a run's requests need not be in memory together. */
+export type AnyIterable<T> = Iterable<T> | AsyncIterable<T>;
+
 /** Anything that answers prompts: an embedded model, an endpoint, a file of recorded responses. */
 export interface Source {
   readonly name: string;
   /** What decides its answers (model digest, or endpoint and model name): part of every content key. */
   readonly identity: string;
   /** Yields each outcome as soon as it is there, in any order. Stops early when `signal` aborts. */
-  sample(requests: readonly SampleRequest[], sampling: Sampling, signal: AbortSignal): AsyncIterable<SampleOutcome>;
+  sample(requests: AnyIterable<SampleRequest>, sampling: Sampling, signal: AbortSignal): AsyncIterable<SampleOutcome>;
   /** Frees what the source holds (weights, sockets). */
   close(): Promise<void>;
 }

@@ -1,4 +1,5 @@
 import {
+  type AnyIterable,
   contentKey,
   type EndpointRecipe,
   RecipeError,
@@ -114,8 +115,8 @@ function newDrawer(client: EndpointClient, recipe: EndpointRecipe, notice: (text
   return {
     draw,
     /** The tasks of the workers: a prompt each, or a response each once it is known that the server can't do several. */
-    *tasks(requests: readonly SampleRequest[]): Generator<SampleRequest> {
-      for (const request of requests) {
+    async *tasks(requests: AnyIterable<SampleRequest>): AsyncGenerator<SampleRequest> {
+      for await (const request of requests) {
         if (!oneEach) yield request;
         else for (const index of request.indices) yield { ...request, indices: [index] };
       }

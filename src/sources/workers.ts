@@ -1,4 +1,5 @@
 import { setMaxListeners } from "node:events";
+import type { AnyIterable } from "../schema/index.ts";
 
 /**
  * Runs the tasks with so many workers and yields what they emit, as it comes. `stop` aborts when the consumer ends,
@@ -6,7 +7,7 @@ import { setMaxListeners } from "node:events";
  * An abort from outside ends the iteration quietly, a failure is thrown after all that was emitted before it.
  */
 export async function* gathered<Task, Result>(
-  tasks: Iterable<Task>,
+  tasks: AnyIterable<Task>,
   workers: number,
   run: (task: Task, emit: (result: Result) => void, stop: AbortSignal) => Promise<void>,
   signal: AbortSignal,
@@ -29,10 +30,10 @@ export async function* gathered<Task, Result>(
     wake();
   };
   // One iterator for all workers: each takes the next task when it has done its last.
-  const queue = tasks[Symbol.iterator]();
+  const queue = Symbol.asyncIterator in tasks ? tasks[Symbol.asyncIterator]() : tasks[Symbol.iterator]();
   const work = async (): Promise<void> => {
     try {
-      for (let next = queue.next(); !next.done && !stop.signal.aborted; next = queue.next()) {
+      for (let next = await queue.next(); !next.done && !stop.signal.aborted; next = await queue.next()) {
         await run(next.value, emit, stop.signal);
       }
     } catch (error) {
@@ -59,6 +60,7 @@ export async function* gathered<Task, Result>(
     signal.removeEventListener("abort", abort);
     stop.abort(new Error("the iteration has ended"));
     await all;
+    await queue.return?.();
   }
   yield* results;
   if (failure !== undefined && !signal.aborted) throw failure.error;

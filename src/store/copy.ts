@@ -35,6 +35,7 @@ export function copyLedger(from: string, to: string, { stages, selections, evalu
         `DELETE FROM selections WHERE split NOT IN (${quoted(selections)})`,
         // Each stage declares anew what it asks for.
         "DELETE FROM draws",
+        "DELETE FROM score_counts",
         ...(evaluations ? [] : ["DELETE FROM evaluations"]),
         "DELETE FROM meta WHERE name = 'writer'",
         "COMMIT",

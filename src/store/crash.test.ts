@@ -34,8 +34,7 @@ const writer = `
   try {
     const ledger = await openLedger(process.argv[2]);
     say("open");
-    const missing = await ledger.responses.missing("sources", "model");
-    for (const { promptId, indices } of missing) {
+    for await (const { promptId, indices } of ledger.responses.missing("sources", "model")) {
       for (let start = 0; start < indices.length; start += 4) {
         const batch = indices.slice(start, start + 4);
         await ledger.responses.add("sources", "model", batch.map((index) => ({

@@ -1,4 +1,5 @@
 import { contentKey, type Message, type Sampling } from "../schema/index.ts";
+import { now } from "./clock.ts";
 import type { Database } from "./sqlite.ts";
 import type { Split } from "./tables.ts";
 
@@ -23,39 +24,53 @@ export const drawnKey = (messagesKey: string, sampler: string, index: number): s
 
 const samplerKey = (identity: string, sampling: Sampling) => contentKey({ identity, sampling });
 
-/** Replaces what a stage asks for. */
+/** Replaces what a stage asks for. What stays as it was keeps its counts. */
 export async function declareDraws(db: Database, stage: string, draws: readonly Draw[]): Promise<void> {
-  const now = Date.now();
   await db.transaction().execute(async (transaction) => {
-    await transaction.deleteFrom("draws").where("stage", "=", stage).execute();
+    const before = new Map((await drawsOf(transaction, stage)).map((draw) => [draw.source, draw]));
     for (const { source, identity, sampling, n, splits } of draws) {
       const sampler = samplerKey(identity, sampling);
       await transaction
         .insertInto("samplers")
-        .values({ key: sampler, identity, sampling_json: JSON.stringify(sampling), created_at: now })
+        .values({ key: sampler, identity, sampling_json: JSON.stringify(sampling), created_at: now(transaction) })
         .onConflict((conflict) => conflict.doNothing())
         .execute();
+      const known = before.get(source);
+      before.delete(source);
+      const row = { sampler, n, splits_json: JSON.stringify(splits) };
+      if (known?.sampler === sampler && known.n === n && JSON.stringify(known.splits) === row.splits_json) continue;
+      const changed = { ...row, done: null, unfinished: null };
       await transaction
         .insertInto("draws")
-        .values({ stage, source, sampler, n, splits_json: JSON.stringify(splits) })
+        .values({ stage, source, ...changed })
+        .onConflict((conflict) => conflict.columns(["stage", "source"]).doUpdateSet(changed))
         .execute();
     }
+    if (before.size === 0) return;
+    const gone = [...before.keys()];
+    await transaction.deleteFrom("draws").where("stage", "=", stage).where("source", "in", gone).execute();
+    // Scores of what is gone count no longer.
+    await transaction.updateTable("draws").set({ done: null, unfinished: null }).where("stage", "=", stage).execute();
   });
 }
 
 export interface StoredDraw extends Pick<Draw, "source" | "n" | "splits"> {
   readonly stage: string;
   readonly sampler: string;
+  /** Responses that the ledger has, and those of them that the token limit cut off; null until they are counted. */
+  readonly done: number | null;
+  readonly unfinished: number | null;
 }
 
 export async function drawsOf(db: Database, stage?: string): Promise<StoredDraw[]> {
-  let query = db.selectFrom("draws").selectAll().orderBy("stage").orderBy("source");
+  let query = db.selectFrom("draws").selectAll();
   if (stage !== undefined) query = query.where("stage", "=", stage);
-  return (await query.execute()).map(({ splits_json, ...draw }) => ({
-    ...draw,
-    splits: JSON.parse(splits_json) as Split[],
-  }));
+  return (await query.execute())
+    .map(({ splits_json, ...draw }) => ({ ...draw, splits: JSON.parse(splits_json) as Split[] }))
+    .sort((a, b) => compare(a.stage, b.stage) || compare(a.source, b.source));
 }
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 export async function drawOf(db: Database, stage: string, source: string): Promise<StoredDraw> {
   const draw = (await drawsOf(db, stage)).find((candidate) => candidate.source === source);

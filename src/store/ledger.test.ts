@@ -11,6 +11,7 @@ async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
 }
 
 let ledger: Ledger;
+const missing = (stage: string, source: string) => collect(ledger.responses.missing(stage, source));
 beforeEach(async () => {
   ledger = await scratchLedger();
 });
@@ -20,15 +21,15 @@ describe("responses", () => {
   test("what is missing shrinks as responses arrive, and a second writing changes nothing", async () => {
     await ledger.prompts.replace([prompt("a"), prompt("b", "sft"), prompt("held-out", "evaluation")]);
     await ledger.responses.declare("sources", [draw("m1"), draw("m2")]);
-    expect(await ledger.responses.missing("sources", "m1")).toEqual([
+    expect(await missing("sources", "m1")).toEqual([
       { promptId: "a", messages: prompt("a").messages, indices: [0, 1] },
       { promptId: "b", messages: prompt("b").messages, indices: [0, 1] },
     ]);
 
     expect(await ledger.responses.add("sources", "m1", [answer("a", 1), answer("b", 0), answer("b", 1)])).toBe(3);
     expect(await ledger.responses.add("sources", "m1", [answer("a", 1, "another text"), answer("a", 0)])).toBe(1);
-    expect(await ledger.responses.missing("sources", "m1")).toEqual([]);
-    expect((await ledger.responses.missing("sources", "m2")).length).toBe(2);
+    expect(await missing("sources", "m1")).toEqual([]);
+    expect((await missing("sources", "m2")).length).toBe(2);
 
     const stored = await collect(ledger.responses.byStage("sources"));
     expect(stored.map((response) => response.text)).toEqual(["a/0", "a/1", "b/0", "b/1"]);
@@ -58,21 +59,20 @@ describe("responses", () => {
     await ledger.prompts.replace([prompt("a")]);
     await ledger.responses.declare("sources", [draw("m1")]);
     await ledger.responses.add("sources", "m1", [answer("a", 0), answer("a", 1)]);
-    const missing = async () =>
-      (await ledger.responses.missing("sources", "m1")).flatMap((request) => request.indices).length;
+    const lacking = () => ledger.responses.lacking("sources", "m1");
 
     await ledger.responses.declare("sources", [draw("m1", { sampling: { ...sampling, temperature: 1 } })]);
-    expect(await missing()).toBe(2);
+    expect(await lacking()).toBe(2);
     expect(await collect(ledger.responses.byStage("sources"))).toEqual([]);
     await ledger.responses.declare("sources", [draw("m1", { identity: "retrained" })]);
-    expect(await missing()).toBe(2);
+    expect(await lacking()).toBe(2);
     await ledger.responses.declare("sources", [draw("m1", { n: 3 })]);
-    expect(await missing()).toBe(1);
+    expect(await lacking()).toBe(1);
 
     await ledger.prompts.replace([{ ...prompt("a"), messages: [{ role: "user", content: "changed" }] }]);
-    expect(await missing()).toBe(3);
+    expect(await lacking()).toBe(3);
     await ledger.prompts.replace([{ ...prompt("a"), id: "renamed" }]);
-    expect(await missing()).toBe(1);
+    expect(await lacking()).toBe(1);
     expect((await collect(ledger.responses.byStage("sources")))[0]!.promptId).toBe("renamed");
   });
 
@@ -87,7 +87,7 @@ describe("responses", () => {
     expect(await ledger.responses.failures("sources")).toEqual([
       { source: "m1", promptId: "a", index: 0, failure: "500\0" },
     ]);
-    expect((await ledger.responses.missing("sources", "m1"))[0]!.indices).toEqual([0]);
+    expect((await missing("sources", "m1"))[0]!.indices).toEqual([0]);
     expect(await ledger.drawStatus()).toEqual([
       { stage: "sources", source: "m1", total: 2, done: 1, unfinished: 0, failed: 1 },
     ]);
@@ -104,8 +104,8 @@ describe("responses", () => {
     await ledger.responses.declare("sources", [draw("m1", same), draw("m2", same)]);
     await ledger.responses.declare("again", [draw("m3", same)]);
     await ledger.responses.add("sources", "m1", [answer("a", 0), answer("a", 1)]);
-    expect(await ledger.responses.missing("sources", "m2")).toEqual([]);
-    expect(await ledger.responses.missing("again", "m3")).toEqual([]);
+    expect(await missing("sources", "m2")).toEqual([]);
+    expect(await missing("again", "m3")).toEqual([]);
     const stored = await collect(ledger.responses.byStage("sources"));
     expect(stored.map((response) => response.source)).toEqual(["m1", "m1", "m2", "m2"]);
     expect((await collect(ledger.scores.unscored("sources", "r"))).length).toBe(2);

@@ -13,6 +13,7 @@ export const migrations: readonly Migration[] = [
   { version: 1, up: createTables },
   { version: 2, up: addSourceRejected },
   { version: 3, up: addFurtherSources },
+  { version: 4, up: addCounts },
 ];
 
 /** The schema version of an open ledger; 0 for an empty file. */
@@ -76,6 +77,24 @@ async function addSourceRejected(db: Database): Promise<void> {
 
 async function addFurtherSources(db: Database): Promise<void> {
   await db.schema.alterTable("selections").addColumn("further_sources_json", "text").execute();
+}
+
+async function addCounts(db: Database): Promise<void> {
+  await db.schema.alterTable("draws").addColumn("done", "integer").execute();
+  await db.schema.alterTable("draws").addColumn("unfinished", "integer").execute();
+  await db.schema
+    .createTable("score_counts")
+    .addColumn("stage", "text", (column) => column.notNull())
+    .addColumn("reward", "text", (column) => column.notNull())
+    .addColumn("done", "integer", (column) => column.notNull())
+    .addPrimaryKeyConstraint("score_counts_primary", ["stage", "reward"])
+    .execute();
+  await db.schema
+    .createIndex("responses_cut_off")
+    .on("responses")
+    .columns(["sampler", "messages_key", "idx"])
+    .where(sql.ref("finish"), "=", sql.lit("length"))
+    .execute();
 }
 
 async function createTables(db: Database): Promise<void> {

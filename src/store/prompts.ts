@@ -1,5 +1,6 @@
 import { type CheckSpec, contentKey, DataError, type Message, type Prompt } from "../schema/index.ts";
 import { chunks } from "./chunks.ts";
+import { forgetCounts } from "./counts.ts";
 import type { Database } from "./sqlite.ts";
 import type { Split, Tables } from "./tables.ts";
 
@@ -11,6 +12,8 @@ export interface StoredPrompt extends Prompt {
 export interface PromptReader {
   /** The prompts of these splits (all when none is named), in the order in which they were given. */
   list(splits?: readonly Split[]): Promise<StoredPrompt[]>;
+  /** How many each split has. */
+  counts(): Promise<Readonly<Record<Split, number>>>;
 }
 
 export interface PromptStore extends PromptReader {
@@ -31,15 +34,41 @@ export function promptStore(db: Database): PromptStore {
       return (await query.execute()).map(toPrompt);
     },
 
+    async counts() {
+      const rows = await db
+        .selectFrom("prompts")
+        .select((column) => ["split", column.fn.countAll<number>().as("count")])
+        .groupBy("split")
+        .execute();
+      const count = (split: Split) => Number(rows.find((row) => row.split === split)?.count ?? 0);
+      return { sft: count("sft"), wrpo: count("wrpo"), evaluation: count("evaluation") };
+    },
+
     async replace(prompts) {
       const rows = prompts.map(toRow);
       refuseRepeated(rows);
+      const digest = contentKey(rows.map((row) => [row.id, row.split, row.messages_key, row.checks_key, row.domain]));
+      if (digest === (await storedDigest(db))) return;
       await db.transaction().execute(async (transaction) => {
         await transaction.deleteFrom("prompts").execute();
         for (const some of chunks(rows)) await transaction.insertInto("prompts").values(some).execute();
+        await transaction
+          .insertInto("meta")
+          .values({ name: digestName, value: digest })
+          .onConflict((conflict) => conflict.column("name").doUpdateSet({ value: digest }))
+          .execute();
+        await forgetCounts(transaction);
       });
     },
   };
+}
+
+/** The name in `meta` of the digest of all prompts: a run that goes on with the same ones need not write them again. */
+const digestName = "prompts";
+
+async function storedDigest(db: Database): Promise<string | undefined> {
+  const row = await db.selectFrom("meta").select("value").where("name", "=", digestName).executeTakeFirst();
+  return row?.value;
 }
 
 /** Prompts of `splits` page by page, so that a ledger of any size is read in little memory and no reader holds a lock. */

@@ -1,8 +1,12 @@
 import type { Response, SampledResponse, SampleFailure, SampleOutcome, SampleRequest } from "../schema/index.ts";
 import { chunks } from "./chunks.ts";
+import { now } from "./clock.ts";
+import { countResponses, type NewResponse, recount } from "./counts.ts";
 import { type Draw, declareDraws, drawnKey, drawOf, drawsOf, type StoredDraw, splitsOf } from "./draws.ts";
-import { promptPages, type StoredPrompt } from "./prompts.ts";
+import { lackingPrompts, requestsFor } from "./missing.ts";
+import { promptPages, promptStore, type StoredPrompt } from "./prompts.ts";
 import type { Database } from "./sqlite.ts";
+import { countsOf } from "./status.ts";
 import type { Split } from "./tables.ts";
 
 export interface ResponseReader {
@@ -22,8 +26,13 @@ export interface ResponseStore extends ResponseReader {
    * `stage` is a label: "sources", "target", "evaluation/untuned".
    */
   declare(stage: string, draws: readonly Draw[]): Promise<void>;
-  /** The responses that the ledger lacks, prompt by prompt; those that failed before are asked for again. */
-  missing(stage: string, source: string): Promise<SampleRequest[]>;
+  /**
+   * The responses that the ledger lacks, prompt by prompt, read as they are asked for; those that failed before are
+   * asked for again.
+   */
+  missing(stage: string, source: string): AsyncIterable<SampleRequest>;
+  /** How many those are. */
+  lacking(stage: string, source: string): Promise<number>;
   /**
    * Stores a batch in one durable commit and returns how many responses were new. The first text under a content key
    * stays; a stored response clears its failure, and a failure of a stored response is ignored.
@@ -87,46 +96,43 @@ export function responseStore(db: Database): ResponseStore {
   return {
     ...reader,
 
-    declare: (stage, draws) => declareDraws(db, stage, draws),
+    async declare(stage, draws) {
+      await declareDraws(db, stage, draws);
+      await recount(db, stage);
+    },
 
-    async missing(stage, source) {
+    async lacking(stage, source) {
       const draw = await drawOf(db, stage, source);
-      const requests: SampleRequest[] = [];
-      for await (const page of promptPages(db, draw.splits)) {
-        const rows = await db
-          .selectFrom("responses")
-          .select(["messages_key", "idx"])
-          .where("sampler", "=", draw.sampler)
-          .where(
-            "messages_key",
-            "in",
-            page.map((prompt) => prompt.messagesKey),
-          )
-          .execute();
-        const present = new Set(rows.map((row) => `${row.messages_key} ${row.idx}`));
-        for (const { id, messages, messagesKey } of page) {
-          const indices = Array.from({ length: draw.n }, (_, index) => index).filter(
-            (index) => !present.has(`${messagesKey} ${index}`),
-          );
-          if (indices.length > 0) requests.push({ promptId: id, messages, indices });
-        }
+      const prompts = await promptStore(db).counts();
+      const { done } = await countsOf(db, draw);
+      return draw.splits.reduce((sum, split) => sum + prompts[split], 0) * draw.n - done;
+    },
+
+    async *missing(stage, source) {
+      const draw = await drawOf(db, stage, source);
+      let after = -1;
+      for (;;) {
+        const page = await lackingPrompts(db, draw, after);
+        if (page.length === 0) return;
+        yield* await requestsFor(db, draw, page);
+        after = page.at(-1)!.position;
       }
-      return requests;
     },
 
     async add(stage, source, outcomes) {
       if (outcomes.length === 0) return 0;
       const draw = await drawOf(db, stage, source);
       return await db.transaction().execute(async (transaction) => {
-        const messagesKeys = await keysOfPrompts(transaction, outcomes);
-        let stored = 0;
+        const prompts = await keysOfPrompts(transaction, outcomes);
+        const added: NewResponse[] = [];
         for (const some of chunks(outcomes.filter(isResponse))) {
-          stored += await insertResponses(transaction, draw.sampler, some, messagesKeys);
+          added.push(...(await insertResponses(transaction, draw.sampler, some, prompts)));
         }
         for (const failed of outcomes.filter(isFailure)) {
-          await recordFailure(transaction, draw.sampler, messagesKeys.get(failed.promptId)!, failed);
+          await recordFailure(transaction, draw.sampler, prompts.get(failed.promptId)!.messagesKey, failed);
         }
-        return stored;
+        await countResponses(transaction, draw.sampler, added);
+        return added.length;
       });
     },
   };
@@ -173,11 +179,17 @@ export async function responsesTo(
 const isResponse = (outcome: SampleOutcome): outcome is SampledResponse => "text" in outcome;
 const isFailure = (outcome: SampleOutcome): outcome is SampleFailure => "failure" in outcome;
 
-async function keysOfPrompts(db: Database, outcomes: readonly SampleOutcome[]): Promise<Map<string, string>> {
-  const keys = new Map<string, string>();
+type PromptKeys = ReadonlyMap<string, { readonly messagesKey: string; readonly split: Split }>;
+
+async function keysOfPrompts(db: Database, outcomes: readonly SampleOutcome[]): Promise<PromptKeys> {
+  const keys = new Map<string, { messagesKey: string; split: Split }>();
   for (const ids of chunks([...new Set(outcomes.map((outcome) => outcome.promptId))])) {
-    const rows = await db.selectFrom("prompts").select(["id", "messages_key"]).where("id", "in", ids).execute();
-    for (const row of rows) keys.set(row.id, row.messages_key);
+    const rows = await db
+      .selectFrom("prompts")
+      .select(["id", "messages_key", "split"])
+      .where("id", "in", ids)
+      .execute();
+    for (const row of rows) keys.set(row.id, { messagesKey: row.messages_key, split: row.split });
   }
   const unknown = outcomes.find((outcome) => !keys.has(outcome.promptId));
   if (unknown !== undefined) throw new Error(`the run has no prompt ${unknown.promptId}`);
@@ -188,42 +200,55 @@ async function insertResponses(
   db: Database,
   sampler: string,
   responses: readonly SampledResponse[],
-  messagesKeys: ReadonlyMap<string, string>,
-): Promise<number> {
-  const now = Date.now();
+  prompts: PromptKeys,
+): Promise<NewResponse[]> {
   const rows = responses.map((response) => {
-    const messages_key = messagesKeys.get(response.promptId)!;
-    return {
-      key: drawnKey(messages_key, sampler, response.index),
-      sampler,
-      messages_key,
-      idx: response.index,
-      text_json: JSON.stringify(response.text),
-      finish: response.finish,
-      prompt_tokens: response.promptTokens,
-      response_tokens: response.responseTokens,
-      created_at: now,
-    };
+    const { messagesKey, split } = prompts.get(response.promptId)!;
+    return { messagesKey, split, key: drawnKey(messagesKey, sampler, response.index), response };
   });
-  const { numInsertedOrUpdatedRows } = await db
+  const inserted = await db
     .insertInto("responses")
-    .values(rows)
+    .values(
+      rows.map(({ key, messagesKey, response }) => ({
+        key,
+        sampler,
+        messages_key: messagesKey,
+        idx: response.index,
+        text_json: JSON.stringify(response.text),
+        finish: response.finish,
+        prompt_tokens: response.promptTokens,
+        response_tokens: response.responseTokens,
+        created_at: now(db),
+      })),
+    )
     .onConflict((conflict) => conflict.doNothing())
-    .executeTakeFirstOrThrow();
-  const failed = await db.selectFrom("failures").select("idx").where("sampler", "=", sampler).limit(1).execute();
-  for (const messagesKey of failed.length === 0 ? [] : new Set(rows.map((row) => row.messages_key))) {
+    .returning(["key", "finish", "idx"])
+    .execute();
+  await forgetFailures(
+    db,
+    sampler,
+    rows.map(({ messagesKey, response }) => ({ messagesKey, idx: response.index })),
+  );
+  const splits = new Map(rows.map(({ key, split }) => [key, split]));
+  return inserted.map(({ key, finish, idx }) => ({ split: splits.get(key)!, finish, idx }));
+}
+
+async function forgetFailures(
+  db: Database,
+  sampler: string,
+  responses: readonly { readonly messagesKey: string; readonly idx: number }[],
+): Promise<void> {
+  const some = await db.selectFrom("failures").select("idx").where("sampler", "=", sampler).limit(1).execute();
+  if (some.length === 0) return;
+  for (const messagesKey of new Set(responses.map((response) => response.messagesKey))) {
+    const indices = responses.filter((response) => response.messagesKey === messagesKey).map(({ idx }) => idx);
     await db
       .deleteFrom("failures")
       .where("sampler", "=", sampler)
       .where("messages_key", "=", messagesKey)
-      .where(
-        "idx",
-        "in",
-        rows.filter((row) => row.messages_key === messagesKey).map((row) => row.idx),
-      )
+      .where("idx", "in", indices)
       .execute();
   }
-  return Number(numInsertedOrUpdatedRows ?? 0n);
 }
 
 async function recordFailure(
@@ -238,7 +263,7 @@ async function recordFailure(
     .where("key", "=", drawnKey(messagesKey, sampler, index))
     .executeTakeFirst();
   if (stored !== undefined) return;
-  const latest = { failure_json: JSON.stringify(failure), failed_at: Date.now() };
+  const latest = { failure_json: JSON.stringify(failure), failed_at: now(db) };
   await db
     .insertInto("failures")
     .values({ sampler, messages_key: messagesKey, idx: index, ...latest })

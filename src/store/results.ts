@@ -1,4 +1,5 @@
 import { chunks } from "./chunks.ts";
+import { now } from "./clock.ts";
 import type { Database } from "./sqlite.ts";
 
 /** Any value that JSON can hold. */
@@ -26,12 +27,13 @@ export function judgementStore(db: Database): JudgementStore {
       return found;
     },
     async add(judge, judgements) {
-      const now = Date.now();
       await db.transaction().execute(async (transaction) => {
         for (const some of chunks(judgements)) {
           await transaction
             .insertInto("judgements")
-            .values(some.map(({ key, value }) => ({ key, judge, value_json: JSON.stringify(value), created_at: now })))
+            .values(
+              some.map(({ key, value }) => ({ key, judge, value_json: JSON.stringify(value), created_at: now(db) })),
+            )
             .onConflict((conflict) => conflict.doNothing())
             .execute();
         }
@@ -80,7 +82,7 @@ export function evaluationStore(db: Database): EvaluationStore {
       }));
     },
     async set(name, inputs, result) {
-      const latest = { result_json: JSON.stringify(result), created_at: Date.now() };
+      const latest = { result_json: JSON.stringify(result), created_at: now(db) };
       await db
         .insertInto("evaluations")
         .values({ name, inputs, ...latest })

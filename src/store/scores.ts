@@ -1,9 +1,12 @@
 import type { Response, Score, ScoreFailure, ScorePart, ScoreRequest } from "../schema/index.ts";
 import { chunks } from "./chunks.ts";
+import { now } from "./clock.ts";
+import { countScores, type NewScore } from "./counts.ts";
 import { drawsOf, splitsOf } from "./draws.ts";
 import { promptPages, type StoredPrompt } from "./prompts.ts";
 import { responsesTo } from "./responses.ts";
 import type { Database } from "./sqlite.ts";
+import { responsesDone, scoresDone } from "./status.ts";
 
 /** A response with the value that one reward gave it. */
 export interface ScoredResponse extends Response {
@@ -22,6 +25,8 @@ export interface ScoreReader {
   byPrompt(stage: string, reward: string): AsyncIterable<ScoredPrompt>;
   /** Responses of the stage without a score of this reward (its identity), those that failed before included. */
   unscored(stage: string, reward: string): AsyncIterable<ScoreRequest>;
+  /** How many those are. */
+  lacking(stage: string, reward: string): Promise<number>;
   /** The scores that are missing because the reward failed. */
   failures(stage: string, reward: string): Promise<ScoreFailure[]>;
 }
@@ -74,6 +79,11 @@ export function scoreStore(db: Database): ScoreStore {
       }
     },
 
+    async lacking(stage, reward) {
+      const draws = await drawsOf(db, stage);
+      return (await responsesDone(db, draws)) - ((await scoresDone(db, stage, draws)).get(reward) ?? 0);
+    },
+
     async failures(stage, reward) {
       const failures: ScoreFailure[] = [];
       for await (const page of pages(stage, reward)) {
@@ -104,18 +114,19 @@ export function scoreStore(db: Database): ScoreStore {
 
     async add(reward, outcomes) {
       return await db.transaction().execute(async (transaction) => {
-        const checks = await checksOf(
+        const scored = await scoredResponses(
           transaction,
           outcomes.map((outcome) => outcome.responseKey),
         );
-        let stored = 0;
+        const added: NewScore[] = [];
         for (const some of chunks(outcomes.filter(isScore))) {
-          stored += await insertScores(transaction, reward, some, checks);
+          added.push(...(await insertScores(transaction, reward, some, scored)));
         }
         for (const failed of outcomes.filter(isFailure)) {
-          await recordFailure(transaction, reward, failed, checks.get(failed.responseKey)!);
+          await recordFailure(transaction, reward, failed, scored.get(failed.responseKey)!.checksKey);
         }
-        return stored;
+        await countScores(transaction, reward, added);
+        return added.length;
       });
     },
   };
@@ -145,44 +156,48 @@ async function scoresOf(
   return scores;
 }
 
-/** The key of the checks under which each response is scored: those of its prompt. */
-async function checksOf(db: Database, responseKeys: readonly string[]): Promise<Map<string, string>> {
-  const checks = new Map<string, string>();
+interface Scored extends NewScore {
+  /** The key of the checks under which the response is scored: those of its prompt. */
+  readonly checksKey: string;
+}
+
+async function scoredResponses(db: Database, responseKeys: readonly string[]): Promise<Map<string, Scored>> {
+  const found = new Map<string, Scored>();
   for (const keys of chunks([...new Set(responseKeys)])) {
     const rows = await db
       .selectFrom("responses")
       .innerJoin("prompts", "prompts.messages_key", "responses.messages_key")
-      .select(["responses.key", "prompts.checks_key"])
+      .select(["responses.key", "responses.sampler", "responses.idx", "prompts.split", "prompts.checks_key"])
       .where("responses.key", "in", keys)
       .execute();
-    for (const row of rows) checks.set(row.key, row.checks_key);
+    for (const { key, checks_key: checksKey, ...response } of rows) found.set(key, { ...response, checksKey });
   }
-  const unknown = responseKeys.find((key) => !checks.has(key));
+  const unknown = responseKeys.find((key) => !found.has(key));
   if (unknown !== undefined) throw new Error(`the run has no response ${unknown} to score`);
-  return checks;
+  return found;
 }
 
 async function insertScores(
   db: Database,
   reward: string,
   scores: readonly Score[],
-  checks: ReadonlyMap<string, string>,
-): Promise<number> {
-  const now = Date.now();
-  const { numInsertedOrUpdatedRows } = await db
+  scored: ReadonlyMap<string, Scored>,
+): Promise<NewScore[]> {
+  const inserted = await db
     .insertInto("scores")
     .values(
       scores.map((score) => ({
         response_key: score.responseKey,
         reward,
-        checks_key: checks.get(score.responseKey)!,
+        checks_key: scored.get(score.responseKey)!.checksKey,
         value: score.value,
         parts_json: JSON.stringify(score.parts),
-        created_at: now,
+        created_at: now(db),
       })),
     )
     .onConflict((conflict) => conflict.doNothing())
-    .executeTakeFirstOrThrow();
+    .returning("response_key")
+    .execute();
   await db
     .deleteFrom("score_failures")
     .where("reward", "=", reward)
@@ -192,7 +207,7 @@ async function insertScores(
       scores.map((score) => score.responseKey),
     )
     .execute();
-  return Number(numInsertedOrUpdatedRows ?? 0n);
+  return inserted.map(({ response_key }) => scored.get(response_key)!);
 }
 
 async function recordFailure(
@@ -201,7 +216,7 @@ async function recordFailure(
   { responseKey, failure }: ScoreFailure,
   checksKey: string,
 ): Promise<void> {
-  const latest = { failure_json: JSON.stringify(failure), failed_at: Date.now() };
+  const latest = { failure_json: JSON.stringify(failure), failed_at: now(db) };
   await db
     .insertInto("score_failures")
     .values({ response_key: responseKey, reward, checks_key: checksKey, ...latest })

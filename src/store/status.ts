@@ -1,4 +1,5 @@
-import { drawsOf } from "./draws.ts";
+import { counted, countedScores, distinct } from "./counts.ts";
+import { drawsOf, type StoredDraw } from "./draws.ts";
 import type { Database } from "./sqlite.ts";
 
 /** How far one source is in one stage. */
@@ -26,21 +27,13 @@ export interface ScoreStatus {
 /** Counts of responses for every (stage, source) as the recipe stands now. */
 export async function drawStatus(db: Database): Promise<DrawStatus[]> {
   const statuses: DrawStatus[] = [];
-  for (const { stage, source, sampler, n, splits } of await drawsOf(db)) {
+  for (const draw of await drawsOf(db)) {
+    const { stage, source, sampler, n, splits } = draw;
     const prompts = await db
       .selectFrom("prompts")
       .select((column) => column.fn.countAll<number>().as("count"))
       .where("split", "in", splits)
       .executeTakeFirstOrThrow();
-    const responses = await db
-      .selectFrom("prompts")
-      .innerJoin("responses", "responses.messages_key", "prompts.messages_key")
-      .select((column) => ["responses.finish", column.fn.countAll<number>().as("count")])
-      .where("responses.sampler", "=", sampler)
-      .where("responses.idx", "<", n)
-      .where("prompts.split", "in", splits)
-      .groupBy("responses.finish")
-      .execute();
     const failures = await db
       .selectFrom("failures")
       .innerJoin("prompts", "prompts.messages_key", "failures.messages_key")
@@ -49,68 +42,76 @@ export async function drawStatus(db: Database): Promise<DrawStatus[]> {
       .where("failures.idx", "<", n)
       .where("prompts.split", "in", splits)
       .executeTakeFirstOrThrow();
-    const ended = (finish: string) => Number(responses.find((row) => row.finish === finish)?.count ?? 0);
+    const { done, unfinished } = await countsOf(db, draw);
     statuses.push({
       stage,
       source,
       total: Number(prompts.count) * n,
-      done: ended("stop") + ended("length"),
-      unfinished: ended("length"),
+      done,
+      unfinished,
       failed: Number(failures.count),
     });
   }
   return statuses;
 }
 
+/** The counts that a draw carries; counted row by row where the writer has not done so yet. */
+export const countsOf = async (db: Database, draw: StoredDraw): Promise<{ done: number; unfinished: number }> =>
+  draw.done === null || draw.unfinished === null
+    ? await counted(db, draw)
+    : { done: draw.done, unfinished: draw.unfinished };
+
 /** Counts of scores for every stage and every reward that scored or tried to score any of its responses. */
 export async function scoreStatus(db: Database): Promise<ScoreStatus[]> {
-  const draws = await drawsOf(db);
+  const all = await drawsOf(db);
   const statuses: ScoreStatus[] = [];
-  for (const stage of new Set(draws.map((draw) => draw.stage))) {
-    const counted = new Map<string, { done: number; failed: number }>();
-    const countsOf = (reward: string) => {
-      const counts = counted.get(reward) ?? { done: 0, failed: 0 };
-      counted.set(reward, counts);
-      return counts;
-    };
-    // Two names for one source share their responses, and so their scores.
-    const shared = new Set<string>();
-    let total = 0;
-    for (const { sampler, n, splits } of draws.filter((draw) => draw.stage === stage)) {
-      if (shared.has(sampler)) continue;
-      shared.add(sampler);
-      const drawn = db
-        .selectFrom("prompts")
-        .innerJoin("responses", "responses.messages_key", "prompts.messages_key")
-        .where("responses.sampler", "=", sampler)
-        .where("responses.idx", "<", n)
-        .where("prompts.split", "in", splits);
-      const responses = await drawn
-        .select((column) => column.fn.countAll<number>().as("count"))
-        .executeTakeFirstOrThrow();
-      total += Number(responses.count);
-      const scored = await drawn
-        .innerJoin("scores", (join) =>
-          join.onRef("scores.response_key", "=", "responses.key").onRef("scores.checks_key", "=", "prompts.checks_key"),
-        )
-        .select((column) => ["scores.reward", column.fn.countAll<number>().as("count")])
-        .groupBy("scores.reward")
-        .execute();
-      const failed = await drawn
-        .innerJoin("score_failures", (join) =>
-          join
-            .onRef("score_failures.response_key", "=", "responses.key")
-            .onRef("score_failures.checks_key", "=", "prompts.checks_key"),
-        )
-        .select((column) => ["score_failures.reward", column.fn.countAll<number>().as("count")])
-        .groupBy("score_failures.reward")
-        .execute();
-      for (const { reward, count } of scored) countsOf(reward).done += Number(count);
-      for (const { reward, count } of failed) countsOf(reward).failed += Number(count);
-    }
-    for (const [reward, counts] of [...counted].sort(([a], [b]) => (a < b ? -1 : 1))) {
-      statuses.push({ stage, reward, total, ...counts });
+  for (const stage of new Set(all.map((draw) => draw.stage))) {
+    const draws = all.filter((draw) => draw.stage === stage);
+    const total = await responsesDone(db, draws);
+    const done = await scoresDone(db, stage, draws);
+    const failed = await scoresFailed(db, draws);
+    for (const reward of [...new Set([...done.keys(), ...failed.keys()])].sort()) {
+      statuses.push({ stage, reward, total, done: done.get(reward) ?? 0, failed: failed.get(reward) ?? 0 });
     }
   }
   return statuses;
+}
+
+/** Responses of a stage, those of one source under two names once. */
+export async function responsesDone(db: Database, draws: readonly StoredDraw[]): Promise<number> {
+  let done = 0;
+  for (const draw of distinct(draws)) done += (await countsOf(db, draw)).done;
+  return done;
+}
+
+export async function scoresDone(
+  db: Database,
+  stage: string,
+  draws: readonly StoredDraw[],
+): Promise<Map<string, number>> {
+  if (draws.some(({ done }) => done === null)) return await countedScores(db, draws);
+  const rows = await db.selectFrom("score_counts").selectAll().where("stage", "=", stage).execute();
+  return new Map(rows.map(({ reward, done }) => [reward, done]));
+}
+
+async function scoresFailed(db: Database, draws: readonly StoredDraw[]): Promise<Map<string, number>> {
+  const found = new Map<string, number>();
+  for (const { sampler, n, splits } of distinct(draws)) {
+    const rows = await db
+      .selectFrom("score_failures")
+      // A cross join in SQLite is one in this order: there are few failures, and millions of responses.
+      .crossJoin("responses")
+      .crossJoin("prompts")
+      .select((column) => ["score_failures.reward", column.fn.countAll<number>().as("count")])
+      .whereRef("responses.key", "=", "score_failures.response_key")
+      .whereRef("prompts.messages_key", "=", "responses.messages_key")
+      .whereRef("prompts.checks_key", "=", "score_failures.checks_key")
+      .where("responses.sampler", "=", sampler)
+      .where("responses.idx", "<", n)
+      .where("prompts.split", "in", splits)
+      .groupBy("score_failures.reward")
+      .execute();
+    for (const { reward, count } of rows) found.set(reward, (found.get(reward) ?? 0) + Number(count));
+  }
+  return found;
 }

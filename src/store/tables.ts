@@ -20,7 +20,16 @@ export interface Tables {
   /** Content key of (source's identity, sampling) and what it stands for. */
   samplers: { key: string; identity: string; sampling_json: string; created_at: number };
   /** What each stage asks of each source, as the recipe stands now. */
-  draws: { stage: string; source: string; sampler: string; n: number; splits_json: string };
+  draws: {
+    stage: string;
+    source: string;
+    sampler: string;
+    n: number;
+    splits_json: string;
+    /** Counts of the responses that are there; null until they are counted. */
+    done: number | null;
+    unfinished: number | null;
+  };
   responses: {
     key: string;
     sampler: string;
@@ -50,6 +59,8 @@ export interface Tables {
     failure_json: string;
     failed_at: number;
   };
+  /** Scores of a stage's responses, where all its draws are counted. */
+  score_counts: { stage: string; reward: string; done: number };
   selections: {
     prompt_id: string;
     split: Split;

@@ -110,9 +110,9 @@ function prompts(split: Split, count: number): StoredPrompt[] {
 type Model = keyof typeof quality;
 
 async function answer(ledger: Ledger, stage: string, source: Model, random: () => number): Promise<void> {
-  const requests = await ledger.responses.missing(stage, source);
-  const outcomes = requests.flatMap(({ promptId, indices }) =>
-    indices.map((index): SampleOutcome => {
+  const outcomes: SampleOutcome[] = [];
+  for await (const { promptId, indices } of ledger.responses.missing(stage, source)) {
+    const made = indices.map((index): SampleOutcome => {
       if (source === "gemma" && index === 0 && /^sft-[01]$/.test(promptId))
         return { promptId, index, failure: "a hang" };
       const hostile = hostileTexts[Math.floor(random() * 40)];
@@ -120,8 +120,9 @@ async function answer(ledger: Ledger, stage: string, source: Model, random: () =
       const text = hostile ?? `${source} says: ${"Lisbon, Nairobi and Kyoto are cities. ".repeat(words / 8 + 1)}`;
       const finish = random() < 0.04 ? "length" : "stop";
       return { promptId, index, text, finish, promptTokens: 20, responseTokens: finish === "length" ? 64 : words };
-    }),
-  );
+    });
+    outcomes.push(...made);
+  }
   await ledger.responses.add(stage, source, outcomes);
 }
 

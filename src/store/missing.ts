@@ -1,0 +1,63 @@
+import type { Message, SampleRequest } from "../schema/index.ts";
+import type { StoredDraw } from "./draws.ts";
+import type { Database } from "./sqlite.ts";
+
+/** A prompt that lacks responses of a draw. */
+export interface LackingPrompt {
+  readonly id: string;
+  readonly position: number;
+  readonly messages_key: string;
+  readonly messages_json: string;
+}
+
+const pageSize = 256;
+
+/** The next prompts after this position that lack responses of the draw; complete ones are passed over inside the database. */
+export function lackingPrompts(db: Database, draw: StoredDraw, after: number): Promise<LackingPrompt[]> {
+  return db
+    .selectFrom("prompts")
+    .select(["id", "position", "messages_key", "messages_json"])
+    .where("position", ">", after)
+    .where("split", "in", draw.splits)
+    .where(
+      (prompt) =>
+        prompt
+          .selectFrom("responses")
+          .select((column) => column.fn.countAll<number>().as("count"))
+          .where("responses.sampler", "=", draw.sampler)
+          .whereRef("responses.messages_key", "=", "prompts.messages_key")
+          .where("responses.idx", "<", draw.n),
+      "<",
+      draw.n,
+    )
+    .orderBy("position")
+    .limit(pageSize)
+    .execute();
+}
+
+/** What of the draw each of these prompts lacks. */
+export async function requestsFor(
+  db: Database,
+  draw: StoredDraw,
+  page: readonly LackingPrompt[],
+): Promise<SampleRequest[]> {
+  const rows = await db
+    .selectFrom("responses")
+    .select(["messages_key", "idx"])
+    .where("sampler", "=", draw.sampler)
+    .where(
+      "messages_key",
+      "in",
+      page.map((prompt) => prompt.messages_key),
+    )
+    .execute();
+  const present = new Set(rows.map((row) => `${row.messages_key} ${row.idx}`));
+  const all = Array.from({ length: draw.n }, (_, index) => index);
+  return page
+    .map(({ id, messages_key, messages_json }) => ({
+      promptId: id,
+      messages: JSON.parse(messages_json) as Message[],
+      indices: all.filter((index) => !present.has(`${messages_key} ${index}`)),
+    }))
+    .filter(({ indices }) => indices.length > 0);
+}
