@@ -1,5 +1,5 @@
 // How fast responses come from a server and into the ledger, the server's own work included. Run after `npm run build`:
-//   node bench/endpoint.mjs [responses, default 40000] [characters a response, default 1500]
+//   node bench/endpoint.mjs [responses, default 40000] [characters a response, default 1500] [URL of a PostgreSQL ledger]
 // A server in a process of its own answers at once. Each line: calls of n responses, or one call a response; the rate is
 // that of responses durably stored by `drawMissing`.
 import { fork } from "node:child_process";
@@ -38,7 +38,9 @@ function serve() {
 async function measure() {
   const { drawMissing, openRun, silent } = await import("amalgam/pipeline");
   const { openEndpoint } = await import("amalgam/sources");
-  const [total = 40_000, characters = 1500] = process.argv.slice(2).map(Number);
+  const [total = 40_000, characters = 1500] = process.argv.slice(2, 4).map(Number);
+  const [, , , , url] = process.argv;
+  const ledger = url === undefined ? {} : { ledger: { url, schema: `bench_${process.pid}` } };
   const server = fork(here, [String(characters)]);
   const [port] = await once(server, "message");
   const folder = mkdtempSync(join(tmpdir(), "endpoint-bench-"));
@@ -51,7 +53,7 @@ async function measure() {
     sources: [{ name: "s", model: "none" }],
   };
   const rest = { rewards: [{ kind: "checks" }], evaluation: { prompts: { file: "held-out.jsonl" } } };
-  writeFileSync(join(folder, "written.json"), JSON.stringify({ ...recipe, ...rest }));
+  writeFileSync(join(folder, "written.json"), JSON.stringify({ ...recipe, ...rest, ...ledger }));
   const run = await openRun({
     folder: join(folder, "run"),
     recipeFile: join(folder, "written.json"),

@@ -5,7 +5,8 @@ import { UsageError } from "./usage-error.ts";
 
 type Named = Pick<Arguments, "target" | "command" | "recipe">;
 
-const isRun = (folder: string) => ["recipe.yaml", "run.db"].some((name) => existsSync(join(folder, name)));
+const isRun = (folder: string) =>
+  ["recipe.yaml", "run.db", "ledger.json"].some((name) => existsSync(join(folder, name)));
 
 /** The run folder: as named, else the current folder if it is one. Throws UsageError where a file is named, or nothing. */
 export function runFolder(given: Named): string {

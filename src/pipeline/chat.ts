@@ -1,9 +1,10 @@
 import { randomInt } from "node:crypto";
 import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { Engine, randomStream } from "../generation/index.ts";
 import { disposeModel, type LocateOptions, openModel } from "../models/index.ts";
 import { DataError, LedgerError, type Message, ModelError, modelSchema } from "../schema/index.ts";
+import { hasLedger } from "../store/index.ts";
 import { runPaths } from "./run.ts";
 
 export interface ChatOptions extends Pick<LocateOptions, "offline" | "progress"> {
@@ -36,7 +37,7 @@ export interface Chat {
  */
 export function fusedOrModel(reference: string): string {
   const folder = resolve(reference);
-  if (!existsSync(join(folder, "run.db"))) return reference;
+  if (!hasLedger(folder)) return reference;
   const { fusedModel } = runPaths(folder);
   if (existsSync(fusedModel)) return fusedModel;
   throw new LedgerError("the run has no fused model yet", {

@@ -150,7 +150,7 @@ export async function openRun(options: RunOptions): Promise<Run> {
   const prepared = await preparePrompts(loaded);
   const prompts = splitOf(loaded, prepared);
   const resolved = resolvedRecipe(loaded.recipe, loaded.baseFolder, folder);
-  const ledger = await openLedger(folder);
+  const ledger = await amended({ file: loaded.file }, () => openLedger(folder, { shared: loaded.recipe.ledger }));
   try {
     // The prompts first: they may be refused, and then the run keeps the recipe that it had.
     await ledger.prompts.replace(prompts);

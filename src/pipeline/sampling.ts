@@ -42,6 +42,8 @@ const storing = {
 
 /** A source that is given several prompts at once gets fewer where no more are there within this time. */
 const partWithinMs = 1000;
+/** Prompts of an embedded model at once, where other machines could draw some of them. */
+const sharedTogether = 64;
 
 /** Prompts that a notice names. */
 const namedPrompts = 5;
@@ -162,9 +164,9 @@ async function drawFrom(
     // What can't be stored is not asked for.
     const unstored = new AbortController();
     const either = AbortSignal.any([signal, unstored.signal]);
-    const requests = ledger.responses.missing(label, source.name);
+    const requests = ledger.responses.missing(label, source.name, either);
     const { most, withinMs } = storing[source.embedded ? "embedded" : "endpoint"];
-    for await (const outcomes of grouped(sampled(opened, source, requests, sampling, either), most, withinMs)) {
+    for await (const outcomes of grouped(sampled(opened, run, source, requests, sampling, either), most, withinMs)) {
       try {
         await account?.save();
         drawn += await ledger.responses.add(label, source.name, outcomes);
@@ -202,13 +204,15 @@ async function drawFrom(
  */
 async function* sampled(
   opened: Source,
-  { together }: LazySource,
+  { ledger }: Run,
+  { together, embedded }: LazySource,
   requests: AsyncIterable<SampleRequest>,
   sampling: Sampling,
   signal: AbortSignal,
 ): AsyncGenerator<SampleOutcome> {
   if (together === undefined) return yield* opened.sample(requests, sampling, signal);
-  for await (const part of grouped(requests, together, partWithinMs)) {
+  const most = ledger.shared && embedded ? Math.min(together, sharedTogether) : together;
+  for await (const part of grouped(requests, most, partWithinMs)) {
     if (signal.aborted) return;
     yield* opened.sample(part, sampling, signal);
   }

@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import { z } from "zod";
 import { type Recipe, RecipeError } from "../schema/index.ts";
 import { type Budget, openBudget, type Spending } from "../sources/index.ts";
@@ -12,18 +13,23 @@ export interface SpendingAccount {
   save(): Promise<void>;
 }
 
-const entry = "spent";
-
 /**
  * The budget of a run, less what earlier attempts have spent; undefined where the recipe has neither budget nor prices.
  *
- * @throws RecipeError where there is a budget in money and an endpoint has no price.
+ * @throws RecipeError where there is a budget in money and an endpoint has no price, or a budget on a shared ledger.
  */
 export async function spendingAccount({ recipe, ledger }: Run): Promise<SpendingAccount | undefined> {
   const { money, tokens } = recipe.budget;
   if (money !== undefined) requirePrices(recipe);
   const priced = recipe.sources.some((source) => "endpoint" in source && source.endpoint.price !== undefined);
   if (money === undefined && tokens === undefined && !priced) return undefined;
+  if (ledger.shared && (money !== undefined || tokens !== undefined))
+    throw new RecipeError("a budget is kept by one process, and several may work on a shared ledger", {
+      field: "budget",
+      hint: "Take the budget out of the recipe and set it at the provider, or take `ledger` out.",
+    });
+  // Of a shared ledger, each run folder keeps what it has spent itself.
+  const entry = ledger.shared ? `spent by ${hostname()} in ${ledger.folder}` : "spent";
   const stored = await ledger.meta.get(entry);
   const before: Spending =
     stored === undefined

@@ -115,7 +115,8 @@ async function runStage(run: Run, name: StageName): Promise<boolean> {
   const recording = recordingListener(records, name, inputs, run.listener);
   let outcome: Outcome;
   try {
-    outcome = await stages[name]({ ...run, listener: recording });
+    const work = () => stages[name]({ ...run, listener: recording });
+    outcome = await (name === "sample" ? work() : run.ledger.exclusively(name, work));
     await recording.settle();
   } catch (error) {
     await recording.settle().catch(() => {});

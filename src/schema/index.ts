@@ -12,6 +12,7 @@ export * from "./interfaces.ts";
 export { issueWords } from "./issue-words.ts";
 export { type JsonLine, readJsonLines } from "./jsonl.ts";
 export * from "./key.ts";
+export { type LedgerRecipe, ledgerSchema } from "./ledger.ts";
 export { explainMemory } from "./memory.ts";
 export * from "./nearest.ts";
 export {

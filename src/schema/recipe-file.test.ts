@@ -112,6 +112,7 @@ test("the resolved recipe means the same from its run folder, and has the same d
 
 test("the JSON schema knows what the loader knows", () => {
   const schema = recipeJsonSchema() as { properties: Record<string, unknown>; required: string[] };
-  expect(Object.keys(schema.properties)).toEqual(Object.keys(loadRecipe(write(good)).recipe));
+  const all = `${good}ledger: {url: "postgresql://me@host/runs"}\n`;
+  expect(Object.keys(schema.properties)).toEqual(Object.keys(loadRecipe(write(all)).recipe));
   expect(schema.required).toEqual(["prompts", "target", "sources", "rewards", "evaluation"]);
 });

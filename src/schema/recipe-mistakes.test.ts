@@ -7,12 +7,20 @@ import { catchError, good, recipeFolder } from "./testing/recipes.ts";
 const { folder, write, mistakes, mistake } = recipeFolder();
 
 describe("a mistake is named by file, line and field", () => {
+  test("a password in the ledger's URL is refused and not repeated", () => {
+    for (const url of ["postgresql://me:s3cret@host/runs", "postgresql://host/runs?password=s3cret"]) {
+      const found = mistake("name: first", `name: first\nledger: {url: "${url}"}`);
+      expect(found).toMatchObject({ field: "ledger.url", message: expect.stringMatching(/PGPASSWORD/) });
+      expect(JSON.stringify(found)).not.toContain("s3cret");
+    }
+  });
+
   test("unknown field, at any depth", () => {
     expect(mistake("name: first", "nme: first")).toEqual({
       line: 1,
       field: "nme",
       message: "unknown field",
-      hint: "Did you mean name? The fields here are name, seed, prompts, target, sources, sampling, budget, rewards, selection, sft, wrpo, logging, evaluation.",
+      hint: "Did you mean name? The fields here are name, seed, ledger, prompts, target, sources, sampling, budget, rewards, selection, sft, wrpo, logging, evaluation.",
     });
     expect(mistake("key_env", "key_evn")).toEqual({
       line: 13,

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { endpointSchema } from "./endpoint.ts";
+import { ledgerSchema } from "./ledger.ts";
 import { objectiveChoice, refuseForeign, withDefaults } from "./objectives.ts";
 import {
   activationCheckpointing,
@@ -158,6 +159,8 @@ export type LoggingRecipe = z.infer<typeof loggingSchema>;
 export const recipeSchema = z.strictObject({
   name: nameSchema.default("run"),
   seed: z.int().min(0).max(0xffff_ffff).default(42),
+  /** Where several machines work on one run; a file of the run folder without. */
+  ledger: ledgerSchema.optional(),
   prompts: trainingPromptsSchema,
   target: modelSchema,
   sources: z.array(sourceSchema).min(1),

@@ -1,7 +1,6 @@
 import type { Finish } from "../schema/index.ts";
 import { drawsOf, type StoredDraw } from "./draws.ts";
-import type { Database } from "./sqlite.ts";
-import type { Split } from "./tables.ts";
+import type { Database, Split } from "./tables.ts";
 
 /**
  * How many responses and scores there are is kept beside what stages ask for, and moves with each batch in its own

@@ -1,16 +1,13 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
-import ts from "typescript";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { type Draw, openLedger, readLedger, type StoredPrompt } from "./index.ts";
-
-/** A child must be a plain Node process to be killed like one: the two rooms are compiled for it, beside the packages they import. */
-const compiled = join(import.meta.dirname, "../../node_modules", `.amalgam-store-${process.pid}`);
+import { compileStore } from "./testing/compiled.ts";
 
 const prompts: StoredPrompt[] = Array.from({ length: 50 }, (_, i) => ({
   id: `p${i}`,
@@ -51,33 +48,14 @@ const writer = `
   }
 `;
 
-beforeAll(() => {
-  for (const room of ["schema", "store"]) {
-    const from = join(import.meta.dirname, "..", room);
-    mkdirSync(join(compiled, room), { recursive: true });
-    for (const file of readdirSync(from).filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"))) {
-      const { outputText } = ts.transpileModule(readFileSync(join(from, file), "utf8"), {
-        fileName: file,
-        compilerOptions: {
-          target: ts.ScriptTarget.ES2023,
-          module: ts.ModuleKind.ESNext,
-          verbatimModuleSyntax: true,
-          rewriteRelativeImportExtensions: true,
-        },
-      });
-      writeFileSync(join(compiled, room, file.replace(/\.ts$/, ".js")), outputText);
-    }
-  }
-  writeFileSync(join(compiled, "package.json"), '{"type":"module"}');
-  writeFileSync(join(compiled, "writer.js"), writer);
-});
+const compiled = compileStore("crash", writer);
 
-afterAll(() => rmSync(compiled, { recursive: true, force: true }));
+afterAll(() => rmSync(compiled.folder, { recursive: true, force: true }));
 
 type Child = ChildProcessByStdio<null, Readable, null>;
 
 function start(folder: string, hear: (line: string, child: Child) => void): { child: Child; ended: Promise<unknown> } {
-  const child = spawn(process.execPath, [join(compiled, "writer.js"), folder], {
+  const child = spawn(process.execPath, [compiled.script, folder], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   createInterface({ input: child.stdout }).on("line", (line) => hear(line, child));

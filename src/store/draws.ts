@@ -1,7 +1,7 @@
 import { contentKey, type Message, type Sampling } from "../schema/index.ts";
-import { now } from "./clock.ts";
-import type { Database } from "./sqlite.ts";
-import type { Split } from "./tables.ts";
+import { now } from "./engine.ts";
+import type { Worker } from "./leases.ts";
+import type { Database, Split } from "./tables.ts";
 
 /** What a stage asks of one source: `n` responses to every prompt of `splits`. */
 export interface Draw {
@@ -25,7 +25,18 @@ export const drawnKey = (messagesKey: string, sampler: string, index: number): s
 const samplerKey = (identity: string, sampling: Sampling) => contentKey({ identity, sampling });
 
 /** Replaces what a stage asks for. What stays as it was keeps its counts. */
-export async function declareDraws(db: Database, stage: string, draws: readonly Draw[]): Promise<void> {
+export async function declareDraws(
+  db: Database,
+  stage: string,
+  draws: readonly Draw[],
+  worker?: Worker,
+): Promise<void> {
+  const stored = await drawsOf(db, stage);
+  if (
+    stored.length > 0 &&
+    !draws.every((draw) => stored.some((known) => known.source === draw.source && isSame(known, draw)))
+  )
+    await worker?.refuseBesideOthers(`the recipe asks for other responses under "${stage}" than the ledger holds`);
   await db.transaction().execute(async (transaction) => {
     const before = new Map((await drawsOf(transaction, stage)).map((draw) => [draw.source, draw]));
     for (const { source, identity, sampling, n, splits } of draws) {
@@ -38,7 +49,7 @@ export async function declareDraws(db: Database, stage: string, draws: readonly 
       const known = before.get(source);
       before.delete(source);
       const row = { sampler, n, splits_json: JSON.stringify(splits) };
-      if (known?.sampler === sampler && known.n === n && JSON.stringify(known.splits) === row.splits_json) continue;
+      if (known !== undefined && isSame(known, { identity, sampling, n, splits })) continue;
       const changed = { ...row, done: null, unfinished: null };
       await transaction
         .insertInto("draws")
@@ -53,6 +64,11 @@ export async function declareDraws(db: Database, stage: string, draws: readonly 
     await transaction.updateTable("draws").set({ done: null, unfinished: null }).where("stage", "=", stage).execute();
   });
 }
+
+const isSame = (known: StoredDraw, { identity, sampling, n, splits }: Omit<Draw, "source">): boolean =>
+  known.sampler === samplerKey(identity, sampling) &&
+  known.n === n &&
+  JSON.stringify(known.splits) === JSON.stringify(splits);
 
 export interface StoredDraw extends Pick<Draw, "source" | "n" | "splits"> {
   readonly stage: string;

@@ -1,7 +1,8 @@
 export { type CopiedParts, copyLedger } from "./copy.ts";
 export { type Draw, responseKey } from "./draws.ts";
-export { type Ledger, type LedgerReader, openLedger, readLedger } from "./ledger.ts";
+export type { Ledger, LedgerReader } from "./ledger.ts";
 export { holdFolder, type Lock, type Writer } from "./lock.ts";
+export { hasLedger, openLedger, readLedger } from "./open.ts";
 export type { PromptStore, StoredPrompt } from "./prompts.ts";
 export type { ReferenceLogp, ReferenceLogpKey, ReferenceLogpStore } from "./reference-logps.ts";
 export type { ResponseStore } from "./responses.ts";

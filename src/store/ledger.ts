@@ -1,10 +1,7 @@
-import { accessSync, constants, existsSync, statSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { sql } from "kysely";
-import { LedgerError } from "../schema/index.ts";
-import { heldBy, isLocked, type Lock, makeRunFolder, takeLock, thisProcess, type Writer } from "./lock.ts";
-import { migrate, requireCurrentSchema } from "./migrations.ts";
-import { type PromptReader, type PromptStore, promptStore } from "./prompts.ts";
+import type { Worker } from "./leases.ts";
+import type { Writer } from "./lock.ts";
+import type { PromptReader, PromptStore } from "./prompts.ts";
+import { promptStore } from "./prompts.ts";
 import { type ReferenceLogpStore, referenceLogpStore } from "./reference-logps.ts";
 import { type ResponseReader, type ResponseStore, responseStore } from "./responses.ts";
 import {
@@ -17,9 +14,9 @@ import {
 } from "./results.ts";
 import { type ScoreReader, type ScoreStore, scoreStore } from "./scores.ts";
 import { type SelectionReader, type SelectionStore, selectionStore } from "./selections.ts";
-import { type Database, openSqlite, type SqliteOptions } from "./sqlite.ts";
 import { type StageReader, type StageStore, stageStore } from "./stages.ts";
 import { type DrawStatus, drawStatus, type ScoreStatus, scoreStatus } from "./status.ts";
+import type { Database } from "./tables.ts";
 
 interface MetaReader {
   get(name: string): Promise<string | undefined>;
@@ -66,61 +63,31 @@ export interface Ledger extends LedgerReader {
   readonly judgements: JudgementStore;
   readonly evaluations: EvaluationStore;
   readonly stages: StageStore;
+  /** Whether other machines may work on it, too. */
+  readonly shared: boolean;
+  /** Does what one worker at a time may do. Throws LedgerError where another worker of a shared ledger is at it. */
+  exclusively<T>(name: string, work: () => Promise<T>): Promise<T>;
 }
 
-const ledgerFile = (folder: string) => join(folder, "run.db");
-
-/**
- * Opens the ledger of a run folder for writing; makes folder and ledger where there are none, and brings an older
- * schema up to date. Throws LedgerError when another live process writes the run (the lock of a dead one holds
- * nobody up), when a newer Amalgam wrote it, and when the folder or the file can't be used.
- */
-export async function openLedger(runFolder: string, options: Pick<SqliteOptions, "maxPages"> = {}): Promise<Ledger> {
-  const folder = resolve(runFolder);
-  makeRunFolder(folder);
-  const lock = takeLock(folder);
-  if (lock === undefined) throw heldBy(folder, await writerIn(folder));
-  const file = ledgerFile(folder);
-  let db: Database | undefined;
-  try {
-    db = openSqlite(file, options);
-    await migrate(db, file);
-    await metaStore(db).set("writer", JSON.stringify(thisProcess()));
-    return ledgerOver(db, folder, lock);
-  } catch (error) {
-    await db?.destroy();
-    lock.release();
-    throw error;
-  }
+/** What a ledger can't answer by queries alone. */
+export interface Surroundings {
+  readonly folder: string;
+  /** Where several processes may work on it: this one. */
+  readonly worker?: Worker;
+  writer(): Promise<Writer | undefined>;
+  verify(): Promise<void>;
+  /** Called once. */
+  close(): Promise<void>;
 }
 
-/** Opens the ledger of a run folder for reading only, while another process may be writing it. Throws LedgerError where there is none. */
-export async function readLedger(runFolder: string): Promise<LedgerReader> {
-  const folder = resolve(runFolder);
-  const file = ledgerFile(folder);
-  if (!existsSync(file)) {
-    throw new LedgerError("there is no run here: the folder has no run.db", {
-      file: folder,
-      hint: "Name the folder of a run, or start one: amalgam run <folder> --recipe <file>.",
-    });
-  }
-  const db = openSqlite(file, { readOnly: true, unchanging: isUnchanging(folder) });
-  try {
-    await requireCurrentSchema(db, file);
-  } catch (error) {
-    await db.destroy();
-    throw error;
-  }
-  return ledgerOver(db, folder, undefined);
-}
-
-function ledgerOver(db: Database, folder: string, lock: Lock | undefined): Ledger {
+export function ledgerOver(db: Database, { folder, worker, writer, verify, close }: Surroundings): Ledger {
   let closed = false;
   return {
     folder,
+    shared: worker !== undefined,
     meta: metaStore(db),
-    prompts: promptStore(db),
-    responses: responseStore(db),
+    prompts: promptStore(db, worker),
+    responses: responseStore(db, worker),
     scores: scoreStore(db),
     selections: selectionStore(db),
     referenceLogps: referenceLogpStore(db),
@@ -129,39 +96,18 @@ function ledgerOver(db: Database, folder: string, lock: Lock | undefined): Ledge
     stages: stageStore(db),
     drawStatus: () => drawStatus(db),
     scoreStatus: () => scoreStatus(db),
-    async writer() {
-      const locked = lock !== undefined || (!isUnchanging(folder) && isLocked(folder));
-      return locked ? parseWriter(await metaStore(db).get("writer")) : undefined;
-    },
-    async verify() {
-      const { rows } = await sql<{ quick_check: string }>`PRAGMA quick_check(1)`.execute(db);
-      const [finding] = rows;
-      if (finding?.quick_check === "ok") return;
-      throw new LedgerError(`the ledger is damaged: ${finding?.quick_check}`, {
-        file: ledgerFile(folder),
-        hint: "Keep a copy of the whole run folder, then save what can be read: sqlite3 run.db .recover | sqlite3 recovered.db.",
-      });
-    },
+    exclusively: (name, work) => (worker === undefined ? work() : worker.exclusively(name, work)),
+    writer,
+    verify,
     async close() {
       if (closed) return;
       closed = true;
-      try {
-        // Who reads a ledger that nobody holds passes over it: where the disk has no room for this, nothing is lost.
-        if (lock !== undefined)
-          await db
-            .deleteFrom("meta")
-            .where("name", "=", "writer")
-            .execute()
-            .catch(() => {});
-      } finally {
-        await db.destroy();
-        lock?.release();
-      }
+      await close();
     },
   };
 }
 
-function metaStore(db: Database): MetaStore {
+export function metaStore(db: Database): MetaStore {
   return {
     async get(name) {
       const row = await db.selectFrom("meta").select("value").where("name", "=", name).executeTakeFirst();
@@ -175,44 +121,4 @@ function metaStore(db: Database): MetaStore {
         .execute();
     },
   };
-}
-
-/** Nobody can be writing where nobody may write: then SQLite needs no files for sharing, which it could not make there. */
-function isUnchanging(folder: string): boolean {
-  try {
-    accessSync(folder, constants.W_OK);
-    return false;
-  } catch {
-    const log = `${ledgerFile(folder)}-wal`;
-    return !existsSync(log) || statSync(log).size === 0;
-  }
-}
-
-/** Who wrote last, as far as the ledger can be read; a dead process of this machine is not named. */
-async function writerIn(folder: string): Promise<Writer | undefined> {
-  let db: Database | undefined;
-  try {
-    db = openSqlite(ledgerFile(folder), { readOnly: true });
-    const writer = parseWriter(await metaStore(db).get("writer"));
-    return writer !== undefined && writer.host === thisProcess().host && !isAlive(writer.pid) ? undefined : writer;
-  } catch {
-    return undefined;
-  } finally {
-    await db?.destroy();
-  }
-}
-
-function parseWriter(value: string | undefined): Writer | undefined {
-  if (value === undefined) return undefined;
-  const { pid, host, startedAt } = JSON.parse(value) as { pid: number; host: string; startedAt: string };
-  return { pid, host, startedAt: new Date(startedAt) };
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as { code?: string }).code === "EPERM";
-  }
 }

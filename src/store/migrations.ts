@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import { LedgerError } from "../schema/index.ts";
-import type { Database } from "./sqlite.ts";
+import { isPostgres, lockFor } from "./engine.ts";
+import type { Database } from "./tables.ts";
 
 export interface Migration {
   /** The schema version that the ledger has afterwards: 1, 2, 3 and so on without a gap. */
@@ -14,14 +15,22 @@ export const migrations: readonly Migration[] = [
   { version: 2, up: addSourceRejected },
   { version: 3, up: addFurtherSources },
   { version: 4, up: addCounts },
+  { version: 5, up: addWorkers },
 ];
 
 /** The schema version of an open ledger; 0 for an empty file. */
 export async function schemaVersion(db: Database): Promise<number> {
-  const tables = await db.introspection.getTables();
-  if (!tables.some((table) => table.name === "meta")) return 0;
+  if (!(await hasMeta(db))) return 0;
   const row = await db.selectFrom("meta").select("value").where("name", "=", "schema_version").executeTakeFirst();
   return Number(row?.value ?? 0);
+}
+
+async function hasMeta(db: Database): Promise<boolean> {
+  if (!isPostgres(db)) return (await db.introspection.getTables()).some((table) => table.name === "meta");
+  // From the catalogue itself: what `to_regclass` has cached in a transaction does not see another's commit.
+  const { rows } = await sql`select from pg_catalog.pg_class where relname = 'meta'
+    and relnamespace = (select oid from pg_catalog.pg_namespace where nspname = current_schema())`.execute(db);
+  return rows.length > 0;
 }
 
 /**
@@ -29,10 +38,14 @@ export async function schemaVersion(db: Database): Promise<number> {
  * Throws LedgerError for a ledger that a newer Amalgam wrote.
  */
 export async function migrate(db: Database, file: string, steps: readonly Migration[] = migrations): Promise<void> {
-  const version = await schemaVersion(db);
-  refuseNewer(version, steps.at(-1)!.version, file);
-  for (const step of steps.filter((candidate) => candidate.version > version)) {
+  const newest = steps.at(-1)!.version;
+  const before = await schemaVersion(db);
+  refuseNewer(before, newest, file);
+  for (const step of steps.filter((candidate) => candidate.version > before)) {
     await db.transaction().execute(async (transaction) => {
+      // Several workers may come to a new ledger at once.
+      await lockFor(transaction, "migration");
+      if ((await schemaVersion(transaction)) >= step.version) return;
       await step.up(transaction);
       await transaction
         .insertInto("meta")
@@ -95,6 +108,27 @@ async function addCounts(db: Database): Promise<void> {
     .columns(["sampler", "messages_key", "idx"])
     .where(sql.ref("finish"), "=", sql.lit("length"))
     .execute();
+}
+
+async function addWorkers(db: Database): Promise<void> {
+  await db.schema
+    .createTable("workers")
+    .addColumn("id", "text", (column) => column.primaryKey())
+    .addColumn("host", "text", (column) => column.notNull())
+    .addColumn("pid", "integer", (column) => column.notNull())
+    .addColumn("started_at", "bigint", (column) => column.notNull())
+    .addColumn("expires_at", "bigint", (column) => column.notNull())
+    .execute();
+  await db.schema
+    .createTable("leases")
+    .addColumn("task", "text", (column) => column.notNull())
+    .addColumn("item", "text", (column) => column.notNull())
+    .addColumn("worker", "text", (column) =>
+      isPostgres(db) ? column.notNull().references("workers.id").onDelete("cascade") : column.notNull(),
+    )
+    .addPrimaryKeyConstraint("leases_primary", ["task", "item"])
+    .execute();
+  await db.schema.createIndex("leases_of_worker").on("leases").column("worker").execute();
 }
 
 async function createTables(db: Database): Promise<void> {

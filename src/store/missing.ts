@@ -1,6 +1,6 @@
 import type { Message, SampleRequest } from "../schema/index.ts";
 import type { StoredDraw } from "./draws.ts";
-import type { Database } from "./sqlite.ts";
+import type { Database } from "./tables.ts";
 
 /** A prompt that lacks responses of a draw. */
 export interface LackingPrompt {
@@ -35,23 +35,32 @@ export function lackingPrompts(db: Database, draw: StoredDraw, after: number): P
     .execute();
 }
 
-/** What of the draw each of these prompts lacks. */
+/** What of the draw each of these prompts lacks; not what has failed at or after a time by the ledger's clock. */
 export async function requestsFor(
   db: Database,
   draw: StoredDraw,
   page: readonly LackingPrompt[],
+  failedSince?: number,
 ): Promise<SampleRequest[]> {
+  if (page.length === 0) return [];
+  const keys = page.map((prompt) => prompt.messages_key);
   const rows = await db
     .selectFrom("responses")
     .select(["messages_key", "idx"])
     .where("sampler", "=", draw.sampler)
-    .where(
-      "messages_key",
-      "in",
-      page.map((prompt) => prompt.messages_key),
-    )
+    .where("messages_key", "in", keys)
     .execute();
-  const present = new Set(rows.map((row) => `${row.messages_key} ${row.idx}`));
+  const failed =
+    failedSince === undefined
+      ? []
+      : await db
+          .selectFrom("failures")
+          .select(["messages_key", "idx"])
+          .where("sampler", "=", draw.sampler)
+          .where("messages_key", "in", keys)
+          .where("failed_at", ">=", failedSince)
+          .execute();
+  const present = new Set([...rows, ...failed].map((row) => `${row.messages_key} ${row.idx}`));
   const all = Array.from({ length: draw.n }, (_, index) => index);
   return page
     .map(({ id, messages_key, messages_json }) => ({

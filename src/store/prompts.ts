@@ -1,8 +1,9 @@
 import { type CheckSpec, contentKey, DataError, type Message, type Prompt } from "../schema/index.ts";
 import { chunks } from "./chunks.ts";
 import { forgetCounts } from "./counts.ts";
-import type { Database } from "./sqlite.ts";
-import type { Split, Tables } from "./tables.ts";
+import { lockFor } from "./engine.ts";
+import type { Worker } from "./leases.ts";
+import type { Database, Split, Tables } from "./tables.ts";
 
 /** A prompt with the part of the run that it serves. */
 export interface StoredPrompt extends Prompt {
@@ -26,7 +27,7 @@ export interface PromptStore extends PromptReader {
 
 type PromptRow = Tables["prompts"];
 
-export function promptStore(db: Database): PromptStore {
+export function promptStore(db: Database, worker?: Worker): PromptStore {
   return {
     async list(splits) {
       let query = db.selectFrom("prompts").selectAll().orderBy("position");
@@ -48,8 +49,12 @@ export function promptStore(db: Database): PromptStore {
       const rows = prompts.map(toRow);
       refuseRepeated(rows);
       const digest = contentKey(rows.map((row) => [row.id, row.split, row.messages_key, row.checks_key, row.domain]));
-      if (digest === (await storedDigest(db))) return;
+      const before = await storedDigest(db);
+      if (digest === before) return;
+      if (before !== undefined) await worker?.refuseBesideOthers("the prompts are not those of the ledger");
       await db.transaction().execute(async (transaction) => {
+        await lockFor(transaction, "prompts");
+        if (digest === (await storedDigest(transaction))) return;
         await transaction.deleteFrom("prompts").execute();
         for (const some of chunks(rows)) await transaction.insertInto("prompts").values(some).execute();
         await transaction

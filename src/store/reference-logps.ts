@@ -1,5 +1,5 @@
 import { chunks } from "./chunks.ts";
-import type { Database } from "./sqlite.ts";
+import type { Database } from "./tables.ts";
 
 /** Whose log-probability it is: every change of model, template or text is another key. All are digests. */
 export interface ReferenceLogpKey {

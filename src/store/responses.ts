@@ -1,13 +1,14 @@
 import type { Response, SampledResponse, SampleFailure, SampleOutcome, SampleRequest } from "../schema/index.ts";
 import { chunks } from "./chunks.ts";
-import { now } from "./clock.ts";
 import { countResponses, type NewResponse, recount } from "./counts.ts";
 import { type Draw, declareDraws, drawnKey, drawOf, drawsOf, type StoredDraw, splitsOf } from "./draws.ts";
+import { now, persistently } from "./engine.ts";
+import type { Worker } from "./leases.ts";
 import { lackingPrompts, requestsFor } from "./missing.ts";
 import { promptPages, promptStore, type StoredPrompt } from "./prompts.ts";
-import type { Database } from "./sqlite.ts";
+import { workerShare } from "./shared-requests.ts";
 import { countsOf } from "./status.ts";
-import type { Split } from "./tables.ts";
+import type { Database, Split } from "./tables.ts";
 
 export interface ResponseReader {
   /** The responses of a stage to one prompt after the other, in the prompts' order, then by source and index. */
@@ -28,9 +29,10 @@ export interface ResponseStore extends ResponseReader {
   declare(stage: string, draws: readonly Draw[]): Promise<void>;
   /**
    * The responses that the ledger lacks, prompt by prompt, read as they are asked for; those that failed before are
-   * asked for again.
+   * asked for again. Of a shared ledger, those that this worker alone is to ask for: each is its own until `add` has
+   * stored an outcome of it, and the iteration waits for what others are at, until they have done it or are gone.
    */
-  missing(stage: string, source: string): AsyncIterable<SampleRequest>;
+  missing(stage: string, source: string, signal?: AbortSignal): AsyncIterable<SampleRequest>;
   /** How many those are. */
   lacking(stage: string, source: string): Promise<number>;
   /**
@@ -40,7 +42,8 @@ export interface ResponseStore extends ResponseReader {
   add(stage: string, source: string, outcomes: readonly SampleOutcome[]): Promise<number>;
 }
 
-export function responseStore(db: Database): ResponseStore {
+export function responseStore(db: Database, worker?: Worker): ResponseStore {
+  const share = worker && workerShare(db, worker);
   const reader: ResponseReader = {
     async *byPrompt(stage) {
       const draws = await drawsOf(db, stage);
@@ -97,19 +100,20 @@ export function responseStore(db: Database): ResponseStore {
     ...reader,
 
     async declare(stage, draws) {
-      await declareDraws(db, stage, draws);
+      await declareDraws(db, stage, draws, worker);
       await recount(db, stage);
     },
 
     async lacking(stage, source) {
       const draw = await drawOf(db, stage, source);
-      const prompts = await promptStore(db).counts();
+      const prompts = await promptStore(db, worker).counts();
       const { done } = await countsOf(db, draw);
       return draw.splits.reduce((sum, split) => sum + prompts[split], 0) * draw.n - done;
     },
 
-    async *missing(stage, source) {
+    async *missing(stage, source, signal) {
       const draw = await drawOf(db, stage, source);
+      if (share !== undefined) return yield* share.requests(draw, signal);
       let after = -1;
       for (;;) {
         const page = await lackingPrompts(db, draw, after);
@@ -122,18 +126,23 @@ export function responseStore(db: Database): ResponseStore {
     async add(stage, source, outcomes) {
       if (outcomes.length === 0) return 0;
       const draw = await drawOf(db, stage, source);
-      return await db.transaction().execute(async (transaction) => {
-        const prompts = await keysOfPrompts(transaction, outcomes);
+      const prompts = await keysOfPrompts(db, outcomes);
+      const keyOf = (promptId: string) => prompts.get(promptId)!.messagesKey;
+      const admitted = share === undefined ? outcomes : await share.admitted(draw.sampler, outcomes, keyOf);
+      const settled = share?.settled(draw.sampler, outcomes, keyOf) ?? [];
+      const store = async (transaction: Database) => {
         const added: NewResponse[] = [];
-        for (const some of chunks(outcomes.filter(isResponse))) {
+        for (const some of chunks(admitted.filter(isResponse))) {
           added.push(...(await insertResponses(transaction, draw.sampler, some, prompts)));
         }
-        for (const failed of outcomes.filter(isFailure)) {
-          await recordFailure(transaction, draw.sampler, prompts.get(failed.promptId)!.messagesKey, failed);
+        for (const failed of admitted.filter(isFailure)) {
+          await recordFailure(transaction, draw.sampler, keyOf(failed.promptId), failed);
         }
+        await worker?.release(transaction, draw.sampler, settled);
         await countResponses(transaction, draw.sampler, added);
         return added.length;
-      });
+      };
+      return await persistently(() => db.transaction().execute(store));
     },
   };
 }
@@ -202,10 +211,13 @@ async function insertResponses(
   responses: readonly SampledResponse[],
   prompts: PromptKeys,
 ): Promise<NewResponse[]> {
-  const rows = responses.map((response) => {
-    const { messagesKey, split } = prompts.get(response.promptId)!;
-    return { messagesKey, split, key: drawnKey(messagesKey, sampler, response.index), response };
-  });
+  const rows = responses
+    .map((response) => {
+      const { messagesKey, split } = prompts.get(response.promptId)!;
+      return { messagesKey, split, key: drawnKey(messagesKey, sampler, response.index), response };
+    })
+    // Two workers that store the same ones take them in one order, so that neither waits for the other.
+    .sort((a, b) => (a.key < b.key ? -1 : 1));
   const inserted = await db
     .insertInto("responses")
     .values(

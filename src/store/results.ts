@@ -1,6 +1,6 @@
 import { chunks } from "./chunks.ts";
-import { now } from "./clock.ts";
-import type { Database } from "./sqlite.ts";
+import { now } from "./engine.ts";
+import type { Database } from "./tables.ts";
 
 /** Any value that JSON can hold. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [field: string]: Json };

@@ -1,12 +1,12 @@
 import type { Response, Score, ScoreFailure, ScorePart, ScoreRequest } from "../schema/index.ts";
 import { chunks } from "./chunks.ts";
-import { now } from "./clock.ts";
 import { countScores, type NewScore } from "./counts.ts";
 import { drawsOf, splitsOf } from "./draws.ts";
+import { now } from "./engine.ts";
 import { promptPages, type StoredPrompt } from "./prompts.ts";
 import { responsesTo } from "./responses.ts";
-import type { Database } from "./sqlite.ts";
 import { responsesDone, scoresDone } from "./status.ts";
+import type { Database } from "./tables.ts";
 
 /** A response with the value that one reward gave it. */
 export interface ScoredResponse extends Response {

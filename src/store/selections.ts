@@ -1,6 +1,5 @@
 import { chunks } from "./chunks.ts";
-import type { Database } from "./sqlite.ts";
-import type { Split } from "./tables.ts";
+import type { Database, Split } from "./tables.ts";
 
 /** What was selected for a prompt, as response keys: y_ws alone for supervised tuning, all three for WRPO, and the worst of y_ws's own source where it gave another; or why nothing. */
 export interface StoredSelection {

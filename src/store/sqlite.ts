@@ -1,12 +1,9 @@
 import { pathToFileURL } from "node:url";
 import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement } from "kysely";
 import Driver from "libsql";
-import { LedgerError } from "../schema/index.ts";
 import { explainSqlite, sqliteCode } from "./errors.ts";
-import type { Tables } from "./tables.ts";
-
-/** One query layer for every database behind it: only this file knows that it is SQLite. */
-export type Database = Kysely<Tables>;
+import { checked } from "./parameters.ts";
+import type { Database, Tables } from "./tables.ts";
 
 export interface SqliteOptions {
   readonly readOnly?: boolean;
@@ -17,7 +14,6 @@ export interface SqliteOptions {
 }
 
 const cachedStatements = 64;
-const unstorable = /\0|\p{Surrogate}/u;
 
 /**
  * Opens `file` with SQLite: write-ahead log, and every commit on the disk before it is acknowledged.
@@ -60,11 +56,11 @@ function adapt(driver: InstanceType<typeof Driver>, file: string, { readOnly }: 
     const isRollback = sql === "rollback";
     return {
       reader: statement.reader,
-      all: (parameters) => attempt(file, () => statement.all(checked(parameters, file))),
+      all: (parameters) => attempt(file, () => statement.all(checked(parameters, { file }) as unknown[])),
       run: (parameters) => {
         // SQLite has already rolled back by itself after a full disk.
         if (isRollback && !driver.inTransaction) return { changes: 0, lastInsertRowid: 0 };
-        return attempt(file, () => statement.run(checked(parameters, file)));
+        return attempt(file, () => statement.run(checked(parameters, { file }) as unknown[]));
       },
       iterate: () => {
         throw new Error("the ledger reads in pages: an open cursor would keep every writer waiting");
@@ -93,27 +89,4 @@ function adapt(driver: InstanceType<typeof Driver>, file: string, { readOnly }: 
       }
     },
   };
-}
-
-/**
- * libsql ends the process on a boolean, cuts a text at NUL, and turns NaN into NULL and half a surrogate pair into U+FFFD.
- * Free text is therefore stored as JSON; whatever else can't be stored as it is, is refused here.
- */
-function checked(parameters: readonly unknown[], file: string): unknown[] {
-  for (const value of parameters) {
-    if (value === null) continue;
-    if (typeof value === "number" && Number.isFinite(value)) continue;
-    if (typeof value === "string") {
-      if (!unstorable.test(value)) continue;
-      throw new LedgerError(`${JSON.stringify(value.slice(0, 80))} holds a NUL or half a surrogate pair`, {
-        file,
-        hint: "Ids and names must be well-formed text; correct the prompt's id or the source's name.",
-      });
-    }
-    throw new LedgerError(`${String(value)} can't be stored`, {
-      file,
-      hint: "A score or log-probability must be a finite number; look for a reward or model that gives NaN.",
-    });
-  }
-  return parameters as unknown[];
 }

@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { migrate } from "./migrations.ts";
-import { type Database, openSqlite } from "./sqlite.ts";
+import { openSqlite } from "./sqlite.ts";
 import { type StageStore, stageStore } from "./stages.ts";
+import type { Database } from "./tables.ts";
 
 let folder: string;
 let db: Database;

@@ -1,6 +1,6 @@
+import { currentTime } from "./engine.ts";
 import type { Json } from "./results.ts";
-import type { Database } from "./sqlite.ts";
-import type { StageState, Tables } from "./tables.ts";
+import type { Database, StageState, Tables } from "./tables.ts";
 
 export type StageCounts = { readonly [field: string]: Json };
 
@@ -42,13 +42,13 @@ export interface StageStore extends StageReader {
   fail(name: string, counts: StageCounts): Promise<void>;
 }
 
-export function stageStore(db: Database, now: () => number = Date.now): StageStore {
+export function stageStore(db: Database, now: () => number | Promise<number> = () => currentTime(db)): StageStore {
   const read = (name: string) => db.selectFrom("stages").selectAll().where("name", "=", name).executeTakeFirst();
 
   const end = async (name: string, state: StageState, counts: StageCounts) => {
     const row = await read(name);
     if (row === undefined) throw new Error(`the stage ${name} was not started`);
-    const time = now();
+    const time = await now();
     await db
       .updateTable("stages")
       .set({
@@ -77,7 +77,7 @@ export function stageStore(db: Database, now: () => number = Date.now): StageSto
     },
     async start(name, inputs, { total, done }) {
       const before = await read(name);
-      const time = now();
+      const time = await now();
       const again = before !== undefined && before.inputs === inputs;
       const killed = again && before.state === "running" ? (before.updated_at - before.started_at) / 1000 : 0;
       const row = {
@@ -104,7 +104,7 @@ export function stageStore(db: Database, now: () => number = Date.now): StageSto
         .updateTable("stages")
         .set({
           done,
-          updated_at: now(),
+          updated_at: await now(),
           ...(total === undefined ? {} : { total }),
           ...(failed === undefined ? {} : { failed }),
         })

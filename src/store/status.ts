@@ -1,6 +1,6 @@
 import { counted, countedScores, distinct } from "./counts.ts";
 import { drawsOf, type StoredDraw } from "./draws.ts";
-import type { Database } from "./sqlite.ts";
+import type { Database } from "./tables.ts";
 
 /** How far one source is in one stage. */
 export interface DrawStatus {

@@ -1,7 +1,12 @@
+import type { Kysely } from "kysely";
+
 /** Which part of the run a prompt serves: supervised tuning, preference training, or evaluation only. */
 export type Split = "sft" | "wrpo" | "evaluation";
 
 export type StageState = "running" | "done" | "failed";
+
+/** One query layer for every database behind it: only `sqlite.ts` and `postgres.ts` know which it is. */
+export type Database = Kysely<Tables>;
 
 /** Times are milliseconds since 1970. Columns called `*_json`, and every free text, hold JSON. */
 export interface Tables {
@@ -59,6 +64,10 @@ export interface Tables {
     failure_json: string;
     failed_at: number;
   };
+  /** Processes that work on a shared ledger; one that is not here any more has no leases. Empty in SQLite. */
+  workers: { id: string; host: string; pid: number; started_at: number; expires_at: number };
+  /** What a worker is at: a prompt of a sampler, or what is done by one worker at a time. Empty in SQLite. */
+  leases: { task: string; item: string; worker: string };
   /** Scores of a stage's responses, where all its draws are counted. */
   score_counts: { stage: string; reward: string; done: number };
   selections: {

@@ -1,11 +1,10 @@
-import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { readLedger } from "../../store/index.ts";
+import { resolve } from "node:path";
+import { hasLedger, readLedger } from "../../store/index.ts";
 import { type Finding, findingOf, ok, warning } from "./finding.ts";
 
 /** Whether the ledger of a run folder, if there is one yet, can be read, and who works on it. */
 export async function* runFolderFindings(folder: string): AsyncGenerator<Finding> {
-  if (!existsSync(join(folder, "run.db"))) return;
+  if (!hasLedger(folder)) return;
   const what = "run folder";
   try {
     const reader = await readLedger(folder);

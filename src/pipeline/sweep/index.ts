@@ -1,7 +1,6 @@
-import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { describeError, LedgerError, loadSweep } from "../../schema/index.ts";
-import { holdFolder } from "../../store/index.ts";
+import { hasLedger, holdFolder } from "../../store/index.ts";
 import { runAll } from "../commands.ts";
 import { explainDisk } from "../disk.ts";
 import { aboutMinutes } from "../estimate.ts";
@@ -73,7 +72,7 @@ export async function runSweep(options: SweepOptions): Promise<SweepReport> {
 
 /** A run's folder can't be a sweep's as well. */
 function refuseRun(folder: string): void {
-  if (!existsSync(join(folder, "run.db"))) return;
+  if (!hasLedger(folder)) return;
   throw new LedgerError("this is the folder of a run, and a sweep wants one of its own", {
     file: folder,
     hint: "Name another folder: the variants' runs go into folders inside it.",

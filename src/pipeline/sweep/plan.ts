@@ -5,6 +5,7 @@ import {
   type LoadedSweep,
   loadRecipe,
   type Recipe,
+  RecipeError,
   resolvedRecipe,
   type SweepVariant,
 } from "../../schema/index.ts";
@@ -34,6 +35,12 @@ export function planSweep({ variants, recipeFile }: LoadedSweep, folder: string)
   return variants.map((variant) => {
     const own = sweepPaths(folder).variant(variant.name);
     const recipe = resolvedRecipe(loadRecipe(recipeFile, variant.overrides).recipe, dirname(recipeFile), own);
+    if (recipe.ledger !== undefined)
+      throw new RecipeError("a sweep keeps the ledger of each variant in the variant's folder", {
+        file: recipeFile,
+        field: "ledger",
+        hint: "Take `ledger` out of the recipe of the sweep.",
+      });
     const inputs = Object.fromEntries(stageNames.map((name) => [name, stageInputs(recipe, name)]));
     return { ...variant, folder: own, recipe, inputs: inputs as Record<StageName, string> };
   });

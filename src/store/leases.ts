@@ -1,0 +1,214 @@
+import { randomUUID } from "node:crypto";
+import { sql } from "kysely";
+import { LedgerError } from "../schema/index.ts";
+import type { StoredDraw } from "./draws.ts";
+import { lockFor, now, persistently } from "./engine.ts";
+import { thisProcess, type Writer } from "./lock.ts";
+import type { Database } from "./tables.ts";
+
+/**
+ * One of the processes that work on a shared ledger. It holds leases of what it is at, as long as its row in `workers` is
+ * there: it renews that row, and whoever looks for work removes the rows that have expired by the server's clock, with all
+ * their leases. A worker that finds its row gone has lost what it held, and goes on under a new id: the id is the token that
+ * keeps a process that was paused from acting on leases which are others' now.
+ */
+export interface Worker {
+  /** The present token, after a look at the ledger where the last one is not recent. */
+  token(): Promise<string>;
+  /**
+   * Leases the next prompts after this position that lack responses of the draw, have not failed since, and that nobody
+   * is at. Gives the keys of their messages.
+   */
+  claim(draw: StoredDraw, after: number, since: number): Promise<string[]>;
+  /** Whether others are at prompts of the draw. */
+  othersAt(draw: StoredDraw): Promise<boolean>;
+  /** Gives leases back, as part of a transaction. */
+  release(transaction: Database, sampler: string, messagesKeys: readonly string[]): Promise<void>;
+  /** Does what only one worker at a time may do. Throws LedgerError naming the worker that is at it. */
+  exclusively<T>(name: string, work: () => Promise<T>): Promise<T>;
+  /** Throws LedgerError where others work on this ledger. */
+  refuseBesideOthers(what: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Prompts that are leased at once: few, so that the last ones are shared, too. */
+const claimSize = 64;
+
+/** The live worker that has been on the ledger for longest; not the one named. */
+export async function liveWorker(db: Database, except = ""): Promise<Writer | undefined> {
+  const row = await db
+    .selectFrom("workers")
+    .selectAll()
+    .where("id", "!=", except)
+    .where("expires_at", ">", now(db))
+    .orderBy("started_at")
+    .limit(1)
+    .executeTakeFirst();
+  return row === undefined ? undefined : { pid: row.pid, host: row.host, startedAt: new Date(row.started_at) };
+}
+
+const describe = ({ pid, host, startedAt }: Writer) => `process ${pid} on ${host} (since ${startedAt.toISOString()})`;
+
+/** Joins the workers of a shared ledger; `place` is how errors name the ledger. */
+export async function joinWorkers(db: Database, leaseMs: number, place: string): Promise<Worker> {
+  let id = "";
+  let seen = { steady: 0, wall: 0 };
+  let renewing: Promise<void> | undefined;
+
+  const expiry = () => sql<number>`${now(db)} + ${leaseMs}`;
+  const renewOnce = async (): Promise<void> => {
+    // Before the call: the lease counts from no later than this.
+    const asked = { steady: performance.now(), wall: Date.now() };
+    const { numUpdatedRows } = await db
+      .updateTable("workers")
+      .set({ expires_at: expiry() })
+      .where("id", "=", id)
+      .executeTakeFirstOrThrow();
+    if (numUpdatedRows === 0n) {
+      const fresh = randomUUID();
+      const { pid, host } = thisProcess();
+      await db
+        .insertInto("workers")
+        .values({ id: fresh, pid, host, started_at: now(db), expires_at: expiry() })
+        .execute();
+      id = fresh;
+    }
+    seen = asked;
+  };
+  const renew = (): Promise<void> => {
+    renewing ??= persistently(renewOnce).finally(() => {
+      renewing = undefined;
+    });
+    return renewing;
+  };
+  /** A process may be paused, and a machine may sleep: then the steady clock stands still, and only the other tells. */
+  const isRecent = () =>
+    performance.now() - seen.steady < leaseMs / 2 && Math.abs(Date.now() - seen.wall) < leaseMs / 2;
+  const token = async (): Promise<string> => {
+    if (!isRecent()) await renew();
+    return id;
+  };
+
+  await renew();
+  // A failed renewal shows at the next call that needs the lease.
+  const timer = setInterval(() => void renew().catch(() => {}), leaseMs / 4);
+  timer.unref();
+
+  /** Removes who has expired; throws where this worker is among them. */
+  const clear = async (transaction: Database, own: string): Promise<void> => {
+    await transaction.deleteFrom("workers").where("expires_at", "<=", now(transaction)).execute();
+    const still = await transaction.selectFrom("workers").select("id").where("id", "=", own).executeTakeFirst();
+    if (still === undefined) throw new Expired();
+  };
+  const whileAlive = async <T>(work: (transaction: Database, own: string) => Promise<T>): Promise<T> => {
+    for (;;) {
+      const own = await token();
+      try {
+        return await persistently(() => db.transaction().execute((transaction) => work(transaction, own)));
+      } catch (error) {
+        if (!(error instanceof Expired)) throw error;
+        await renew();
+      }
+    }
+  };
+
+  return {
+    token,
+
+    claim: (draw, after, since) =>
+      whileAlive(async (transaction, own) => {
+        await lockFor(transaction, `claim ${draw.sampler}`);
+        await clear(transaction, own);
+        const { rows } = await sql<{ item: string }>`
+          insert into leases (task, item, worker)
+          select ${draw.sampler}, prompts.messages_key, ${own} from prompts
+          where prompts.position > ${after} and prompts.split in (${sql.join(draw.splits)})
+            and (select count(*) from responses where responses.sampler = ${draw.sampler}
+                and responses.messages_key = prompts.messages_key and responses.idx < ${draw.n})
+              + (select count(*) from failures where failures.sampler = ${draw.sampler}
+                and failures.messages_key = prompts.messages_key and failures.idx < ${draw.n}
+                and failures.failed_at >= ${since}) < ${draw.n}
+            and not exists (select 1 from leases where task = ${draw.sampler} and item = prompts.messages_key)
+          order by prompts.position limit ${claimSize}
+          on conflict do nothing returning item`.execute(transaction);
+        return rows.map(({ item }) => item);
+      }),
+
+    async othersAt(draw) {
+      const lease = await db
+        .selectFrom("leases")
+        .select("item")
+        .where("task", "=", draw.sampler)
+        .where("worker", "!=", id)
+        .limit(1)
+        .executeTakeFirst();
+      return lease !== undefined;
+    },
+
+    async release(transaction, sampler, messagesKeys) {
+      if (messagesKeys.length === 0) return;
+      await transaction
+        .deleteFrom("leases")
+        .where("task", "=", sampler)
+        .where("item", "in", messagesKeys)
+        .where("worker", "=", id)
+        .execute();
+    },
+
+    async exclusively(name, work) {
+      const holder = await whileAlive(async (transaction, own) => {
+        await lockFor(transaction, `stage ${name}`);
+        await clear(transaction, own);
+        const held = await transaction
+          .selectFrom("leases")
+          .innerJoin("workers", "workers.id", "leases.worker")
+          .selectAll()
+          .where("task", "=", "stage")
+          .where("item", "=", name)
+          .where("worker", "!=", own)
+          .executeTakeFirst();
+        if (held !== undefined) return { pid: held.pid, host: held.host, startedAt: new Date(held.started_at) };
+        await transaction
+          .insertInto("leases")
+          .values({ task: "stage", item: name, worker: own })
+          .onConflict((conflict) => conflict.doNothing())
+          .execute();
+        return undefined;
+      });
+      if (holder !== undefined)
+        throw new LedgerError(`${describe(holder)} is at the stage ${name} of this ledger`, {
+          file: place,
+          hint: "Only sampling is shared by several workers; wait until that one ends, or stop it.",
+        });
+      try {
+        return await work();
+      } finally {
+        // Where the server is gone, the lease ends by itself, and the work's own error counts.
+        await db
+          .deleteFrom("leases")
+          .where("task", "=", "stage")
+          .where("item", "=", name)
+          .where("worker", "=", id)
+          .execute()
+          .catch(() => {});
+      }
+    },
+
+    async refuseBesideOthers(what) {
+      const other = await liveWorker(db, await token());
+      if (other === undefined) return;
+      throw new LedgerError(`${what}, while ${describe(other)} works on the same ledger`, {
+        file: place,
+        hint: "All workers on a ledger need the same recipe and prompts; give another run a `ledger.schema` of its own.",
+      });
+    },
+
+    async close() {
+      clearInterval(timer);
+      await renewing?.catch(() => {});
+      await db.deleteFrom("workers").where("id", "=", id).execute();
+    },
+  };
+}
+
+class Expired extends Error {}
