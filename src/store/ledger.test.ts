@@ -59,6 +59,16 @@ describe.each(engines)("a ledger in $name", ({ absent, start }) => {
       expect(stored.map((response) => found.get(response.key))).toEqual(texts);
     });
 
+    test("thoughts and log-probs stay with their response", async () => {
+      const extras = { reasoning: 'first "this" \ud800\0', logprobs: [{ token: "a", logprob: -0.25 }] };
+      await ledger.prompts.replace([prompt("a")]);
+      await ledger.responses.declare("sources", [draw("m1")]);
+      await ledger.responses.add("sources", "m1", [{ ...answer("a", 0), extras }, answer("a", 1)]);
+      const [thought, plain] = await collect(ledger.responses.byStage("sources"));
+      expect(thought).toMatchObject({ text: "a/0", extras });
+      expect(plain).not.toHaveProperty("extras");
+    });
+
     test("other sampling, another model or other messages make other responses; going back finds the old ones", async () => {
       await ledger.prompts.replace([prompt("a")]);
       await ledger.responses.declare("sources", [draw("m1")]);

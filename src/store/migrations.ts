@@ -16,6 +16,7 @@ export const migrations: readonly Migration[] = [
   { version: 3, up: addFurtherSources },
   { version: 4, up: addCounts },
   { version: 5, up: addWorkers },
+  { version: 6, up: addExtras },
 ];
 
 /** The schema version of an open ledger; 0 for an empty file. */
@@ -129,6 +130,10 @@ async function addWorkers(db: Database): Promise<void> {
     .addPrimaryKeyConstraint("leases_primary", ["task", "item"])
     .execute();
   await db.schema.createIndex("leases_of_worker").on("leases").column("worker").execute();
+}
+
+async function addExtras(db: Database): Promise<void> {
+  await db.schema.alterTable("responses").addColumn("extras_json", "text").execute();
 }
 
 async function createTables(db: Database): Promise<void> {

@@ -1,4 +1,11 @@
-import type { Response, SampledResponse, SampleFailure, SampleOutcome, SampleRequest } from "../schema/index.ts";
+import {
+  type Response,
+  responseExtrasSchema,
+  type SampledResponse,
+  type SampleFailure,
+  type SampleOutcome,
+  type SampleRequest,
+} from "../schema/index.ts";
 import { chunks } from "./chunks.ts";
 import { countResponses, type NewResponse, recount } from "./counts.ts";
 import { type Draw, declareDraws, drawnKey, drawOf, drawsOf, type StoredDraw, splitsOf } from "./draws.ts";
@@ -179,6 +186,7 @@ export async function responsesTo(
         finish: row.finish,
         promptTokens: row.prompt_tokens,
         responseTokens: row.response_tokens,
+        ...(row.extras_json === null ? {} : { extras: responseExtrasSchema.parse(JSON.parse(row.extras_json)) }),
       });
     }
   }
@@ -231,6 +239,7 @@ async function insertResponses(
         prompt_tokens: response.promptTokens,
         response_tokens: response.responseTokens,
         created_at: now(db),
+        extras_json: response.extras === undefined ? null : JSON.stringify(response.extras),
       })),
     )
     .onConflict((conflict) => conflict.doNothing())

@@ -45,6 +45,8 @@ export interface Tables {
     prompt_tokens: number;
     response_tokens: number;
     created_at: number;
+    /** What came with the text: what was thought before it, log-probs. */
+    extras_json: string | null;
   };
   /** The latest failure of a response that is still missing. */
   failures: { sampler: string; messages_key: string; idx: number; failure_json: string; failed_at: number };
