@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type LoadedModel, loadFiles, readModelFiles } from "../models/index.ts";
 import { tinyFolder, tinyModel } from "../models/testing/tiny-model.ts";
 import type { SampledResponse, SampleOutcome, SampleRequest, Sampling, Source } from "../schema/index.ts";
-import { liveTensors, noGrad } from "../torch/index.ts";
+import { liveTensors, noGrad, scope } from "../torch/index.ts";
 import { embeddedSource } from "./source.ts";
 
 const sampling: Sampling = { temperature: 1, top_p: 1, top_k: 0, max_tokens: 40, stop: [], seed: 9 };
@@ -163,7 +163,11 @@ test("a model that was trained meanwhile answers by its new weights, and no cach
   const long = [ask("a", "word ".repeat(20), [0, 1])];
   const before = await sample(source, long);
   const held = liveTensors();
-  noGrad(() => model.decoder.parameters.get("model.layers.0.self_attn.k_proj.weight")!.mul_(-3));
+  noGrad(() =>
+    scope(() => {
+      model.decoder.parameters.get("model.layers.0.self_attn.k_proj.weight")!.mul_(-3);
+    }),
+  );
   const after = await sample(source, long);
   expect(after).not.toEqual(before);
   expect(after).toEqual(await sample(embeddedSource("tiny", model), long));
