@@ -60,11 +60,12 @@ async function measure() {
     signal: new AbortController().signal,
     listener: silent,
   });
+  const { endpointSchema } = await import("amalgam/schema");
   const common = { url: `http://127.0.0.1:${port}/v1`, model: "m", concurrency: 64, timeout_seconds: 60, retries: 0 };
   const sampling = { temperature: 0.8, top_p: 0.95, top_k: 0, max_tokens: 2048, stop: [], seed: 1 };
   for (const native_n of [true, false, true, false]) {
     const start = performance.now();
-    const open = async () => openEndpoint("s", { ...common, native_n });
+    const open = async () => openEndpoint("s", endpointSchema.parse({ ...common, native_n }));
     const { drawn, failed } = await drawMissing(run, {
       stage: "sample",
       label: "sources",

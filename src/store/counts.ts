@@ -98,11 +98,34 @@ export async function recount(db: Database, stage: string): Promise<void> {
   });
 }
 
-/** Counts the responses of a draw, row by row. */
-export async function counted(
-  db: Database,
-  { sampler, n, splits }: StoredDraw,
-): Promise<{ readonly done: number; readonly unfinished: number }> {
+/** Moves the counts of a draw from the number of responses that it asked for to another one, by those between the two. */
+export async function shiftCounts(db: Database, known: StoredDraw, n: number): Promise<Counts> {
+  const [from, to, sign] = n > known.n ? [known.n, n, 1] : [n, known.n, -1];
+  const between = await counted(db, { ...known, n: to }, from);
+  for (const [reward, done] of await countedScores(db, [{ ...known, n: to }], from)) {
+    await db
+      .insertInto("score_counts")
+      .values({ stage: known.stage, reward, done: sign * done })
+      .onConflict((conflict) =>
+        conflict
+          .columns(["stage", "reward"])
+          .doUpdateSet((row) => ({ done: row("score_counts.done", "+", sign * done) })),
+      )
+      .execute();
+  }
+  return {
+    done: known.done! + sign * between.done,
+    unfinished: known.unfinished! + sign * between.unfinished,
+  };
+}
+
+interface Counts {
+  readonly done: number;
+  readonly unfinished: number;
+}
+
+/** Counts the responses of a draw from this index on, row by row. */
+export async function counted(db: Database, { sampler, n, splits }: StoredDraw, from = 0): Promise<Counts> {
   // A cross join in SQLite is one in this order: it walks along the index of the responses, and the prompts are few.
   const drawn = db
     .selectFrom("responses")
@@ -110,6 +133,7 @@ export async function counted(
     .select((column) => column.fn.countAll<number>().as("count"))
     .whereRef("prompts.messages_key", "=", "responses.messages_key")
     .where("responses.sampler", "=", sampler)
+    .where("responses.idx", ">=", from)
     .where("responses.idx", "<", n)
     .where("prompts.split", "in", splits);
   // Apart: each is answered from an index, without the texts.
@@ -118,18 +142,24 @@ export async function counted(
   return { done: Number(all.count), unfinished: Number(cut.count) };
 }
 
-/** Counts the scores of a stage's responses for each reward, row by row. */
-export async function countedScores(db: Database, draws: readonly StoredDraw[]): Promise<Map<string, number>> {
+/** Counts the scores of a stage's responses from this index on for each reward, row by row. */
+export async function countedScores(
+  db: Database,
+  draws: readonly StoredDraw[],
+  from = 0,
+): Promise<Map<string, number>> {
   const found = new Map<string, number>();
   for (const { sampler, n, splits } of distinct(draws)) {
     const rows = await db
-      .selectFrom("prompts")
-      .innerJoin("responses", "responses.messages_key", "prompts.messages_key")
-      .innerJoin("scores", (join) =>
-        join.onRef("scores.response_key", "=", "responses.key").onRef("scores.checks_key", "=", "prompts.checks_key"),
-      )
+      .selectFrom("responses")
+      .crossJoin("prompts")
+      .crossJoin("scores")
       .select((column) => ["scores.reward", column.fn.countAll<number>().as("count")])
+      .whereRef("prompts.messages_key", "=", "responses.messages_key")
+      .whereRef("scores.response_key", "=", "responses.key")
+      .whereRef("scores.checks_key", "=", "prompts.checks_key")
       .where("responses.sampler", "=", sampler)
+      .where("responses.idx", ">=", from)
       .where("responses.idx", "<", n)
       .where("prompts.split", "in", splits)
       .groupBy("scores.reward")

@@ -1,6 +1,4 @@
 import { contentKey, type Message, type Sampling } from "../schema/index.ts";
-import { now } from "./engine.ts";
-import type { Worker } from "./leases.ts";
 import type { Database, Split } from "./tables.ts";
 
 /** What a stage asks of one source: `n` responses to every prompt of `splits`. */
@@ -22,53 +20,8 @@ export function responseKey(messages: readonly Message[], identity: string, samp
 export const drawnKey = (messagesKey: string, sampler: string, index: number): string =>
   contentKey({ messages: messagesKey, sampler, index });
 
-const samplerKey = (identity: string, sampling: Sampling) => contentKey({ identity, sampling });
-
-/** Replaces what a stage asks for. What stays as it was keeps its counts. */
-export async function declareDraws(
-  db: Database,
-  stage: string,
-  draws: readonly Draw[],
-  worker?: Worker,
-): Promise<void> {
-  const stored = await drawsOf(db, stage);
-  if (
-    stored.length > 0 &&
-    !draws.every((draw) => stored.some((known) => known.source === draw.source && isSame(known, draw)))
-  )
-    await worker?.refuseBesideOthers(`the recipe asks for other responses under "${stage}" than the ledger holds`);
-  await db.transaction().execute(async (transaction) => {
-    const before = new Map((await drawsOf(transaction, stage)).map((draw) => [draw.source, draw]));
-    for (const { source, identity, sampling, n, splits } of draws) {
-      const sampler = samplerKey(identity, sampling);
-      await transaction
-        .insertInto("samplers")
-        .values({ key: sampler, identity, sampling_json: JSON.stringify(sampling), created_at: now(transaction) })
-        .onConflict((conflict) => conflict.doNothing())
-        .execute();
-      const known = before.get(source);
-      before.delete(source);
-      const row = { sampler, n, splits_json: JSON.stringify(splits) };
-      if (known !== undefined && isSame(known, { identity, sampling, n, splits })) continue;
-      const changed = { ...row, done: null, unfinished: null };
-      await transaction
-        .insertInto("draws")
-        .values({ stage, source, ...changed })
-        .onConflict((conflict) => conflict.columns(["stage", "source"]).doUpdateSet(changed))
-        .execute();
-    }
-    if (before.size === 0) return;
-    const gone = [...before.keys()];
-    await transaction.deleteFrom("draws").where("stage", "=", stage).where("source", "in", gone).execute();
-    // Scores of what is gone count no longer.
-    await transaction.updateTable("draws").set({ done: null, unfinished: null }).where("stage", "=", stage).execute();
-  });
-}
-
-const isSame = (known: StoredDraw, { identity, sampling, n, splits }: Omit<Draw, "source">): boolean =>
-  known.sampler === samplerKey(identity, sampling) &&
-  known.n === n &&
-  JSON.stringify(known.splits) === JSON.stringify(splits);
+/** Content key of a source's identity and sampling. */
+export const samplerKey = (identity: string, sampling: Sampling) => contentKey({ identity, sampling });
 
 export interface StoredDraw extends Pick<Draw, "source" | "n" | "splits"> {
   readonly stage: string;

@@ -8,7 +8,8 @@ import {
 } from "../schema/index.ts";
 import { chunks } from "./chunks.ts";
 import { countResponses, type NewResponse, recount } from "./counts.ts";
-import { type Draw, declareDraws, drawnKey, drawOf, drawsOf, type StoredDraw, splitsOf } from "./draws.ts";
+import { declareDraws } from "./declare.ts";
+import { type Draw, drawnKey, drawOf, drawsOf, type StoredDraw, splitsOf } from "./draws.ts";
 import { now, persistently } from "./engine.ts";
 import type { Worker } from "./leases.ts";
 import { lackingPrompts, requestsFor } from "./missing.ts";
