@@ -2,6 +2,7 @@
 namespace AMALGAM_ISA {
 
 #include "vectors.h"
+#include "running-softmax.h"
 #include "tiles.h"
 
 // Scores outside [first, end) of a row of `width` are made to vanish.
@@ -84,27 +85,7 @@ AMALGAM_TARGET void attend_block(const Shape& shape, const Queries& at, const Re
         continue;
       }
       hide(score, first, end, width);
-      Vec best = load(score);
-      for (int64_t j = kLanes; j < width; j += kLanes) {
-        const Vec next = load(score + j);
-        best = next > best ? next : best;
-      }
-      const Real before = room.greatest[row];
-      const Real greatest = std::max(before, greatest_of(best));
-      Vec sum{};
-      for (int64_t j = 0; j < width; j += kLanes) {
-        const Vec weight = exponential(load(score + j) - greatest);
-        store(score + j, weight);
-        sum += weight;
-      }
-      const Real kept = before == greatest ? Real{1} : std::exp(before - greatest);
-      room.greatest[row] = greatest;
-      room.total[row] = room.total[row] * kept + sum_of(sum);
-      if (kept != Real{1})
-        for (int64_t d = 0; d < shape.depth; d += kLanes) {
-          Real* place = room.out + row * shape.depth + d;
-          store(place, load(place) * kept);
-        }
+      take_scores(score, width, room.greatest + row, room.total + row, room.out + row * shape.depth, shape.depth);
     }
     multiply(rows, shape.depth, width, scores, kKeys, 1, values + block, shape.depth, room.out, shape.depth, true);
   }

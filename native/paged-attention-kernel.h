@@ -2,6 +2,7 @@
 namespace AMALGAM_ISA {
 
 #include "vectors.h"
+#include "running-softmax.h"
 #include "tiles.h"
 
 // cap * tanh(x / cap)
@@ -82,27 +83,7 @@ AMALGAM_TARGET void attend_block(const Problem& problem, const Block& block, int
         for (int64_t j = 0; j < kKeys; j += kLanes) store(score + j, capped(load(score + j), static_cast<Real>(problem.cap)));
       for (int64_t j = 0; j < first; ++j) score[j] = kHidden;
       for (int64_t j = end; j < kKeys; ++j) score[j] = kHidden;
-      Vec best = load(score);
-      for (int64_t j = kLanes; j < kKeys; j += kLanes) {
-        const Vec next = load(score + j);
-        best = next > best ? next : best;
-      }
-      const Real before = room.greatest[place];
-      const Real greatest = std::max(before, greatest_of(best));
-      Vec sum{};
-      for (int64_t j = 0; j < kKeys; j += kLanes) {
-        const Vec weight = exponential(load(score + j) - greatest);
-        store(score + j, weight);
-        sum += weight;
-      }
-      const Real kept = before == greatest ? Real{1} : std::exp(before - greatest);
-      room.greatest[place] = greatest;
-      room.total[place] = room.total[place] * kept + sum_of(sum);
-      if (kept != Real{1})
-        for (int64_t d = 0; d < depth; d += kLanes) {
-          Real* at = room.out + place * depth + d;
-          store(at, load(at) * kept);
-        }
+      take_scores(score, kKeys, room.greatest + place, room.total + place, room.out + place * depth, depth);
     }
     // Places that no token has come to yet hold anything: they are not read.
     const Real* page_values = as_real(values + page * kKeys * depth, reach * depth, room.values);

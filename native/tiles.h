@@ -52,13 +52,3 @@ AMALGAM_TARGET void multiply(int64_t rows, int64_t width, int64_t depth, const R
     columns<2>(rows, depth, a, a_row, a_column, b + n, b_row, c + n, c_row, add);
   for (; n < width; n += kLanes) columns<1>(rows, depth, a, a_row, a_column, b + n, b_row, c + n, c_row, add);
 }
-
-AMALGAM_INLINE Real greatest_of(Vec x) {
-  alignas(64) Real lanes[kLanes];
-  store(lanes, x);
-#pragma GCC unroll 8
-  for (int half = kLanes / 2; half > 0; half /= 2)
-#pragma GCC unroll 8
-    for (int k = 0; k < half; ++k) lanes[k] = lanes[k + half] > lanes[k] ? lanes[k + half] : lanes[k];
-  return lanes[0];
-}
