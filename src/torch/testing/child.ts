@@ -1,11 +1,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import ts from "typescript";
-
-const repository = join(import.meta.dirname, "../../..");
+import { compileRooms, repository } from "../../schema/testing/compile-rooms.ts";
 
 /** How a child process ended, and what it said. */
 export interface Ended {
@@ -23,24 +21,7 @@ export interface Children {
 
 /** Compiles the rooms `schema` and `torch` for plain Node processes, beside the packages that they import. */
 export function compileForChildren(): Children {
-  const folder = join(repository, "node_modules", `.amalgam-torch-${process.pid}`);
-  for (const room of ["schema", "torch"]) {
-    const from = join(repository, "src", room);
-    mkdirSync(join(folder, "dist", room), { recursive: true });
-    for (const file of readdirSync(from).filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"))) {
-      const { outputText } = ts.transpileModule(readFileSync(join(from, file), "utf8"), {
-        fileName: file,
-        compilerOptions: {
-          target: ts.ScriptTarget.ES2023,
-          module: ts.ModuleKind.ESNext,
-          verbatimModuleSyntax: true,
-          rewriteRelativeImportExtensions: true,
-        },
-      });
-      writeFileSync(join(folder, "dist", room, file.replace(/\.ts$/, ".js")), outputText);
-    }
-  }
-  writeFileSync(join(folder, "package.json"), '{"type":"module"}');
+  const folder = compileRooms("torch", ["schema", "torch"]);
   symlinkSync(join(repository, "native"), join(folder, "native"));
   let scripts = 0;
   return {
