@@ -8,7 +8,7 @@ export interface History {
   readonly prompt: readonly number[];
   /** The response so far. */
   readonly ids: readonly number[];
-  /** Tokens that may not come now. */
+  /** Tokens that may not come now; a tokenizer's end tokens may lie beyond the model's own. */
   readonly banned?: Iterable<number>;
   /** Bits of the tokens that may come; all of them where there is none. */
   readonly allowed?: Uint32Array;
@@ -22,7 +22,7 @@ export interface History {
 export function adjustLogits(logits: Tensor, rows: readonly History[]): Tensor {
   const vocabulary = logits.shape[1]!;
   const changed = rows.map(changedTokens);
-  const banned = rows.map((row) => [...(row.banned ?? [])]);
+  const banned = rows.map((row) => [...(row.banned ?? [])].filter((token) => token < vocabulary));
   const masked = rows.some(({ allowed }) => allowed !== undefined);
   if (!masked && changed.every(({ size }) => size === 0) && banned.every(({ length }) => length === 0)) return logits;
   const { device } = logits;

@@ -144,3 +144,9 @@ describe("the nucleus", () => {
     expect(undecided({ topK: 2 }, 0.7)).toBe(1);
   });
 });
+
+test("a token that the model doesn't have is banned from no row", () => {
+  const logits = tensor(Float32Array.from([0, 9, 0, 9, 0, 0]), [2, 3]);
+  const draw = { settings: { ...plain, temperature: 0 }, uniform: 0.5, prompt: [], ids: [] };
+  expect(sampleTokens(logits, [{ ...draw, banned: [1, 3, 6] }, draw])).toEqual([0, 0]);
+});

@@ -68,6 +68,7 @@ export function drawFor(
   const bias = Object.entries(fields.logit_bias ?? {}).map(
     ([id, value]) => [known(Number(id), "logit_bias"), value] as const,
   );
+  const stopIds = (fields.stop_token_ids ?? []).map((id) => known(id, "stop_token_ids"));
   if (fields.stream_options !== undefined && fields.stream !== true)
     throw badRequest("`stream_options` may only be given with `stream: true`", "stream_options");
   const ends = fields.ignore_eos === true ? [] : tokenizer.stopIds;
@@ -88,7 +89,7 @@ export function drawFor(
     stops: fields.stop,
     minTokens: fields.min_tokens ?? 0,
     maxTokens,
-    endIds: new Set([...ends, ...(fields.stop_token_ids ?? [])]),
+    endIds: new Set([...ends, ...stopIds]),
   };
 }
 

@@ -50,3 +50,11 @@ test("bodies together hold no more than the limit, and none when they are answer
   for (let times = 0; times < 3; times++)
     expect(await send("/v1/completions", json, small)).toMatchObject({ status: 200 });
 });
+
+test("tokens that the model doesn't have are refused by the field that names them", async () => {
+  const fields = { prompt: [999_999], stop_token_ids: [999_999], logit_bias: { 999999: 1 } };
+  for (const [param, value] of Object.entries(fields)) {
+    const body = JSON.stringify({ model: "tiny-qwen2", prompt: "x", min_tokens: 2, [param]: value });
+    expect(await send("/v1/completions", json, body)).toMatchObject({ status: 400, error: { param } });
+  }
+});
