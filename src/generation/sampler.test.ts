@@ -150,3 +150,13 @@ test("a token that the model doesn't have is banned from no row", () => {
   const draw = { settings: { ...plain, temperature: 0 }, uniform: 0.5, prompt: [], ids: [] };
   expect(sampleTokens(logits, [{ ...draw, banned: [1, 3, 6] }, draw])).toEqual([0, 0]);
 });
+
+test.each([1e-29, 1e-31, 1e-40, 1e-300])("at temperature %d the most probable token is taken", (temperature) => {
+  for (const best of [0, 1, 2, 3]) {
+    const logits = tensor(
+      Float32Array.from([0, 1, 2, 3], (k) => (k === best ? 90 : k)),
+      [1, 4],
+    );
+    expect(choose(logits, { ...plain, temperature }, [0.999])).toEqual([best]);
+  }
+});

@@ -4,7 +4,7 @@ import { adjustLogits, type History } from "./adjust-logits.ts";
 
 /** How the next token is chosen from the logits. */
 export interface SamplerSettings {
-  /** 0 takes the most probable token. */
+  /** 0 takes the most probable token, and so does what is too small to divide by. */
   readonly temperature: number;
   /** Least probability mass that is kept, most probable tokens first. */
   readonly topP: number;
@@ -34,6 +34,9 @@ export interface Draw extends History {
  * as a look at 512. On a small model a look at 64 leaves a quarter of the rows open at top-p 0.95, one at 512 hardly any.
  */
 const firstLook = 512;
+
+/** Logits divided by less than this may overflow float32. */
+const leastTemperature = 1e-30;
 
 /**
  * Index that `u` falls on in descending probabilities cut to the topK first, then to the nucleus, then to minP; or undefined when
@@ -80,7 +83,7 @@ export function sampleTokens(logits: Tensor, draws: readonly Draw[]): number[] {
     scope(() => {
       const adjusted = adjustLogits(logits, draws);
       const rowsWhere = (greedy: boolean) =>
-        draws.flatMap(({ settings }, row) => ((settings.temperature === 0) === greedy ? [row] : []));
+        draws.flatMap(({ settings }, row) => (settings.temperature < leastTemperature === greedy ? [row] : []));
       const [greedy, random] = [rowsWhere(true), rowsWhere(false)];
       const tokens = new Array<number>(draws.length);
       const place = (rows: readonly number[], chosen: readonly number[]) => {
@@ -103,7 +106,7 @@ export function sampleTokens(logits: Tensor, draws: readonly Draw[]): number[] {
 const rowsOf = (x: Tensor, rows: readonly number[]): Tensor =>
   rows.length === x.shape[0] ? x : x.index_select(0, tensor(rows, [rows.length], "int64").to(x.device, "int64"));
 
-/** Random choices; no temperature is 0. */
+/** Random choices; no temperature is below the least. */
 function drawTokens(logits: Tensor, draws: readonly Draw[]): number[] {
   const temperatures = tensor(
     Float32Array.from(draws, ({ settings }) => settings.temperature),
