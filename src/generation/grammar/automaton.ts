@@ -99,6 +99,8 @@ export function compileGrammar({ rules, start }: Grammar): Automaton {
         return end;
       }
       case "repeat": {
+        // However often nothing is repeated, it is nothing.
+        if (isNothing(expression.part)) return from;
         let at = from;
         for (let k = 0; k < expression.least; k++) at = build(expression.part, at);
         const end = newState();
@@ -182,3 +184,8 @@ export function compileGrammar({ rules, start }: Grammar): Automaton {
     return found;
   }
 }
+
+const isNothing = (expression: Expression): boolean =>
+  expression.kind === "repeat"
+    ? isNothing(expression.part)
+    : expression.kind === "sequence" && expression.parts.every(isNothing);

@@ -3,10 +3,8 @@ import { tinyModel } from "../../models/testing/tiny-model.ts";
 import { RequestError } from "../../schema/index.ts";
 import { Engine } from "../engine.ts";
 import { randomStream } from "../random-stream.ts";
-import { type Automaton, compileGrammar } from "./automaton.ts";
-import { constraintsOf, type OutputForm } from "./index.ts";
-import { schemaGrammar } from "./json-schema.ts";
-import { parseRegex } from "./regex.ts";
+import type { Automaton } from "./automaton.ts";
+import { automatonOf, constraintsOf, type OutputForm } from "./index.ts";
 import { utf8Ranges } from "./utf8.ts";
 
 /** Whether the automaton takes a text whole. */
@@ -18,8 +16,8 @@ function takes(automaton: Automaton, text: string): boolean {
   }
   return position.accepts;
 }
-const regex = (pattern: string) => compileGrammar({ rules: new Map(), start: parseRegex(pattern).expression });
-const schema = (json: unknown) => compileGrammar(schemaGrammar(json));
+const regex = (pattern: string) => automatonOf({ regex: pattern });
+const schema = (jsonSchema: unknown) => automatonOf({ jsonSchema });
 
 test("the UTF-8 of a range holds exactly the bytes of its code points", () => {
   const ranges = [
@@ -148,6 +146,12 @@ describe("regular expressions", () => {
 
   test("one that is too large is refused", () => {
     expect(() => regex("((\\w{100}){100}){100}")).toThrow("too large");
+    expect(() => regex(`${"(".repeat(50_000)}a${")".repeat(50_000)}`)).toThrow("nested too deep");
+  });
+
+  test("nothing, however often, is nothing", () => {
+    for (const pattern of ["(){999999999999}a", "a(){0,999999999999}", "((){2}){999999999999}(?:){5,}a"])
+      expect(takes(regex(pattern), "a")).toBe(true);
   });
 });
 
@@ -230,6 +234,7 @@ describe("JSON schemas", () => {
     [{ type: "array", uniqueItems: true }, "at # has uniqueItems, which can't be followed"],
     [{ type: "object", patternProperties: {} }, "has patternProperties"],
     [{ $ref: "#/$defs/none" }, "refers to #/$defs/none, which is not there"],
+    [{ $ref: "#/$defs/%zz" }, "refers to %zz, whose % begins no character"],
     [{ $ref: "https://example.org/schema" }, "which is not within the schema"],
     [{ allOf: [{ type: "string" }, { type: "string" }] }, "allOf with several schemas"],
     [{ type: "text" }, 'has a type "text" that is none'],

@@ -1,7 +1,7 @@
 import { RequestError } from "../../schema/index.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
 import type { Constraint } from "../constraint.ts";
-import { compileGrammar, type Position } from "./automaton.ts";
+import { type Automaton, compileGrammar, type Position } from "./automaton.ts";
 import type { Grammar } from "./expression.ts";
 import { anyJson, schemaGrammar } from "./json-schema.ts";
 import { parseRegex } from "./regex.ts";
@@ -13,6 +13,17 @@ export type OutputForm =
   | { readonly jsonSchema: unknown }
   /** Any object. */
   | { readonly json: "object" };
+
+/** @throws RequestError */
+export function automatonOf(form: OutputForm): Automaton {
+  try {
+    return compileGrammar(grammarOf(form));
+  } catch (error) {
+    // Groups, references and lists are walked by calls within calls.
+    if (!(error instanceof RangeError)) throw error;
+    throw new RequestError("the pattern or schema is too large, or nested too deep");
+  }
+}
 
 function grammarOf(form: OutputForm): Grammar {
   if ("regex" in form) return { rules: new Map(), start: parseRegex(form.regex).expression };
@@ -34,7 +45,7 @@ export function constraintsOf(
   vocabularySize: number,
   endIds: Iterable<number>,
 ): () => Constraint {
-  const automaton = compileGrammar(grammarOf(form));
+  const automaton = automatonOf(form);
   const vocabulary = vocabularyOf(tokenizer, vocabularySize);
   const ends = [...endIds];
   const masks = new Map<Position, Uint32Array>();

@@ -225,7 +225,7 @@ export function schemaGrammar(root: unknown): Grammar {
       return refuse(path, `refers to ${JSON.stringify(reference)}, which is not within the schema`);
     let at: unknown = root;
     for (const part of reference.split("/").slice(1)) {
-      const name = decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~");
+      const name = unescaped(part, path);
       at = Array.isArray(at) || isSchema(at) ? (at as Schema)[name] : undefined;
     }
     return at === undefined ? refuse(path, `refers to ${reference}, which is not there`) : at;
@@ -251,6 +251,15 @@ function bounds(schema: Schema, least: string, most: string, path: string): [lea
       refuse(path, `has a ${least} or ${most} that is no length`);
   if (found[0] > found[1]) refuse(path, `has a ${least} above its ${most}`);
   return found;
+}
+
+/** A step of a JSON pointer in a URI's fragment. */
+function unescaped(step: string, path: string): string {
+  try {
+    return decodeURIComponent(step).replaceAll("~1", "/").replaceAll("~0", "~");
+  } catch {
+    return refuse(path, `refers to ${step}, whose % begins no character`);
+  }
 }
 
 const isSchema = (value: unknown): value is Schema =>
