@@ -34,9 +34,11 @@ export function servingOf(
   if (models.length === 0) throw new UsageError("name a model to serve", usage);
   const adapters = all("adapter").map((text) => {
     const [named, folder] = parts(text, "adapter", "NAME=FOLDER");
-    const [name, model] = named.split("@");
+    const at = named.indexOf("@");
+    if (at < 0) return { name: named, model: undefined, folder };
+    const [name, model] = [named.slice(0, at), named.slice(at + 1)];
     if (name === "" || model === "") throw new UsageError(`--adapter ${text} is not NAME@MODEL=FOLDER`);
-    return { name: name!, model, folder };
+    return { name, model, folder };
   });
   const port = single("port");
   if (port !== undefined && !/^\d{1,5}$/.test(port)) throw new UsageError(`--port ${port}: not a port's number`);

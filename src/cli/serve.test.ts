@@ -27,6 +27,9 @@ describe("the options of serve", () => {
       limits: { running: 3, waiting: 1024 },
     });
     expect(serving("owner/name").models).toEqual([{ name: "owner/name", model: "owner/name" }]);
+    expect(serving("owner/name@revision", "--adapter", "c@owner/name@revision=./lora").adapters).toEqual([
+      { name: "c", model: "owner/name@revision", folder: "./lora" },
+    ]);
     expect(serving("/x/y.gguf", "--port", "0")).toMatchObject({ models: [{ name: "y" }], port: 0 });
   });
 
