@@ -1,15 +1,15 @@
 import { randomBytes } from "node:crypto";
 import { constraintsOf } from "../generation/index.ts";
 import { RequestError } from "../schema/index.ts";
+import { answer, frameOf, usage } from "./answering.ts";
 import { badRequest } from "./api-error.ts";
 import { type Call, noteText, noteTurn, type Service } from "./call.ts";
 import { chatTokens, readsToolCalls } from "./chat-messages.ts";
 import { type DrawnToken, draw } from "./drawing.ts";
 import { type HeldForm, heldForm } from "./output-form.ts";
-import { drawFor, readBody, refuseHuge, usage } from "./preparing.ts";
+import { drawFor, refuseHuge } from "./preparing.ts";
 import { type ChatRequest, chatSchema } from "./request-fields.ts";
 import type { ServedModel } from "./served-models.ts";
-import { begun, eventStream } from "./sse.ts";
 import { chatLogProbs } from "./token-words.ts";
 import { closeOfCall, type ToolCall, toolCallReader, wholeCallReader } from "./tool-calls.ts";
 
@@ -23,36 +23,14 @@ interface Piece {
 }
 
 /** `POST /v1/chat/completions` */
-export async function chatCompletions(
-  service: Service,
-  call: Call,
-  failed: (error: unknown) => unknown,
-): Promise<Response> {
-  const request = await readBody(chatSchema, call, service);
-  const use = service.models.use(request.model);
-  call.facts.model = request.model;
-  try {
-    const prepared = prepare(service, call, use.model, request);
-    if (request.stream === true) {
-      const started = await begun(prepared.pieces);
-      return eventStream(chunks(use.model, request, { ...prepared, pieces: started }, use.release), failed);
-    }
-    const answer = await completion(use.model, request, prepared);
-    use.release();
-    return Response.json(answer);
-  } catch (error) {
-    use.release();
-    throw error;
-  }
-}
+export const chatCompletions = (service: Service, call: Call, failed: (error: unknown) => unknown): Promise<Response> =>
+  answer(service, call, failed, chatSchema, (service, call, model, request) => {
+    const prepared = prepare(service, call, model, request);
+    return { whole: () => completion(model, request, prepared), parts: () => chunks(model, request, prepared) };
+  });
 
 interface Prepared {
-  readonly frame: {
-    readonly id: string;
-    readonly created: number;
-    readonly model: string;
-    readonly system_fingerprint: string;
-  };
+  readonly frame: ReturnType<typeof frameOf>;
   readonly counts: { readonly choices: number; readonly promptTokens: number; responseTokens: number };
   readonly pieces: AsyncGenerator<Piece>;
 }
@@ -84,14 +62,7 @@ function prepare(service: Service, call: Call, model: ServedModel, request: Chat
     ...constraintFor(model, held, wanted.endIds),
   };
   const context = { client: call.client, queue: service.queue, started: () => noteTurn(service, call) };
-  return {
-    frame: {
-      ...{ id: `chatcmpl-${call.id}`, created: Math.floor(Date.now() / 1000), model: request.model },
-      system_fingerprint: model.fingerprint,
-    },
-    counts,
-    pieces: pieces(),
-  };
+  return { frame: frameOf("chatcmpl", call, model, request.model), counts, pieces: pieces() };
 
   async function* pieces(): AsyncGenerator<Piece> {
     const readers = Array.from({ length: n }, () => reader?.());
@@ -158,12 +129,7 @@ async function completion({ tokenizer }: ServedModel, request: ChatRequest, { fr
   };
 }
 
-async function* chunks(
-  { tokenizer }: ServedModel,
-  request: ChatRequest,
-  { frame, counts, pieces }: Prepared,
-  release: () => void,
-) {
+async function* chunks({ tokenizer }: ServedModel, request: ChatRequest, { frame, counts, pieces }: Prepared) {
   const includeUsage = request.stream_options?.include_usage === true;
   const chunk = (index: number, delta: object, tokens: readonly DrawnToken[] = [], finish: string | null = null) => ({
     ...{ ...frame, object: "chat.completion.chunk" },
@@ -177,25 +143,20 @@ async function* chunks(
     ...(includeUsage ? { usage: null } : {}),
   });
   const told = new Array<number>(counts.choices).fill(-1);
-  try {
-    for await (const { choice, content, calls, tokens, finish } of pieces) {
-      if (told[choice]! < 0) {
-        told[choice] = 0;
-        yield chunk(choice, { role: "assistant", content: "", refusal: null });
-      }
-      if (content !== "" || tokens.length > 0) yield chunk(choice, { content }, tokens);
-      for (const call of calls) yield chunk(choice, { tool_calls: [{ index: told[choice]!++, ...spelledCall(call) }] });
-      if (finish !== null) yield chunk(choice, {}, [], finish);
+  for await (const { choice, content, calls, tokens, finish } of pieces) {
+    if (told[choice]! < 0) {
+      told[choice] = 0;
+      yield chunk(choice, { role: "assistant", content: "", refusal: null });
     }
-    if (includeUsage)
-      yield {
-        ...{ ...frame, object: "chat.completion.chunk", choices: [] },
-        usage: usage(counts.promptTokens, counts.responseTokens),
-      };
-  } finally {
-    await pieces.return(undefined);
-    release();
+    if (content !== "" || tokens.length > 0) yield chunk(choice, { content }, tokens);
+    for (const call of calls) yield chunk(choice, { tool_calls: [{ index: told[choice]!++, ...spelledCall(call) }] });
+    if (finish !== null) yield chunk(choice, {}, [], finish);
   }
+  if (includeUsage)
+    yield {
+      ...{ ...frame, object: "chat.completion.chunk", choices: [] },
+      usage: usage(counts.promptTokens, counts.responseTokens),
+    };
 }
 
 const spelledCall = ({ name, arguments: given }: ToolCall) => ({

@@ -1,10 +1,10 @@
+import { answer, frameOf, usage } from "./answering.ts";
 import { badRequest } from "./api-error.ts";
 import { type Call, noteText, noteTurn, type Service } from "./call.ts";
 import { type Drawn, type DrawnToken, draw } from "./drawing.ts";
-import { drawFor, promptIds, readBody, usage } from "./preparing.ts";
+import { drawFor, promptIds } from "./preparing.ts";
 import { type CompletionRequest, completionSchema } from "./request-fields.ts";
 import type { ServedModel } from "./served-models.ts";
-import { begun, eventStream } from "./sse.ts";
 import { type LogProbColumns, logProbColumns } from "./token-words.ts";
 
 const defaultTokens = 16;
@@ -18,45 +18,25 @@ interface Piece {
 }
 
 /** `POST /v1/completions` */
-export async function completions(
-  service: Service,
-  call: Call,
-  failed: (error: unknown) => unknown,
-): Promise<Response> {
-  const request = await readBody(completionSchema, call, service);
-  const use = service.models.use(request.model);
-  call.facts.model = request.model;
-  try {
-    const { frame, pieces, counts, ranked } = prepare(service, call, use.model, request);
-    if (request.stream === true) return await streamed();
-    const whole = await gathered(pieces, counts.choices);
-    const choices = ranked(whole).map(({ text, logprobs, finish }, index) => ({
-      ...{ index, text, logprobs, finish_reason: finish },
-    }));
-    use.release();
-    return Response.json({ ...frame, choices, usage: usage(counts.promptTokens, counts.responseTokens) });
-
-    async function streamed(): Promise<Response> {
-      const includeUsage = request.stream_options?.include_usage === true;
-      const started = await begun(pieces);
-      async function* chunks() {
-        try {
-          const none = includeUsage ? { usage: null } : {};
-          for await (const { choice, text, logprobs, finish } of started)
-            yield { ...frame, choices: [{ index: choice, text, logprobs, finish_reason: finish }], ...none };
-          if (includeUsage) yield { ...frame, choices: [], usage: usage(counts.promptTokens, counts.responseTokens) };
-        } finally {
-          await started.return(undefined);
-          use.release();
-        }
-      }
-      return eventStream(chunks(), failed);
-    }
-  } catch (error) {
-    use.release();
-    throw error;
-  }
-}
+export const completions = (service: Service, call: Call, failed: (error: unknown) => unknown): Promise<Response> =>
+  answer(service, call, failed, completionSchema, (service, call, model, request) => {
+    const { frame, pieces, counts, ranked } = prepare(service, call, model, request);
+    return {
+      async whole() {
+        const choices = ranked(await gathered(pieces, counts.choices)).map(({ text, logprobs, finish }, index) => ({
+          ...{ index, text, logprobs, finish_reason: finish },
+        }));
+        return { ...frame, choices, usage: usage(counts.promptTokens, counts.responseTokens) };
+      },
+      async *parts() {
+        const includeUsage = request.stream_options?.include_usage === true;
+        const none = includeUsage ? { usage: null } : {};
+        for await (const { choice, text, logprobs, finish } of pieces)
+          yield { ...frame, choices: [{ index: choice, text, logprobs, finish_reason: finish }], ...none };
+        if (includeUsage) yield { ...frame, choices: [], usage: usage(counts.promptTokens, counts.responseTokens) };
+      },
+    };
+  });
 
 function prepare(service: Service, call: Call, model: ServedModel, request: CompletionRequest) {
   const { n = 1, best_of: bestOf = n, echo = false, logprobs, stream } = request;
@@ -85,15 +65,7 @@ function prepare(service: Service, call: Call, model: ServedModel, request: Comp
     responseTokens: 0,
   };
   call.facts.promptTokens = counts.promptTokens;
-  const frame = {
-    ...{
-      id: `cmpl-${call.id}`,
-      object: "text_completion",
-      created: Math.floor(Date.now() / 1000),
-      model: request.model,
-    },
-    system_fingerprint: model.fingerprint,
-  };
+  const frame = { ...frameOf("cmpl", call, model, request.model), object: "text_completion" };
   const means = new Array<number>(counts.choices).fill(0);
   const context = { client: call.client, queue: service.queue, started: () => noteTurn(service, call) };
   return { frame, counts, pieces: pieces(draw(model, asked, context, call.signal)), ranked };

@@ -143,10 +143,3 @@ export function promptIds(
     return { ids, text: prompt };
   });
 }
-
-/** What was used, in OpenAI's form. */
-export const usage = (promptTokens: number, responseTokens: number) => ({
-  prompt_tokens: promptTokens,
-  completion_tokens: responseTokens,
-  total_tokens: promptTokens + responseTokens,
-});

@@ -22,8 +22,11 @@ export function eventStream(values: AsyncGenerator<unknown>, failed: (error: unk
   });
 }
 
-/** The same values, once the first is there: what goes wrong before it is thrown here, and can still be told by a status. */
-export async function begun<Value>(values: AsyncGenerator<Value>): Promise<AsyncGenerator<Value>> {
+/**
+ * The same values, once the first is there: what goes wrong before it is thrown here, and can still be told by a status. `ended` is
+ * called when they have ended.
+ */
+export async function begun<Value>(values: AsyncGenerator<Value>, ended: () => void): Promise<AsyncGenerator<Value>> {
   const first = await values.next();
   return (async function* () {
     try {
@@ -32,6 +35,7 @@ export async function begun<Value>(values: AsyncGenerator<Value>): Promise<Async
       yield* values;
     } finally {
       await values.return(undefined);
+      ended();
     }
   })();
 }
