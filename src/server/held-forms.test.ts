@@ -82,6 +82,8 @@ describe("a response that is held to a form", () => {
       [{ response_format: { type: "json_schema", json_schema: { name: "x", schema: strange } } }, "response_format"],
       [{ tools, tool_choice: { type: "function", function: { name: "other" } } }, "tool_choice"],
       [{ tools, tool_choice: "required", response_format: { type: "json_object" } }, "response_format"],
+      [{ ignore_eos: true, response_format: { type: "json_object" } }, "ignore_eos"],
+      [{ ignore_eos: true, tools, tool_choice: "required" }, "ignore_eos"],
       [{ tool_choice: "required" }, "tool_choice"],
     ] as const)
       await expect(client.chat.completions.create({ ...ask, ...more } as typeof ask)).rejects.toMatchObject({

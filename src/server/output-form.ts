@@ -17,8 +17,10 @@ export function heldForm(request: ChatRequest): HeldForm | undefined {
   if (choice !== undefined && choice !== "none" && tools.length === 0)
     throw badRequest("`tool_choice` may only be given with `tools`", "tool_choice");
   const forced = choice === "required" || typeof choice === "object";
-  if (format === undefined || format.type === "text")
-    return forced ? { form: { jsonSchema: callSchema(request) }, field: "tools", isCall: true } : undefined;
+  const free = format === undefined || format.type === "text";
+  if (request.ignore_eos === true && (forced || !free))
+    throw badRequest("a response that is held to a form ends where that is complete", "ignore_eos");
+  if (free) return forced ? { form: { jsonSchema: callSchema(request) }, field: "tools", isCall: true } : undefined;
   if (forced) throw badRequest("a response can't be a call of a tool and have a format of its own", "response_format");
   const form: OutputForm =
     format.type === "json_object" ? { json: "object" } : { jsonSchema: format.json_schema.schema };
