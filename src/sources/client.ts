@@ -108,7 +108,7 @@ export function openEndpointClient(recipe: EndpointRecipe, options: EndpointOpti
       const most = { inputTokens: mostPromptTokens(request), outputTokens: request.max_tokens * (request.n ?? 1) };
       reservation = await options.budget?.reserve(most, recipe.price, signal);
       const paced = rate.reserve(usualTokens);
-      await pause(Math.max(paced, pausedUntil - clock));
+      await pause(Math.max(paced, pausedUntil - Math.max(clock, Date.now())));
       const body = { ...format.body(request, dialect.current()), ...recipe.body };
       const sent = [...new Set([...Object.keys(request), ...Object.keys(body)])];
       const call = {

@@ -1,0 +1,37 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { type EndpointRecipe, endpointSchema } from "../schema/index.ts";
+import { type EndpointClient, type EndpointOptions, openEndpointClient } from "./client.ts";
+import { completion, sendJson } from "./testing/local-server.ts";
+import { serving } from "./testing/serving.ts";
+
+const never = new AbortController().signal;
+const request = { messages: [{ role: "user", content: "hello" }], max_tokens: 8, seed: 7 } as const;
+/** 19 tokens of the prompt and 6 of the response. */
+const good = completion(["well"], 6);
+
+const { closing, serve } = serving();
+const open = (url: string, recipe: Partial<EndpointRecipe> = {}, options: EndpointOptions = {}): EndpointClient => {
+  const whole = endpointSchema.parse({ url, model: "m", retries: 0, timeout_seconds: 20, ...recipe });
+  return closing(openEndpointClient(whole, { environment: {}, retryDelayMs: 1, ...options }));
+};
+const ask = (client: EndpointClient) => client.chatCompletion(request, never);
+const askAtOnce = (client: EndpointClient, calls: number) =>
+  Promise.allSettled(Array.from({ length: calls }, () => ask(client)));
+
+test("a pause that is over is not waited for by a call that was in the queue meanwhile", async () => {
+  const server = await serve(async (_, answer, before) => {
+    if (before > 0) await sleep(300);
+    const paused = { "x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "50ms" };
+    sendJson(answer, 200, good, before === 0 ? paused : {});
+  });
+  const waits: number[] = [];
+  const wait = async (ms: number) => {
+    waits.push(ms);
+    await sleep(ms);
+  };
+  // Eight at once: the ninth comes into the pause, the others long after it.
+  await askAtOnce(open(server.url, {}, { wait }), 12);
+  expect(server.calls).toHaveLength(12);
+  expect(waits).toHaveLength(1);
+});
