@@ -9,6 +9,7 @@ const never = new AbortController().signal;
 const request = { messages: [{ role: "user", content: "hello" }], max_tokens: 8, seed: 7 } as const;
 /** 19 tokens of the prompt and 6 of the response. */
 const good = completion(["well"], 6);
+const callTokens = 25;
 
 const { closing, serve } = serving();
 const open = (url: string, recipe: Partial<EndpointRecipe> = {}, options: EndpointOptions = {}): EndpointClient => {
@@ -34,4 +35,14 @@ test("a pause that is over is not waited for by a call that was in the queue mea
   await askAtOnce(open(server.url, {}, { wait }), 12);
   expect(server.calls).toHaveLength(12);
   expect(waits).toHaveLength(1);
+});
+
+test("of calls that begin together, the tokens of each count for the pace", async () => {
+  const server = await serve((_, answer) => sendJson(answer, 200, good));
+  const waits: number[] = [];
+  const client = open(server.url, { tokens_per_minute: 60 }, { wait: async (ms) => void waits.push(ms) });
+  await askAtOnce(client, 8);
+  await ask(client);
+  // A token a second; one second is saved up.
+  expect(waits.at(-1)).toBeGreaterThan(8 * callTokens * 1000 - 5000);
 });

@@ -107,7 +107,8 @@ export function openEndpointClient(recipe: EndpointRecipe, options: EndpointOpti
     try {
       const most = { inputTokens: mostPromptTokens(request), outputTokens: request.max_tokens * (request.n ?? 1) };
       reservation = await options.budget?.reserve(most, recipe.price, signal);
-      const paced = rate.reserve(usualTokens);
+      const guessedTokens = usualTokens;
+      const paced = rate.reserve(guessedTokens);
       await pause(Math.max(paced, pausedUntil - Math.max(clock, Date.now())));
       const body = { ...format.body(request, dialect.current()), ...recipe.body };
       const sent = [...new Set([...Object.keys(request), ...Object.keys(body)])];
@@ -135,7 +136,7 @@ export function openEndpointClient(recipe: EndpointRecipe, options: EndpointOpti
       reservation?.settle(calls > 1 ? undefined : used);
       if (verdict.kind === "completion" && used !== undefined) {
         const tokens = used.inputTokens + used.outputTokens;
-        rate.correct(tokens - usualTokens);
+        rate.correct(tokens - guessedTokens);
         usualTokens = usualTokens === 0 ? tokens : 0.9 * usualTokens + 0.1 * tokens;
         outcome = { kind: "done", ms: performance.now() - startedAt, tokens: used.outputTokens };
       } else if (verdict.kind === "retry" && verdict.pressed) outcome = { kind: "pressed" };
