@@ -46,3 +46,19 @@ test("of calls that begin together, the tokens of each count for the pace", asyn
   // A token a second; one second is saved up.
   expect(waits.at(-1)).toBeGreaterThan(8 * callTokens * 1000 - 5000);
 });
+
+test("calls that wait for a place when the server goes down are held back, too", async () => {
+  const server = await serve(async (_, answer) => {
+    await sleep(20);
+    sendJson(answer, 500, {});
+  });
+  const stop = new AbortController();
+  const client = open(server.url, { retries: 5 }, { retryDelayMs: 60_000, wait: async () => {} });
+  const calls = Array.from({ length: 64 }, () => client.chatCompletion(request, stop.signal));
+  const ends = Promise.allSettled(calls);
+  await sleep(500);
+  // Eight fail together; those that took their places had theirs before the breaker opened.
+  expect(server.calls.length).toBeLessThanOrEqual(16);
+  stop.abort(new Error("enough"));
+  await ends;
+});

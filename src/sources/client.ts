@@ -58,7 +58,7 @@ const longestWaitMs = 10 * 60_000;
 /** Lost calls in a row, for each call at once, before the server counts as gone. */
 const patience = 3;
 /** Failures in a row before calls wait for one that tries whether the server is back. */
-const leastBreaks = 8;
+const breaksAfter = 8;
 
 /** Opens a client; nothing is sent yet. Throws EnvironmentError when a key is missing. */
 export function openEndpointClient(recipe: EndpointRecipe, options: EndpointOptions = {}): EndpointClient {
@@ -69,7 +69,7 @@ export function openEndpointClient(recipe: EndpointRecipe, options: EndpointOpti
   const places = adaptiveLimiter(recipe.concurrency);
   const rate = rateLimiter({ requests: recipe.requests_per_minute, tokens: recipe.tokens_per_minute });
   const retryDelayMs = options.retryDelayMs ?? 500;
-  const down = breaker(Math.max(leastBreaks, places.limit()), 2 * retryDelayMs);
+  const down = breaker(breaksAfter, 2 * retryDelayMs);
   const wait = options.wait ?? waiting;
   const dialect = learntDialect((text) => options.notice?.(`${address.shown}: ${text}`));
   let pausedUntil = 0;
@@ -100,11 +100,12 @@ export function openEndpointClient(recipe: EndpointRecipe, options: EndpointOpti
       clock = Math.max(clock + ms, Date.now());
     };
     await pause(backoff);
-    await down.pass(signal);
     const place = await places.enter(signal);
     let outcome: CallOutcome = { kind: "other" };
     let reservation: Reservation | undefined;
     try {
+      // Here, so that those in the queue for a place are held back as well.
+      await down.pass(signal);
       const most = { inputTokens: mostPromptTokens(request), outputTokens: request.max_tokens * (request.n ?? 1) };
       reservation = await options.budget?.reserve(most, recipe.price, signal);
       const guessedTokens = usualTokens;
