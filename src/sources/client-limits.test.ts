@@ -2,7 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { type EndpointRecipe, endpointSchema } from "../schema/index.ts";
 import { type EndpointClient, type EndpointOptions, openEndpointClient } from "./client.ts";
-import { completion, sendJson } from "./testing/local-server.ts";
+import { RejectedFieldError } from "./client-errors.ts";
+import { completion, openAiError, sendJson } from "./testing/local-server.ts";
 import { serving } from "./testing/serving.ts";
 
 const never = new AbortController().signal;
@@ -61,4 +62,15 @@ test("calls that wait for a place when the server goes down are held back, too",
   expect(server.calls.length).toBeLessThanOrEqual(16);
   stop.abort(new Error("enough"));
   await ends;
+});
+
+test.each([
+  ["max_tokens", {}, "'max_tokens' or 'max_completion_tokens' is too large"],
+  ["stream_options", { stream: true, body: { stream_options: { include_usage: true } } }, "Unknown 'stream_options'"],
+])("a server that refuses %s either way is asked twice, not for ever", async (field, recipe, words) => {
+  const server = await serve((_, answer, before) =>
+    before < 10 ? sendJson(answer, 400, openAiError(words, null, field)) : sendJson(answer, 200, good),
+  );
+  await expect(ask(open(server.url, recipe))).rejects.toThrow(RejectedFieldError);
+  expect(server.calls).toHaveLength(2);
 });

@@ -8,6 +8,7 @@ import { CallError, fatalError, goneError, rejection, waitTooLong } from "./clie
 import type { ChatCompletion, ChatRequest } from "./completion.ts";
 import { learntDialect } from "./dialect.ts";
 import { type Call, connections, exchange, NoAnswer } from "./exchange.ts";
+import type { Dialect } from "./formats/format.ts";
 import { formatOf } from "./formats/index.ts";
 import { hedged } from "./hedge.ts";
 import { rateLimiter } from "./rate.ts";
@@ -111,7 +112,8 @@ export function openEndpointClient(recipe: EndpointRecipe, options: EndpointOpti
       const guessedTokens = usualTokens;
       const paced = rate.reserve(guessedTokens);
       await pause(Math.max(paced, pausedUntil - Math.max(clock, Date.now())));
-      const body = { ...format.body(request, dialect.current()), ...recipe.body };
+      const written = dialect.current();
+      const body = { ...format.body(request, written), ...recipe.body };
       const sent = [...new Set([...Object.keys(request), ...Object.keys(body)])];
       const call = {
         method: "POST",
@@ -141,7 +143,7 @@ export function openEndpointClient(recipe: EndpointRecipe, options: EndpointOpti
         usualTokens = usualTokens === 0 ? tokens : 0.9 * usualTokens + 0.1 * tokens;
         outcome = { kind: "done", ms: performance.now() - startedAt, tokens: used.outputTokens };
       } else if (verdict.kind === "retry" && verdict.pressed) outcome = { kind: "pressed" };
-      return { verdict, body };
+      return { verdict, written };
     } finally {
       // Cut off in between: the server may have answered.
       reservation?.settle();
@@ -165,7 +167,7 @@ export function openEndpointClient(recipe: EndpointRecipe, options: EndpointOpti
     const lacking = format.lacks?.find((field) => request[field] !== undefined);
     if (lacking !== undefined) throw rejection(address, lacking, `${recipe.format} calls have no such field`);
     for (let tries = 0, backoff = 0; ; ) {
-      const { verdict, body } = await attempt(request, backoff, signal);
+      const { verdict, written } = await attempt(request, backoff, signal);
       const reason = "reason" in verdict ? clean(verdict.reason, address) : "";
       watch(verdict, reason);
       if (verdict.kind === "completion") {
@@ -175,7 +177,7 @@ export function openEndpointClient(recipe: EndpointRecipe, options: EndpointOpti
       if (verdict.kind === "failed") throw new CallError(address.shown, reason);
       if (verdict.kind === "fatal") throw fatalError(address, recipe, verdict.cure, reason);
       if (verdict.kind === "rejected") {
-        if (!dialect.adapt(verdict.field, reason, body)) throw rejection(address, verdict.field, reason);
+        if (!dialect.adapt(verdict.field, reason, written)) throw rejection(address, verdict.field, reason);
         backoff = 0;
         continue;
       }
@@ -207,7 +209,7 @@ export function openEndpointClient(recipe: EndpointRecipe, options: EndpointOpti
 
 interface Attempt {
   readonly verdict: Verdict;
-  readonly body: Readonly<Record<string, unknown>>;
+  readonly written: Dialect;
 }
 
 const waiting = (ms: number, signal: AbortSignal): Promise<void> =>
