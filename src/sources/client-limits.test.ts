@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { type EndpointRecipe, endpointSchema } from "../schema/index.ts";
+import { openBudget } from "./budget.ts";
 import { type EndpointClient, type EndpointOptions, openEndpointClient } from "./client.ts";
 import { RejectedFieldError } from "./client-errors.ts";
 import { completion, openAiError, sendJson } from "./testing/local-server.ts";
@@ -11,6 +12,9 @@ const request = { messages: [{ role: "user", content: "hello" }], max_tokens: 8,
 /** 19 tokens of the prompt and 6 of the response. */
 const good = completion(["well"], 6);
 const callTokens = 25;
+/** What a call is counted for before it is made. */
+const mostTokens = { inputTokens: 256 + 16 + "hello".length, outputTokens: 8 };
+const nothing = { inputTokens: 0, outputTokens: 0, money: 0 };
 
 const { closing, serve } = serving();
 const open = (url: string, recipe: Partial<EndpointRecipe> = {}, options: EndpointOptions = {}): EndpointClient => {
@@ -72,5 +76,20 @@ test.each([
     before < 10 ? sendJson(answer, 400, openAiError(words, null, field)) : sendJson(answer, 200, good),
   );
   await expect(ask(open(server.url, recipe))).rejects.toThrow(RejectedFieldError);
+  expect(server.calls).toHaveLength(2);
+});
+
+test("the second call beside a slow one is set aside in the budget, and counted whole", async () => {
+  const server = await serve(async (_, answer, before) => {
+    if (before === 0) await sleep(2000);
+    sendJson(answer, 200, good);
+  });
+  const recipe = { hedge_after_seconds: 0.05 };
+  const budget = openBudget({ tokens: 10_000 }, nothing);
+  await ask(open(server.url, recipe, { budget }));
+  // The one that answered, and all that the one that was dropped may have come to.
+  expect(budget.spent()).toMatchObject({ inputTokens: 19 + mostTokens.inputTokens, outputTokens: 6 + 8 });
+  const scarce = openBudget({ tokens: mostTokens.inputTokens + 8 + 100 }, nothing);
+  await expect(ask(open(server.url, recipe, { budget: scarce }))).rejects.toThrow(/budget is used up/);
   expect(server.calls).toHaveLength(2);
 });

@@ -3,7 +3,7 @@ import type { EndpointRecipe } from "../schema/index.ts";
 import { adaptiveLimiter, type CallOutcome } from "./adaptive.ts";
 import { type EndpointAddress, type Environment, endpointAddress } from "./address.ts";
 import { breaker } from "./breaker.ts";
-import type { Budget, Reservation } from "./budget.ts";
+import type { Budget, Reservation, Spending } from "./budget.ts";
 import { CallError, fatalError, goneError, rejection, waitTooLong } from "./client-errors.ts";
 import type { ChatCompletion, ChatRequest } from "./completion.ts";
 import { learntDialect } from "./dialect.ts";
@@ -108,7 +108,8 @@ export function openEndpointClient(recipe: EndpointRecipe, options: EndpointOpti
       // Here, so that those in the queue for a place are held back as well.
       await down.pass(signal);
       const most = { inputTokens: mostPromptTokens(request), outputTokens: request.max_tokens * (request.n ?? 1) };
-      reservation = await options.budget?.reserve(most, recipe.price, signal);
+      const hedges = recipe.hedge_after_seconds !== undefined;
+      reservation = await options.budget?.reserve(hedges ? both(most, most) : most, recipe.price, signal);
       const guessedTokens = usualTokens;
       const paced = rate.reserve(guessedTokens);
       await pause(Math.max(paced, pausedUntil - Math.max(clock, Date.now())));
@@ -135,8 +136,9 @@ export function openEndpointClient(recipe: EndpointRecipe, options: EndpointOpti
         signal,
       );
       const used = usageOf(verdict, request);
+      if (calls > 1) rate.reserve(guessedTokens);
       // Of two calls for one answer nobody knows what the one that was dropped came to.
-      reservation?.settle(calls > 1 ? undefined : used);
+      reservation?.settle(calls > 1 && used !== undefined ? both(used, most) : used);
       if (verdict.kind === "completion" && used !== undefined) {
         const tokens = used.inputTokens + used.outputTokens;
         rate.correct(tokens - guessedTokens);
@@ -222,11 +224,15 @@ const waiting = (ms: number, signal: AbortSignal): Promise<void> =>
 const mostPromptTokens = ({ messages }: ChatRequest): number =>
   messages.reduce((tokens, { content }) => tokens + Buffer.byteLength(content) + 16, 256);
 
+type Tokens = Pick<Spending, "inputTokens" | "outputTokens">;
+
+const both = (one: Tokens, other: Tokens): Tokens => ({
+  inputTokens: one.inputTokens + other.inputTokens,
+  outputTokens: one.outputTokens + other.outputTokens,
+});
+
 /** What a call came to; undefined where nobody knows. */
-function usageOf(
-  verdict: Verdict,
-  { messages }: ChatRequest,
-): { inputTokens: number; outputTokens: number } | undefined {
+function usageOf(verdict: Verdict, { messages }: ChatRequest): Tokens | undefined {
   if (verdict.kind === "retry" && verdict.billed) return undefined;
   if (verdict.kind !== "completion") return { inputTokens: 0, outputTokens: 0 };
   const { usage, choices } = verdict.completion;
