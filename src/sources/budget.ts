@@ -28,8 +28,9 @@ export interface Budget {
   /** What was spent: of calls under way nothing yet. */
   spent(): Spending;
   /**
-   * Sets aside what a call may come to at most. Waits while calls under way may leave enough of what they set aside.
-   * Throws BudgetError when there would not be enough even then, and the signal's reason.
+   * Sets aside what a call may come to at most. Where there is not enough, waits for the calls under way: they may leave
+   * something of what they set aside, and an error would end them although they are paid. Throws BudgetError when there
+   * is not enough without any, and the signal's reason.
    */
   reserve(
     most: Pick<Spending, "inputTokens" | "outputTokens">,
@@ -60,7 +61,7 @@ export function openBudget(limits: BudgetLimits, before: Spending): Budget {
     async reserve(most, price, signal) {
       const cost = costOf(most, price);
       while (!within(sum(sum(spent, held), cost))) {
-        if (!within(sum(spent, cost)) || isNothing(held))
+        if (isNothing(held))
           throw new BudgetError(`the budget is used up: ${used()}, and the next call may cross it`, {
             field: "budget",
             hint: "Raise the budget in the recipe and run again: what is in the ledger is kept, and counted as spent.",

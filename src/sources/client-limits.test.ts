@@ -93,3 +93,19 @@ test("the second call beside a slow one is set aside in the budget, and counted 
   await expect(ask(open(server.url, recipe, { budget: scarce }))).rejects.toThrow(/budget is used up/);
   expect(server.calls).toHaveLength(2);
 });
+
+test("when the budget is used up, the calls under way are waited for: they are paid", async () => {
+  const server = await serve(async (_, answer) => {
+    await sleep(100);
+    sendJson(answer, 200, good);
+  });
+  const budget = openBudget({ tokens: 1000 }, nothing);
+  const client = open(server.url, {}, { budget });
+  const ends: string[] = [];
+  await Promise.all([
+    ask(client).then(() => ends.push("answer")),
+    ask(client).then(() => ends.push("answer")),
+    client.chatCompletion({ ...request, max_tokens: 2000 }, never).catch((error: Error) => ends.push(error.message)),
+  ]);
+  expect(ends).toEqual(["answer", "answer", expect.stringMatching(/budget is used up: 50 of 1000 tokens/)]);
+});
