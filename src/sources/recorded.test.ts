@@ -79,6 +79,7 @@ describe("mistakes, with file and line", () => {
   test.each<[string, string | Uint8Array, number, RegExp]>([
     ["broken JSON", '{"prompt_id":"a","text":"x"}\n\n{"prompt_id', 3, /not JSON/],
     ["no text", '{"prompt_id":"a"}\n', 1, /is missing/],
+    ["a prompt where `fields` names none", '{"prompt":"a","text":"x"}\n', 1, /is missing/],
     ["an empty text", '{"prompt_id":"a","text":" "}\n', 1, /empty/],
     ["an unknown field", '{"prompt_id":"a","text":"x","txt":1}\n', 1, /txt/],
     ["an index twice", '{"prompt_id":"a","text":"x"}\n{"prompt_id":"a","text":"x","index":0}', 2, /there twice/],

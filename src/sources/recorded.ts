@@ -159,7 +159,8 @@ function parseRow(value: unknown, fields: Part["fields"] | undefined, file: stri
     const named = field === undefined ? "" : [fields?.[field as keyof typeof fields] ?? field, ...inner].join(".");
     throw new DataError(issueWords(issue, present).message, { file, line, field: named, hint });
   }
-  if (row.data.prompt_id === undefined && row.data.prompt === undefined)
-    throw new DataError("is missing", { file, line, field: fields?.prompt ?? fields?.prompt_id ?? "prompt_id", hint });
+  const needed = fields?.prompt === undefined ? "prompt_id" : "prompt";
+  if (row.data[needed] === undefined)
+    throw new DataError("is missing", { file, line, field: fields?.[needed] ?? needed, hint });
   return row.data;
 }
