@@ -103,11 +103,14 @@ const eventSchema = z.discriminatedUnion("type", [
 
 type Block = z.infer<typeof blockSchema> & { open: boolean };
 
+/** What an event leaves open holds as an earlier one told it. */
+const told = (usage: Usage): Usage => Object.fromEntries(Object.entries(usage).filter(([, count]) => count !== null));
+
 const twice = { fault: "the stream's events are out of order: some came twice or were lost" };
 
 function joinMessage(events: readonly unknown[]): Parsed<ChatCompletion> {
   const blocks: Block[] = [];
-  let usage: Usage = {};
+  let usage: Usage | undefined;
   let stopReason: string | null | undefined;
   let ended = false;
   for (const given of events) {
@@ -117,7 +120,7 @@ function joinMessage(events: readonly unknown[]): Parsed<ChatCompletion> {
     if (ended) return twice;
     switch (event.type) {
       case "message_start":
-        usage = { ...event.message.usage };
+        usage = event.message.usage ?? undefined;
         break;
       case "content_block_start":
         if (event.index !== blocks.length) return twice;
@@ -136,7 +139,7 @@ function joinMessage(events: readonly unknown[]): Parsed<ChatCompletion> {
         break;
       case "message_delta":
         stopReason = event.delta.stop_reason ?? stopReason;
-        usage = { ...usage, ...event.usage };
+        usage = event.usage ? { ...usage, ...told(event.usage) } : usage;
         break;
       case "message_stop":
         ended = true;

@@ -230,6 +230,17 @@ describe("Anthropic's messages", () => {
     ]);
   });
 
+  test("the tokens of a stream: what its end leaves open holds from its beginning; where none are told they are counted", async () => {
+    const usage = { input_tokens: null, cache_read_input_tokens: null, output_tokens: 12 };
+    const open = await serve(streamed(events({ 10: [{ ...events()[10], usage }] })));
+    expect((await answersTo(open.url, { ...recipe, stream: true }))[0]).toMatchObject({ promptTokens: 25 });
+    const untold = { 0: [{ type: "message_start", message: {} }], 10: [{ ...events()[10], usage: null }] };
+    const silent = await serve(streamed(events(untold)));
+    const [answer] = await answersTo(silent.url, { ...recipe, stream: true });
+    const bytes = conversation.reduce((sum, { content }) => sum + content.length, 0);
+    expect(answer).toMatchObject({ promptTokens: Math.ceil(bytes / 4), responseTokens: 2 });
+  });
+
   test.each([
     ["its last event lost", events({ 11: [] }), /broke off/],
     ["a block that begins twice", events({ 6: [events()[6]!, events()[6]!] }), /out of order/],
