@@ -32,7 +32,7 @@ const readers: readonly (readonly [ends: RegExp, read: (file: string) => AsyncGe
   [/\.parquet$/i, readParquet],
   [/\.arrow$/i, readArrow],
   [/\.(csv|tsv)$/i, readCsv],
-  [/\.(jsonl|ndjson|json)$/i, (file) => readJsonLines(file, undefined, parsePython)],
+  [/\.(jsonl|ndjson|json)$/i, (file) => readJsonLines(file, parsePython)],
 ];
 
 /** The rows of one file: see `readRows`. */

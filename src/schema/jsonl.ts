@@ -8,30 +8,25 @@ export interface JsonLine {
 }
 
 /**
- * The values of a JSONL file, line by line; blank lines are passed over. `hear` is given all bytes as they are read, for a
- * digest; `read` makes the value of a line, where that is not plain JSON. Throws DataError, with file and line, for a line
+ * The values of a JSONL file, line by line; blank lines are passed over. `read` makes the value of a line, where that is not plain JSON. Throws DataError, with file and line, for a line
  * that is not UTF-8 or not JSON, and for a file that can't be read.
  */
 export async function* readJsonLines(
   file: string,
-  hear: Hear = () => {},
   read: (text: string) => unknown = JSON.parse,
 ): AsyncGenerator<JsonLine> {
   let line = 0;
-  for await (const bytes of byteLines(file, hear)) {
+  for await (const bytes of byteLines(file)) {
     line += 1;
     const text = decode(bytes, file, line);
     if (text.trim() !== "") yield { line, value: parse(text, file, line, read) };
   }
 }
 
-type Hear = (bytes: Uint8Array) => void;
-
-async function* byteLines(file: string, hear: Hear): AsyncGenerator<Buffer> {
+async function* byteLines(file: string): AsyncGenerator<Buffer> {
   let rest: Buffer[] = [];
   try {
     for await (const chunk of createReadStream(file) as AsyncIterable<Buffer>) {
-      hear(chunk);
       let start = 0;
       for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
         yield Buffer.concat([...rest, chunk.subarray(start, end)]);
