@@ -1,6 +1,6 @@
 import { shiftCounts } from "./counts.ts";
 import { type Draw, drawsOf, type StoredDraw, samplerKey } from "./draws.ts";
-import { now } from "./engine.ts";
+import { lockFor, now } from "./engine.ts";
 import type { Worker } from "./leases.ts";
 import type { Database } from "./tables.ts";
 
@@ -11,14 +11,14 @@ export async function declareDraws(
   draws: readonly Draw[],
   worker?: Worker,
 ): Promise<void> {
-  const stored = await drawsOf(db, stage);
-  if (
-    stored.length > 0 &&
-    !draws.every((draw) => stored.some((known) => known.source === draw.source && isSame(known, draw)))
-  )
-    await worker?.refuseBesideOthers(`the recipe asks for other responses under "${stage}" than the ledger holds`);
   await db.transaction().execute(async (transaction) => {
+    // Several workers may come to a new stage at once: what the first one asks for counts.
+    await lockFor(transaction, `declare ${stage}`);
     const before = new Map((await drawsOf(transaction, stage)).map((draw) => [draw.source, draw]));
+    const isStored = (draw: Draw) => before.has(draw.source) && isSame(before.get(draw.source)!, draw);
+    if (before.size === draws.length && draws.every(isStored)) return;
+    if (before.size > 0)
+      await worker?.refuseBesideOthers(`the recipe asks for other responses under "${stage}" than the ledger holds`);
     for (const { source, identity, sampling, n, splits } of draws) {
       const sampler = samplerKey(identity, sampling);
       await transaction
@@ -28,8 +28,8 @@ export async function declareDraws(
         .execute();
       const known = before.get(source);
       before.delete(source);
-      const row = { sampler, n, splits_json: JSON.stringify(splits) };
       if (known !== undefined && isSame(known, { identity, sampling, n, splits })) continue;
+      const row = { sampler, n, splits_json: JSON.stringify(splits) };
       const twin = draws.some((draw) => draw.source !== source && samplerKey(draw.identity, draw.sampling) === sampler);
       const shifts = known?.done != null && !twin && isSame(known, { identity, sampling, n: known.n, splits });
       const counts = shifts ? await shiftCounts(transaction, known, n) : { done: null, unfinished: null };

@@ -49,12 +49,13 @@ export function promptStore(db: Database, worker?: Worker): PromptStore {
       const rows = prompts.map(toRow);
       refuseRepeated(rows);
       const digest = contentKey(rows.map((row) => [row.id, row.split, row.messages_key, row.checks_key, row.domain]));
-      const before = await storedDigest(db);
-      if (digest === before) return;
-      if (before !== undefined) await worker?.refuseBesideOthers("the prompts are not those of the ledger");
+      if (digest === (await storedDigest(db))) return;
       await db.transaction().execute(async (transaction) => {
+        // Several workers may come to an empty ledger at once: the first one's prompts count.
         await lockFor(transaction, "prompts");
-        if (digest === (await storedDigest(transaction))) return;
+        const before = await storedDigest(transaction);
+        if (digest === before) return;
+        if (before !== undefined) await worker?.refuseBesideOthers("the prompts are not those of the ledger");
         await transaction.deleteFrom("prompts").execute();
         for (const some of chunks(rows)) await transaction.insertInto("prompts").values(some).execute();
         await transaction

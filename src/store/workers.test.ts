@@ -205,6 +205,7 @@ describe.skipIf(postgresPrograms() === undefined)("several workers on one ledger
       await a.responses.declare("sources", [model]);
       await b.responses.declare("sources", [model]);
       await expect(b.responses.declare("sources", [{ ...model, n: 9 }])).rejects.toThrow(/other responses/);
+      await expect(b.responses.declare("sources", [])).rejects.toThrow(/other responses/);
       let finish = () => {};
       const busy = a.exclusively(
         "sft",
@@ -220,6 +221,18 @@ describe.skipIf(postgresPrograms() === undefined)("several workers on one ledger
       expect(await b.exclusively("sft", async () => "done")).toBe("done");
       await a.close();
       await b.prompts.replace(prompts.slice(1));
+      await close();
+    });
+
+    test("of two that come to an empty ledger at once with other prompts or sources, one is refused", async () => {
+      const shared = postgres().freshLedger();
+      const [a, b] = await Promise.all([open(shared), open(shared)]);
+      const refused = (results: readonly PromiseSettledResult<void>[]) =>
+        results.flatMap((result) => (result.status === "rejected" ? [String(result.reason)] : []));
+      const replaced = [a.prompts.replace(prompts), b.prompts.replace(prompts.slice(1))];
+      expect(refused(await Promise.allSettled(replaced))).toEqual([expect.stringMatching(/prompts are not those/)]);
+      const declared = [a, b].map((ledger, n) => ledger.responses.declare("sources", [{ ...model, n: n + 1 }]));
+      expect(refused(await Promise.allSettled(declared))).toEqual([expect.stringMatching(/other responses/)]);
       await close();
     });
 
