@@ -26,12 +26,15 @@ export function openPostgres(
   { idleMs = 30_000, readOnly = false }: { readonly idleMs?: number; readonly readOnly?: boolean } = {},
 ): Database {
   const pool = new pg.Pool({
-    connectionString: address.url,
+    ...withOptions(address.url, [
+      `-c search_path=${address.schema}`,
+      // A process that is paused within a transaction must not hold up the others: the server ends it.
+      `-c idle_in_transaction_session_timeout=${Math.ceil(idleMs)}`,
+      ...(readOnly ? ["-c default_transaction_read_only=on"] : []),
+    ]),
     max: connections,
     connectionTimeoutMillis: connectTimeoutMs,
     application_name: "amalgam",
-    // A process that is paused within a transaction must not hold up the others: the server ends it.
-    options: `-c search_path=${address.schema} -c idle_in_transaction_session_timeout=${Math.ceil(idleMs)}${readOnly ? " -c default_transaction_read_only=on" : ""}`,
     // Counts and times are far below 2^53.
     types: {
       getTypeParser: ((oid: number, format?: "text") =>
@@ -42,6 +45,14 @@ export function openPostgres(
   pool.on("error", () => {});
   pool.on("connect", (client) => client.on("error", () => {}));
   return new Kysely<Tables>({ dialect: new PostgresDialect({ pool: adapt(pool, address) }) });
+}
+
+/** Our options after the person's own: the driver would take those of the address in place of ours, the schema's name among them. */
+function withOptions(url: string, own: readonly string[]): Pick<pg.PoolConfig, "connectionString" | "options"> {
+  const address = new URL(url);
+  const given = address.searchParams.get("options") ?? process.env.PGOPTIONS ?? "";
+  address.searchParams.delete("options");
+  return { connectionString: address.href, options: [given, ...own].join(" ") };
 }
 
 /** The pool as Kysely wants it: parameters checked, errors explained. */

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
+import pg from "pg";
 import { afterAll, describe, expect, test } from "vitest";
 import type { LedgerRecipe } from "../schema/index.ts";
 import { compileRooms } from "../schema/testing/compile-rooms.ts";
@@ -250,6 +251,21 @@ describe.skipIf(postgresPrograms() === undefined)("several workers on one ledger
       expect(await a.responses.add("sources", "model", [answer("p0", 0, "again"), answer("p1", 0)])).toBe(1);
       expect(await a.responses.failures("sources")).toEqual([]);
       expect((await a.drawStatus())[0]).toMatchObject({ total: 2, done: 2, failed: 0 });
+      await close();
+    });
+
+    test("options in the address hold beside the ledger's own", async () => {
+      const { url, freshLedger } = postgres();
+      const client = new pg.Client({ connectionString: url });
+      await client.connect();
+      const own = freshLedger();
+      await open({ ...own, url: `${url}?options=-c%20search_path%3Dpublic` });
+      const { rows } = await client.query("select schemaname from pg_tables where tablename = 'responses'");
+      await client.end();
+      expect(rows.map(({ schemaname }) => schemaname)).toContain(own.schema);
+      expect(rows.map(({ schemaname }) => schemaname)).not.toContain("public");
+      const forReading = { ...own, url: `${url}?options=-c%20default_transaction_read_only%3Don` };
+      await expect(open(forReading)).rejects.toThrow(/can't be written/);
       await close();
     });
 
