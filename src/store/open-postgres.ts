@@ -82,9 +82,11 @@ export async function openShared(folder: string, recipe: LedgerRecipe): Promise<
 
 async function makeSchema(db: Database, { schema }: PostgresAddress): Promise<void> {
   await db.transaction().execute(async (transaction) => {
-    // Several workers may come at once, and then even `if not exists` fails.
+    // Several workers may come at once.
     await sql`select pg_advisory_xact_lock(hashtextextended(${`amalgam ${schema}`}, 0))`.execute(transaction);
-    await sql`create schema if not exists ${sql.id(schema)}`.execute(transaction);
+    // `if not exists` wants the right to make a schema even where it is there.
+    const { rows } = await sql`select from pg_catalog.pg_namespace where nspname = ${schema}`.execute(transaction);
+    if (rows.length === 0) await sql`create schema ${sql.id(schema)}`.execute(transaction);
   });
 }
 

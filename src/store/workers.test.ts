@@ -269,6 +269,21 @@ describe.skipIf(postgresPrograms() === undefined)("several workers on one ledger
       await close();
     });
 
+    test("a user that may make no schema works in one that is there", async () => {
+      const { url, freshLedger } = postgres();
+      const { schema, ...rest } = freshLedger();
+      const client = new pg.Client({ connectionString: url });
+      await client.connect();
+      await client.query(`create role guest login password 'guest'; create schema ${schema} authorization guest`);
+      await client.end();
+      process.env.AMALGAM_TEST_LEDGER = url.replace("amalgam@", "guest:guest@");
+      const ledger = await open({ ...rest, url: undefined, url_env: "AMALGAM_TEST_LEDGER", schema });
+      await ledger.prompts.replace(prompts);
+      expect((await ledger.prompts.counts()).wrpo).toBe(prompts.length);
+      await close();
+      delete process.env.AMALGAM_TEST_LEDGER;
+    });
+
     test("no password is in an error, a run folder or what is shown, and a wrong one is explained", async () => {
       const { password, url } = postgres();
       const folder = mkdtempSync(join(tmpdir(), "workers-"));
