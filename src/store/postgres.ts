@@ -124,14 +124,17 @@ const explanations: ReadonlyArray<readonly [codes: RegExp, message: string, hint
   [/^XX00[12]$/, "the ledger is damaged", "Restore the database from its backup; see the server's log."],
 ];
 
-const lostInWords =
-  /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/;
+/** What the driver says without a code, and the code that stands for it. */
+const codesOfWords: ReadonlyArray<readonly [words: RegExp, code: string]> = [
+  [/Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/, "08006"],
+  [/client password must be/, "28P01"],
+];
 
 /** The driver's error as the person should see it, without the address's password; a mistake in our own queries stays what it is. */
 function explainPostgres(error: unknown, { shown, schema }: PostgresAddress): unknown {
   if (!(error instanceof Error) || error instanceof LedgerError) return error;
   const { code } = error as { code?: unknown };
-  const name = typeof code === "string" ? code : lostInWords.test(error.message) ? "08006" : "";
+  const name = typeof code === "string" ? code : (codesOfWords.find(([words]) => words.test(error.message))?.[1] ?? "");
   const known = explanations.find(([codes]) => codes.test(name));
   if (known === undefined) return error;
   const Kind = connectionLost.test(name) ? ConnectionLost : LedgerError;

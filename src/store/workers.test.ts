@@ -291,6 +291,11 @@ describe.skipIf(postgresPrograms() === undefined)("several workers on one ledger
       const shared = { url_env: "AMALGAM_TEST_LEDGER", schema: "secrets", lease_seconds: 60 };
       const error = await openLedger(folder, { shared }).catch((caught: unknown) => caught as Error);
       expect(String(error)).toMatch(/does not accept this user or password/);
+      delete process.env.PGPASSWORD;
+      await expect(openLedger(folder, { shared: { ...shared, url_env: undefined, url } })).rejects.toThrow(
+        /does not accept this user or password/,
+      );
+      process.env.PGPASSWORD = password;
       process.env.AMALGAM_TEST_LEDGER = url.replace("amalgam@", `amalgam:${encodeURIComponent(password)}@`);
       const ledger = await openLedger(folder, { shared });
       await ledger.close();
