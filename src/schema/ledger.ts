@@ -28,7 +28,7 @@ export const ledgerSchema = z
       .regex(/^[a-z_][a-z0-9_]{0,62}$/, "small letters, digits and '_'")
       .default("amalgam"),
     /** A worker that has not been heard of for so long has lost what it was at to the others. */
-    lease_seconds: z.number().min(2).max(86_400).default(60),
+    lease_seconds: z.int().min(2).max(86_400).default(60),
   })
   .refine(({ url, url_env }) => (url === undefined) !== (url_env === undefined), "give either `url` or `url_env`");
 export type LedgerRecipe = z.infer<typeof ledgerSchema>;
