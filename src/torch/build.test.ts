@@ -1,17 +1,22 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { buildAddon } from "./build.ts";
 import { locateTorch } from "./locate.ts";
 import { type Children, compileForChildren } from "./testing/child.ts";
 
 let children: Children;
 /** Of the libtorch that this test runs with: an empty cache would have it fetched again. */
 let torchRoot: string;
+/** The addon that the other tests run with. */
+let compiled: string;
 const folder = mkdtempSync(join(tmpdir(), "torch-build-"));
 beforeAll(() => {
   children = compileForChildren();
-  torchRoot = locateTorch(() => {}).root;
+  const torch = locateTorch(() => {});
+  torchRoot = torch.root;
+  compiled = buildAddon(torch, () => {});
 });
 afterAll(() => {
   children.remove();
@@ -37,11 +42,33 @@ async function refusal(environment: Record<string, string>): Promise<Record<"nam
   return JSON.parse(stdout);
 }
 
+/**
+ * A compiler that writes what it was started with, waits until two of it run, and gives the addon that the other tests run with:
+ * that one was compiled by the real one.
+ */
+function meetingCompiler(): { readonly path: string; readonly starts: () => string[] } {
+  const [path, meeting] = [join(folder, "meeting-c++"), join(folder, "meeting")];
+  mkdirSync(meeting);
+  const text = `#!/bin/sh
+[ "$1" = --version ] && exit 0
+echo "$@" >"${meeting}/$$"
+tries=0
+while [ "$(ls "${meeting}" | wc -l)" -lt 2 ]; do
+  tries=$((tries + 1))
+  [ $tries -gt 600 ] && { echo "error: the other process never compiled" >&2; exit 1; }
+  sleep 0.05
+done
+while [ "$1" != -o ]; do shift; done
+cp "${compiled}" "$2"
+`;
+  writeFileSync(path, text, { mode: 0o755 });
+  return { path, starts: () => readdirSync(meeting).map((each) => readFileSync(join(meeting, each), "utf8")) };
+}
+
 test("two processes that start at once with an empty cache both work, and one addon is left", async () => {
-  const cache = join(folder, "cache");
-  const ended = await Promise.all(
-    [0, 1].map(() => children.run(script, [], { AMALGAM_TORCH: torchRoot, AMALGAM_CACHE: cache })),
-  );
+  const [cache, compiler] = [join(folder, "cache"), meetingCompiler()];
+  const environment = { AMALGAM_TORCH: torchRoot, AMALGAM_CACHE: cache, CXX: compiler.path };
+  const ended = await Promise.all([0, 1].map(() => children.run(script, [], environment)));
   expect(ended.map(({ code, stdout }) => [code, stdout])).toEqual([
     [0, "[2,3]\n"],
     [0, "[2,3]\n"],
@@ -49,6 +76,10 @@ test("two processes that start at once with an empty cache both work, and one ad
   for (const { stderr } of ended) expect(stderr).toMatch(/^amalgam: compiling the addon against torch 2\.13.*\n$/);
   const [key] = readdirSync(join(cache, "addon"));
   expect(readdirSync(join(cache, "addon", key!))).toEqual(["amalgam.node"]);
+  // Neither wrote where the other did.
+  const outputs = compiler.starts().map((words) => / -o (\S+)/.exec(words)?.[1]);
+  expect(new Set(outputs).size).toBe(2);
+  expect(outputs).not.toContain(join(cache, "addon", key!, "amalgam.node"));
 
   const third = await children.run(script, [], { AMALGAM_TORCH: torchRoot, AMALGAM_CACHE: cache, CXX: "/nonexistent" });
   expect([third.stdout, third.stderr]).toEqual(["[2,3]\n", ""]);
@@ -56,7 +87,7 @@ test("two processes that start at once with an empty cache both work, and one ad
   writeFileSync(join(cache, "addon", key!, "amalgam.node"), "no library");
   const damaged = await refusal({ AMALGAM_CACHE: cache });
   expect(damaged).toMatchObject({ name: "EnvironmentError", message: expect.stringMatching(/can't be loaded/) });
-}, 300_000);
+});
 
 describe("what is missing is named", () => {
   test("a compiler, with the package to install", async () => {
