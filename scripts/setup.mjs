@@ -19,7 +19,8 @@ if (!existsSync(mark) || readFileSync(mark, "utf8") !== lock) {
 console.log("building (tsc) ...");
 rmSync("dist", { recursive: true, force: true });
 try {
-  execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"], {
+  // Types are for `npm run check`: without them a build takes half as long.
+  execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json", "--noCheck"], {
     stdio: "inherit",
   });
 } catch {
