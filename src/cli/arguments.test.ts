@@ -117,6 +117,8 @@ test("commands and options stay as they are", () => {
       evaluate  compare the models before and after on held-out prompts; write the report
       sweep     run variants of a recipe, sharing what they have in common, and compare them
       status    how far a run or a sweep is; it may be running
+      export    write a whole run as Parquet files: responses, scores, selections and all else
+      import    make a run of an export
       chat      talk to a model, or to the fused model of a run
       serve     serve models over OpenAI's HTTP API
 
@@ -209,6 +211,16 @@ test("commands and options stay as they are", () => {
       [
         "Usage: amalgam status [RUN FOLDER] [OPTIONS]",
         "--json",
+        "--help, -h",
+      ],
+      [
+        "Usage: amalgam export RUN FOLDER [OPTIONS]",
+        "--without-models",
+        "--help, -h",
+      ],
+      [
+        "Usage: amalgam import FOLDER RUN [OPTIONS]",
+        "--set FIELD=VALUE",
         "--help, -h",
       ],
       [

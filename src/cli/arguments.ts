@@ -11,6 +11,8 @@ export interface Arguments {
   readonly target: string | undefined;
   /** Of `sweep`: its file, which stands before the folder. */
   readonly sweep: string | undefined;
+  /** Of `export` and `import`: the folder to make, which stands after the other. */
+  readonly destination: string | undefined;
   readonly recipe: string | undefined;
   readonly set: readonly string[];
   /** Of `train`: what to train on, and how, without a run. */
@@ -20,6 +22,7 @@ export interface Arguments {
   readonly offline: boolean;
   readonly profile: boolean;
   readonly retry: boolean;
+  readonly withoutModels: boolean;
   readonly json: boolean;
   readonly temperature: string | undefined;
   readonly maxTokens: string | undefined;
@@ -111,9 +114,10 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
     return values[0];
   };
   const sweep = command === "sweep" ? positionals.shift() : undefined;
+  const [destination] = command === "export" || command === "import" ? positionals.splice(1, 1) : [];
   if (positionals.length > 1) {
     throw new UsageError(
-      `${command} takes one ${commands[command].positional}, and was given ${[sweep, ...positionals].filter((word) => word !== undefined).join(" and ")}`,
+      `${command} takes one ${commands[command].positional}, and was given ${[sweep, ...positionals, destination].filter((word) => word !== undefined).join(" and ")}`,
       "A name with spaces stands in quotes.",
     );
   }
@@ -123,6 +127,12 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
     throw new UsageError(
       `--set ${odd} names no field and value`,
       "Write --set field.inner=value, for example --set sampling.n=8.",
+    );
+  const elsewhere = command === "import" ? set.find((text) => !text.startsWith("ledger.")) : undefined;
+  if (elsewhere !== undefined)
+    throw new UsageError(
+      `import changes no field but those of ledger, and was given --set ${elsewhere}`,
+      "Change the recipe.yaml of the run when it is there.",
     );
   const training =
     command === "train" ? dataTraining(given.get("data") ?? [], given.get("eval-data") ?? [], single) : undefined;
@@ -137,6 +147,7 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
       command,
       target: positionals[0],
       sweep,
+      destination,
       recipe: single("recipe"),
       set,
       training,
@@ -144,6 +155,7 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
       offline: single("offline") !== undefined,
       profile: single("profile") !== undefined,
       retry: single("retry") !== undefined,
+      withoutModels: single("without-models") !== undefined,
       json: single("json") !== undefined,
       temperature: single("temperature"),
       maxTokens: single("max-tokens"),

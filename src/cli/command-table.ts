@@ -22,6 +22,7 @@ export const options = {
     value: undefined,
     text: "ask again for responses that could not be had, round after round while that brings some",
   },
+  "without-models": { value: undefined, text: "leave models and checkpoints out" },
   json: { value: undefined, text: "print JSON" },
   temperature: { value: "NUMBER", text: "0 always takes the most probable token (default 0.7)" },
   adapter: {
@@ -120,6 +121,22 @@ export const commands = {
     optional: true,
     options: ["json"],
     details: here,
+  },
+  export: {
+    summary: "write a whole run as Parquet files: responses, scores, selections and all else",
+    positional: "RUN FOLDER",
+    optional: false,
+    options: ["without-models"],
+    details:
+      "RUN is the run folder, FOLDER a new one for the export. The tables of the ledger become Parquet files; the recipe, the models and the other files of the run folder are copied beside them. FOLDER appears whole or not at all.",
+  },
+  import: {
+    summary: "make a run of an export",
+    positional: "FOLDER RUN",
+    optional: false,
+    options: ["set"],
+    details:
+      "FOLDER is what `amalgam export` wrote, RUN a new run folder, which appears whole or not at all. --set changes fields of `ledger` only: --set ledger.url=postgresql://user@host/database --set ledger.schema=my_run puts the ledger into PostgreSQL.",
   },
   chat: {
     summary: "talk to a model, or to the fused model of a run",

@@ -16,6 +16,7 @@ import {
   trainOnData,
 } from "../pipeline/index.ts";
 import { onSetup } from "../torch/index.ts";
+import { exportCommand, importCommand } from "./archive-commands.ts";
 import type { Arguments, DataTraining } from "./arguments.ts";
 import { chatLoop, chatOnce } from "./chat-loop.ts";
 import { doctorSummary, findingText } from "./doctor-text.ts";
@@ -66,6 +67,12 @@ export async function execute(given: Arguments, around: Surroundings): Promise<E
       return serveModels(given, around);
     case "sweep":
       return sweep(given, around);
+    case "export":
+      await exportCommand(given, around);
+      return 0;
+    case "import":
+      await importCommand(given, around);
+      return 0;
     case "train":
       return given.training === undefined ? work(given, "train", around) : train(given, given.training, around);
     default:

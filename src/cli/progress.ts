@@ -120,4 +120,7 @@ export const stageWords: Readonly<Record<Activity, string>> = {
   evaluate: "evaluating",
   report: "writing the report",
   train: "training",
+  export: "exporting",
+  import: "importing",
+  gc: "removing what is not needed",
 };

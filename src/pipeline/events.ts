@@ -13,8 +13,8 @@ export const stageNames = [
 ] as const;
 export type StageName = (typeof stageNames)[number];
 
-/** A stage of a run, or a training on data of one's own. */
-export type Activity = StageName | "train";
+/** A stage of a run, or another long piece of work. */
+export type Activity = StageName | "train" | "export" | "import" | "gc";
 
 /** How far a piece of long work is. */
 export interface Progress {

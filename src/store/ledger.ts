@@ -2,6 +2,7 @@ import type { Worker } from "./leases.ts";
 import type { Writer } from "./lock.ts";
 import type { PromptReader, PromptStore } from "./prompts.ts";
 import { promptStore } from "./prompts.ts";
+import { fillLedger, type InsertRows, type Snapshot, snapshotOf } from "./raw-rows.ts";
 import { type ReferenceLogpStore, referenceLogpStore } from "./reference-logps.ts";
 import { type ResponseReader, type ResponseStore, responseStore } from "./responses.ts";
 import {
@@ -41,6 +42,8 @@ export interface LedgerReader {
   readonly stages: StageReader;
   drawStatus(): Promise<DrawStatus[]>;
   scoreStatus(): Promise<ScoreStatus[]>;
+  /** Lets `work` read all rows as of one moment. */
+  snapshot<Result>(work: (snapshot: Snapshot) => Promise<Result>): Promise<Result>;
   /** The live process that writes this run now, if there is one. */
   writer(): Promise<Writer | undefined>;
   /** Reads the whole file and throws LedgerError where it is damaged. */
@@ -67,6 +70,8 @@ export interface Ledger extends LedgerReader {
   readonly shared: boolean;
   /** Does what one worker at a time may do. Throws LedgerError where another worker of a shared ledger is at it. */
   exclusively<T>(name: string, work: () => Promise<T>): Promise<T>;
+  /** Fills an empty ledger with rows as another one has them. Throws LedgerError where it holds a run already. */
+  fill(work: (insert: InsertRows) => Promise<void>): Promise<void>;
 }
 
 /** What a ledger can't answer by queries alone. */
@@ -96,6 +101,8 @@ export function ledgerOver(db: Database, { folder, worker, writer, verify, close
     stages: stageStore(db),
     drawStatus: () => drawStatus(db),
     scoreStatus: () => scoreStatus(db),
+    snapshot: (work) => snapshotOf(db, work),
+    fill: (work) => fillLedger(db, work),
     exclusively: (name, work) => (worker === undefined ? work() : worker.exclusively(name, work)),
     writer,
     verify,

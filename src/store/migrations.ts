@@ -19,6 +19,9 @@ export const migrations: readonly Migration[] = [
   { version: 6, up: addExtras },
 ];
 
+/** The version of the schema that this Amalgam writes. */
+export const newestSchema = migrations.at(-1)!.version;
+
 /** The schema version of an open ledger; 0 for an empty file. */
 export async function schemaVersion(db: Database): Promise<number> {
   if (!(await hasMeta(db))) return 0;
@@ -33,6 +36,10 @@ async function hasMeta(db: Database): Promise<boolean> {
     and relnamespace = (select oid from pg_catalog.pg_namespace where nspname = current_schema())`.execute(db);
   return rows.length > 0;
 }
+
+/** The steps to an earlier version of the schema. */
+export const migrationsTo = (version: number): readonly Migration[] =>
+  migrations.filter((step) => step.version <= version);
 
 /**
  * Brings a ledger to the newest schema: each step in a transaction of its own together with its number.
@@ -60,7 +67,7 @@ export async function migrate(db: Database, file: string, steps: readonly Migrat
 /** Throws LedgerError unless a reader, which may not migrate, finds exactly the newest schema. */
 export async function requireCurrentSchema(db: Database, file: string): Promise<void> {
   const version = await schemaVersion(db);
-  const newest = migrations.at(-1)!.version;
+  const newest = newestSchema;
   refuseNewer(version, newest, file);
   if (version === newest) return;
   throw new LedgerError(

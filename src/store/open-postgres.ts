@@ -5,7 +5,7 @@ import { EnvironmentError, LedgerError, type LedgerRecipe, ledgerSchema, replace
 import { joinWorkers, liveWorker } from "./leases.ts";
 import { type Ledger, type LedgerReader, ledgerOver } from "./ledger.ts";
 import { heldBy, takeLock } from "./lock.ts";
-import { migrate, requireCurrentSchema } from "./migrations.ts";
+import { migrate, migrationsTo, newestSchema, requireCurrentSchema } from "./migrations.ts";
 import { openPostgres, type PostgresAddress } from "./postgres.ts";
 import type { Database } from "./tables.ts";
 
@@ -48,14 +48,14 @@ function addressOf(recipe: LedgerRecipe): PostgresAddress {
 const placeOf = ({ shown, schema }: PostgresAddress) => `${shown}, schema ${schema}`;
 
 /** Opens a PostgreSQL ledger for a worker whose run folder is there. */
-export async function openShared(folder: string, recipe: LedgerRecipe): Promise<Ledger> {
+export async function openShared(folder: string, recipe: LedgerRecipe, schema = newestSchema): Promise<Ledger> {
   const address = addressOf(recipe);
   const lock = takeLock(folder);
   if (lock === undefined) throw heldBy(folder, undefined);
   const db = openPostgres(address, { idleMs: recipe.lease_seconds * 500 });
   try {
     await makeSchema(db, address);
-    await migrate(db, placeOf(address));
+    await migrate(db, placeOf(address), migrationsTo(schema));
     const worker = await joinWorkers(db, recipe.lease_seconds * 1000, placeOf(address));
     replaceFile(addressFile(folder), `${JSON.stringify(recipe, null, 2)}\n`);
     return ledgerOver(db, {

@@ -4,21 +4,24 @@ import { sql } from "kysely";
 import { LedgerError } from "../schema/index.ts";
 import { type Ledger, type LedgerReader, ledgerOver, metaStore } from "./ledger.ts";
 import { heldBy, isLocked, type Lock, takeLock, thisProcess, type Writer } from "./lock.ts";
-import { migrate, requireCurrentSchema } from "./migrations.ts";
+import { migrate, migrationsTo, newestSchema, requireCurrentSchema } from "./migrations.ts";
 import { openSqlite, type SqliteOptions } from "./sqlite.ts";
 import type { Database } from "./tables.ts";
 
 export const ledgerFile = (folder: string): string => join(folder, "run.db");
 
 /** Opens the SQLite ledger of a run folder that is there, for writing. */
-export async function openFile(folder: string, options: Pick<SqliteOptions, "maxPages">): Promise<Ledger> {
+export async function openFile(
+  folder: string,
+  { schema = newestSchema, ...options }: Pick<SqliteOptions, "maxPages"> & { readonly schema?: number },
+): Promise<Ledger> {
   const lock = takeLock(folder);
   if (lock === undefined) throw heldBy(folder, await writerIn(folder));
   const file = ledgerFile(folder);
   let db: Database | undefined;
   try {
     db = openSqlite(file, options);
-    await migrate(db, file);
+    await migrate(db, file, migrationsTo(schema));
     await metaStore(db).set("writer", JSON.stringify(thisProcess()));
     return ledgerOver(db, surroundings(db, folder, lock));
   } catch (error) {

@@ -10,6 +10,8 @@ import type { SqliteOptions } from "./sqlite.ts";
 export interface LedgerOptions extends Pick<SqliteOptions, "maxPages"> {
   /** A PostgreSQL database that holds the ledger; a file of the run folder without. */
   readonly shared?: LedgerRecipe | undefined;
+  /** The version of the schema that an empty ledger gets, to be filled with rows of that version; the newest without. */
+  readonly schema?: number;
 }
 
 /**
@@ -39,7 +41,7 @@ export async function openLedger(runFolder: string, { shared, ...options }: Ledg
       file: folder,
       hint: "Put the `ledger` of its ledger.json back into the recipe, or take another run folder.",
     });
-  return await openShared(folder, shared);
+  return await openShared(folder, shared, options.schema);
 }
 
 /** Whether a run was ever begun in this folder. */

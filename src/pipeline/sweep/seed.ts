@@ -1,18 +1,8 @@
-import {
-  copyFileSync,
-  existsSync,
-  linkSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { z } from "zod";
 import { copyLedger } from "../../store/index.ts";
+import { copyAll } from "../archive/files.ts";
 import { type StageName, stageNames } from "../events.ts";
 import { runPaths } from "../run.ts";
 import { askLedger, doneAlike, type PlannedVariant } from "./plan.ts";
@@ -70,29 +60,10 @@ export async function seedVariant(
   const [from, to] = [runPaths(donor.folder), runPaths(partial)];
   for (const stage of stages) {
     const [sources, targets] = [artefacts[stage]?.(from) ?? [], artefacts[stage]?.(to) ?? []];
-    for (const [index, source] of sources.entries()) if (existsSync(source)) copy(source, targets[index]!);
+    for (const [index, source] of sources.entries()) if (existsSync(source)) copyAll(source, targets[index]!);
   }
   const seed: Seed = { from: donor.name, stages };
   writeFileSync(seedFile(partial), `${JSON.stringify(seed)}\n`);
   renameSync(partial, variant.folder);
   return seed;
-}
-
-/** Copies a file or folder. Weights, which nobody changes in place, share their bytes on the disk where it can. */
-function copy(from: string, to: string): void {
-  mkdirSync(dirname(to), { recursive: true });
-  if (statSync(from).isDirectory()) {
-    mkdirSync(to, { recursive: true });
-    for (const name of readdirSync(from)) copy(join(from, name), join(to, name));
-    return;
-  }
-  if (from.endsWith(".safetensors")) {
-    try {
-      linkSync(from, to);
-      return;
-    } catch {
-      // Another disk, or a file system without links.
-    }
-  }
-  copyFileSync(from, to);
 }
