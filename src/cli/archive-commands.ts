@@ -1,8 +1,9 @@
 import { formatBytes } from "../models/index.ts";
-import { type ArchiveSummary, exportRun, importRun } from "../pipeline/index.ts";
+import { type ArchiveSummary, collectRun, exportRun, importRun } from "../pipeline/index.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Surroundings } from "./execute.ts";
-import { refuseFile } from "./run-folder.ts";
+import { table } from "./format.ts";
+import { refuseFile, runFolder } from "./run-folder.ts";
 import { UsageError } from "./usage-error.ts";
 
 type Named = Pick<Arguments, "target" | "destination" | "command" | "recipe">;
@@ -31,4 +32,22 @@ export async function importCommand(given: Arguments, { signal, printer, print }
   const summary = await importRun({ folder, run, overrides: given.set, signal, listener: printer });
   printer.clear();
   print(`Imported: ${summaryText(summary)}\nNext: amalgam status ${run}, and amalgam run ${run}`);
+}
+
+export async function gcCommand(given: Arguments, { signal, printer, print }: Surroundings): Promise<void> {
+  const { dryRun, offline } = given;
+  const { removed, files, size } = await collectRun({
+    folder: runFolder(given),
+    dryRun,
+    offline,
+    signal,
+    listener: printer,
+  });
+  printer.clear();
+  const verb = dryRun ? "Would be removed" : "Removed";
+  const rows = removed.map(({ table, rows: count, bytes }) => [table, String(count), formatBytes(bytes)]);
+  print(rows.length === 0 ? "No row that the recipe does not refer to." : `${verb}:`);
+  if (rows.length > 0) print(table(["Table", "Rows", "Texts"], rows).join("\n"));
+  if (files.length > 0) print(`${verb}: ${files.join(", ")}`);
+  if (size !== undefined) print(`The ledger's file: ${formatBytes(size.before)}, now ${formatBytes(size.after)}`);
 }

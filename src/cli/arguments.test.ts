@@ -119,6 +119,7 @@ test("commands and options stay as they are", () => {
       status    how far a run or a sweep is; it may be running
       export    write a whole run as Parquet files: responses, scores, selections and all else
       import    make a run of an export
+      gc        remove from a run what its recipe no longer refers to
       chat      talk to a model, or to the fused model of a run
       serve     serve models over OpenAI's HTTP API
 
@@ -221,6 +222,12 @@ test("commands and options stay as they are", () => {
       [
         "Usage: amalgam import FOLDER RUN [OPTIONS]",
         "--set FIELD=VALUE",
+        "--help, -h",
+      ],
+      [
+        "Usage: amalgam gc [RUN FOLDER] [OPTIONS]",
+        "--dry-run",
+        "--offline",
         "--help, -h",
       ],
       [

@@ -23,6 +23,7 @@ export interface Arguments {
   readonly profile: boolean;
   readonly retry: boolean;
   readonly withoutModels: boolean;
+  readonly dryRun: boolean;
   readonly json: boolean;
   readonly temperature: string | undefined;
   readonly maxTokens: string | undefined;
@@ -156,6 +157,7 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
       profile: single("profile") !== undefined,
       retry: single("retry") !== undefined,
       withoutModels: single("without-models") !== undefined,
+      dryRun: single("dry-run") !== undefined,
       json: single("json") !== undefined,
       temperature: single("temperature"),
       maxTokens: single("max-tokens"),

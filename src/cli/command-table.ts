@@ -23,6 +23,7 @@ export const options = {
     text: "ask again for responses that could not be had, round after round while that brings some",
   },
   "without-models": { value: undefined, text: "leave models and checkpoints out" },
+  "dry-run": { value: undefined, text: "only say what would be removed" },
   json: { value: undefined, text: "print JSON" },
   temperature: { value: "NUMBER", text: "0 always takes the most probable token (default 0.7)" },
   adapter: {
@@ -137,6 +138,13 @@ export const commands = {
     options: ["set"],
     details:
       "FOLDER is what `amalgam export` wrote, RUN a new run folder, which appears whole or not at all. --set changes fields of `ledger` only: --set ledger.url=postgresql://user@host/database --set ledger.schema=my_run puts the ledger into PostgreSQL.",
+  },
+  gc: {
+    summary: "remove from a run what its recipe no longer refers to",
+    positional: "RUN FOLDER",
+    optional: true,
+    options: ["dry-run", "offline"],
+    details: `Responses and scores of earlier settings, log-probs of other references, files of a stage that is off. The run must be complete, so that what its recipe refers to is known. ${here}`,
   },
   chat: {
     summary: "talk to a model, or to the fused model of a run",

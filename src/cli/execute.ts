@@ -16,7 +16,7 @@ import {
   trainOnData,
 } from "../pipeline/index.ts";
 import { onSetup } from "../torch/index.ts";
-import { exportCommand, importCommand } from "./archive-commands.ts";
+import { exportCommand, gcCommand, importCommand } from "./archive-commands.ts";
 import type { Arguments, DataTraining } from "./arguments.ts";
 import { chatLoop, chatOnce } from "./chat-loop.ts";
 import { doctorSummary, findingText } from "./doctor-text.ts";
@@ -69,6 +69,9 @@ export async function execute(given: Arguments, around: Surroundings): Promise<E
       return sweep(given, around);
     case "export":
       await exportCommand(given, around);
+      return 0;
+    case "gc":
+      await gcCommand(given, around);
       return 0;
     case "import":
       await importCommand(given, around);

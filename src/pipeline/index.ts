@@ -1,6 +1,7 @@
 export { type ArchiveSummary, type ExportOptions, exportRun } from "./archive/export.ts";
 export { type ImportOptions, importRun } from "./archive/import.ts";
 export { type Chat, type ChatOptions, fusedOrModel, openChat } from "./chat.ts";
+export { type Collected, type CollectOptions, collectRun } from "./collect.ts";
 export { nextCommand, readyStages, runAll, runCommand, type StageCommand } from "./commands.ts";
 export { type DataTrainingOptions, trainOnData } from "./data-training/index.ts";
 export type { DataTrainingReport } from "./data-training/report.ts";

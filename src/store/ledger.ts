@@ -1,3 +1,4 @@
+import { collectGarbage, compact, fileSize, type Garbage, type Needed } from "./garbage.ts";
 import type { Worker } from "./leases.ts";
 import type { Writer } from "./lock.ts";
 import type { PromptReader, PromptStore } from "./prompts.ts";
@@ -72,6 +73,12 @@ export interface Ledger extends LedgerReader {
   exclusively<T>(name: string, work: () => Promise<T>): Promise<T>;
   /** Fills an empty ledger with rows as another one has them. Throws LedgerError where it holds a run already. */
   fill(work: (insert: InsertRows) => Promise<void>): Promise<void>;
+  /** Finds what nothing refers to, and removes it in one commit where `remove` says so. Throws LedgerError beside other workers. */
+  collect(needed: Needed, remove: boolean): Promise<Garbage[]>;
+  /** Bytes of the ledger's file, and of them those that hold rows; undefined where a server keeps it. */
+  fileSize(): Promise<{ readonly bytes: number; readonly used: number } | undefined>;
+  /** Gives the space of removed rows back to the system. */
+  compact(tables: readonly Garbage["table"][]): Promise<void>;
 }
 
 /** What a ledger can't answer by queries alone. */
@@ -103,6 +110,12 @@ export function ledgerOver(db: Database, { folder, worker, writer, verify, close
     scoreStatus: () => scoreStatus(db),
     snapshot: (work) => snapshotOf(db, work),
     fill: (work) => fillLedger(db, work),
+    async collect(needed, remove) {
+      await worker?.refuseBesideOthers("rows are to be removed");
+      return await collectGarbage(db, needed, remove);
+    },
+    fileSize: () => fileSize(db),
+    compact: (tables) => compact(db, folder, tables),
     exclusively: (name, work) => (worker === undefined ? work() : worker.exclusively(name, work)),
     writer,
     verify,

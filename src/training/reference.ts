@@ -30,6 +30,9 @@ export interface ReferenceOptions {
   readonly progress?: (done: number, total: number) => void;
 }
 
+/** Under which name the log-probs of a model are kept, computed in a type. */
+export const referenceOwner = (digest: string, dtype: DType): string => contentKey({ digest, dtype });
+
 /**
  * log pi_ref(y|x) of every response of every row (and of its head, kept as that of the shorter response which it is), computed
  * once and kept in the cache. Returns undefined when the signal
@@ -42,7 +45,7 @@ export async function withReference(
   options: ReferenceOptions,
 ): Promise<ReferencedRow[] | undefined> {
   const template = contentKey(model.tokenizer.files());
-  const owner = contentKey({ digest: model.digest, dtype: options.dtype });
+  const owner = referenceOwner(model.digest, options.dtype);
   const keyed = rows.map((row) => {
     const promptTokens = contentKey(row.prompt);
     const heads = options.heads ? row.responses.map((response, k) => response.slice(0, headLengths(row)[k])) : [];
