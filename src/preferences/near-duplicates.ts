@@ -15,35 +15,77 @@ export interface NearDuplicate {
  * Texts whose Jaccard similarity to an earlier one that stays is at least `threshold`: the share of pieces of five
  * characters that they have in common, case, punctuation and white space aside. Candidates come from MinHash signatures in
  * bands (Broder 1997; Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, 3.4), of which a pair at the threshold is
- * missed once in a hundred times at most; every candidate is compared exactly, so that no unlike text is named.
+ * missed once in a hundred times at most; every candidate is compared exactly, so that no unlike text is named. Memory: for
+ * each text a byte of each hash and 8 to 16 bytes for each band, nothing of its pieces.
  */
 export function nearDuplicates(texts: readonly string[], threshold: number): NearDuplicate[] {
   const rows = rowsOfBand(threshold);
-  const bands = Array.from({ length: Math.floor(hashes / rows) }, () => new Map<string, number[]>());
-  const pieces: Set<string>[] = [];
-  const found: NearDuplicate[] = [];
+  const bands = Array.from({ length: Math.floor(hashes / rows) }, () => bandOf(texts.length));
+  const sketches = new Uint8Array(texts.length * hashes);
+  const sizes = new Uint32Array(texts.length);
+  const leastAlike = hashes * Math.max(0, threshold - margin * Math.sqrt((threshold * (1 - threshold)) / hashes));
   const signature = new Uint32Array(hashes);
+  const found: NearDuplicate[] = [];
+  const mayBe = (index: number, of: number): boolean => {
+    const [small, large] = [Math.min(sizes[index]!, sizes[of]!), Math.max(sizes[index]!, sizes[of]!)];
+    if (small < threshold * large) return false;
+    let alike = 0;
+    for (let i = 0; i < hashes; i += 1) if (sketches[index * hashes + i] === sketches[of * hashes + i]) alike += 1;
+    return alike >= leastAlike;
+  };
   for (const [index, text] of texts.entries()) {
     const own = piecesOf(text);
-    pieces[index] = own;
+    sizes[index] = own.size;
     sign(own, signature);
-    const keys = bands.map((_, band) => signature.subarray(band * rows, (band + 1) * rows).join());
-    const seen = new Set(bands.flatMap((band, at) => band.get(keys[at]!) ?? []));
-    const best = [...seen]
-      .map((of) => ({ index, of, similarity: jaccard(own, pieces[of]!) }))
+    sketches.set(signature, index * hashes);
+    const keys = bands.map((_, band) => keyOf(signature, band * rows, rows));
+    const candidates = new Set(bands.flatMap((band, at) => band.of(keys[at]!)));
+    const best = [...candidates]
+      .filter((of) => mayBe(index, of))
+      .map((of) => ({ index, of, similarity: jaccard(own, piecesOf(texts[of]!)) }))
       .filter(({ similarity }) => similarity >= threshold)
       .sort((a, b) => b.similarity - a.similarity || a.of - b.of)[0];
-    if (best !== undefined) {
-      found.push(best);
-      continue;
-    }
-    for (const [at, band] of bands.entries()) {
-      const bucket = band.get(keys[at]!);
-      if (bucket === undefined) band.set(keys[at]!, [index]);
-      else bucket.push(index);
-    }
+    if (best !== undefined) found.push(best);
+    else for (const [at, band] of bands.entries()) band.add(keys[at]!, index);
   }
   return found;
+}
+
+/** Standard deviations of the similarity that a sketch tells, below the threshold, to which a candidate is still compared. */
+const margin = 4;
+
+interface Band {
+  /** Texts that were added under this key. */
+  of(key: number): number[];
+  add(key: number, index: number): void;
+}
+
+/** A hash table of so many texts at most, in flat arrays: chains of texts whose keys fall into one slot. */
+function bandOf(count: number): Band {
+  const slots = 2 ** Math.max(1, Math.ceil(Math.log2(count)));
+  const heads = new Int32Array(slots).fill(-1);
+  const next = new Int32Array(count);
+  const keys = new Uint32Array(count);
+  return {
+    of(key) {
+      const all: number[] = [];
+      for (let at = heads[key & (slots - 1)]!; at >= 0; at = next[at]!) if (keys[at] === key) all.push(at);
+      return all;
+    },
+    add(key, index) {
+      const slot = key & (slots - 1);
+      keys[index] = key;
+      next[index] = heads[slot]!;
+      heads[slot] = index;
+    },
+  };
+}
+
+/** One number of the hashes of a band; two bands of one number need not be the same. */
+function keyOf(signature: Uint32Array, from: number, rows: number): number {
+  let key = 0;
+  for (let i = from; i < from + rows; i += 1) key = mixed(key ^ signature[i]!);
+  return key;
 }
 
 /** The most hashes a band may have for a pair at the threshold to meet in one of them 99 times of 100. */

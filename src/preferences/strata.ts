@@ -20,7 +20,9 @@ export function stratifiedSample<T extends Member>(
   const strata = new Map<string, T[]>();
   for (const member of members) {
     const domain = member.domain ?? "";
-    strata.set(domain, [...(strata.get(domain) ?? []), member]);
+    const stratum = strata.get(domain);
+    if (stratum === undefined) strata.set(domain, [member]);
+    else stratum.push(member);
   }
   const names = [...strata.keys()].sort();
   const counts = names.map((name) => strata.get(name)!.length);
