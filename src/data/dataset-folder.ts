@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join, relative, sep } from "node:path";
-import { parse } from "yaml";
+import { parse, YAMLParseError } from "yaml";
 import { z } from "zod";
-import { DataError } from "../schema/index.ts";
+import { DataError, issueWords } from "../schema/index.ts";
 
 /** Which part of a data set. */
 export interface DatasetPart {
@@ -64,11 +64,11 @@ const configsSchema = z.object({
     z.object({
       config_name: z.string(),
       default: z.boolean().optional(),
-      data_files: z.union([
-        patterns,
-        z.array(z.object({ split: z.string(), path: patterns })),
-        z.record(z.string(), patterns),
-      ]),
+      /** The folder that the patterns count from; without patterns, all files in it by their names. */
+      data_dir: z.string().optional(),
+      data_files: z
+        .union([patterns, z.array(z.object({ split: z.string(), path: patterns })), z.record(z.string(), patterns)])
+        .optional(),
     }),
   ),
 });
@@ -76,13 +76,11 @@ const configsSchema = z.object({
 /** The files of each split as the front matter of the README declares them; undefined where it does not. */
 function declared(folder: string, { config }: DatasetPart): Map<string, string[]> | undefined {
   const readme = join(folder, "README.md");
-  const front = existsSync(readme) ? /^---\r?\n(.*?)\r?\n---/s.exec(readFileSync(readme, "utf8"))?.[1] : undefined;
-  const parsed = configsSchema.safeParse(front === undefined ? undefined : safeYaml(front));
-  if (!parsed.success) {
+  const configs = existsSync(readme) ? configsOf(readme) : undefined;
+  if (configs === undefined) {
     if (config === undefined) return undefined;
     throw new DataError(`the data set names no configurations, and ${config} was asked for`, { file: folder });
   }
-  const { configs } = parsed.data;
   const chosen =
     configs.find(
       (one) => one.config_name === (config ?? configs.find((other) => other.default)?.config_name ?? "default"),
@@ -92,20 +90,52 @@ function declared(folder: string, { config }: DatasetPart): Map<string, string[]
       file: readme,
       hint: `It has ${configs.map(({ config_name }) => config_name).join(", ")}.`,
     });
-  const { data_files } = chosen;
+  const { data_files, data_dir = "." } = chosen;
+  if (data_files === undefined) return byName(join(folder, data_dir));
   const bySplit: [string, string | string[]][] =
     typeof data_files === "string" || (Array.isArray(data_files) && data_files.every((one) => typeof one === "string"))
       ? [["train", data_files as string | string[]]]
       : Array.isArray(data_files)
         ? (data_files as { split: string; path: string | string[] }[]).map(({ split, path }) => [split, path])
         : Object.entries(data_files);
-  const all = dataFiles(folder).map((file) => ({ file, name: relative(folder, file).split(sep).join("/") }));
+  const base = join(folder, data_dir);
+  const all = dataFiles(folder).map((file) => ({ file, name: relative(base, file).split(sep).join("/") }));
   return new Map(
-    bySplit.map(([split, globs]) => [
-      split,
-      all.filter(({ name }) => [globs].flat().some((glob) => globPattern(glob).test(name))).map(({ file }) => file),
-    ]),
+    bySplit.map(([split, globs]) => {
+      const files = all.filter(({ name }) => [globs].flat().some((glob) => globPattern(glob).test(name)));
+      if (files.length > 0) return [split, files.map(({ file }) => file)];
+      throw new DataError(`no data file here is ${[globs].flat().join(" or ")}, which the split ${split} is to be`, {
+        file: readme,
+        field: `configs.${configs.indexOf(chosen)}.data_files`,
+        hint: "Fetch these files, too, or take the split out of the README.",
+      });
+    }),
   );
+}
+
+/** The `configs` in the front matter of a README; undefined where it has none. Throws DataError where they can't be read. */
+function configsOf(readme: string): z.infer<typeof configsSchema>["configs"] | undefined {
+  const front = /^---\r?\n(.*?)\r?\n---/s.exec(readFileSync(readme, "utf8"))?.[1];
+  if (front === undefined) return undefined;
+  const hint = "Mend it, or take it out: the data files are then found by their names.";
+  let values: unknown;
+  try {
+    values = parse(front);
+  } catch (cause) {
+    const line = cause instanceof YAMLParseError ? cause.linePos?.[0].line : undefined;
+    throw new DataError(`its front matter is no YAML: ${(cause as Error).message.split("\n")[0]}`, {
+      file: readme,
+      // The front matter begins in the second line.
+      ...(line === undefined ? {} : { line: line + 1 }),
+      cause,
+      hint,
+    });
+  }
+  if (typeof values !== "object" || values === null || !("configs" in values)) return undefined;
+  const parsed = configsSchema.safeParse(values);
+  if (parsed.success) return parsed.data.configs;
+  const issue = parsed.error.issues[0]!;
+  throw new DataError(issueWords(issue, values).message, { file: readme, field: issue.path.join("."), hint });
 }
 
 /** `**` stands for any folders, `*` and `?` for anything within a name. */
@@ -115,14 +145,6 @@ function globPattern(glob: string): RegExp {
     .replace(/^\.\//, "")
     .replace(/\*\*\/|\*\*|[*?]|[.+^${}()|[\]\\]/g, (found) => words[found] ?? `\\${found}`);
   return new RegExp(`^${source}$`);
-}
-
-function safeYaml(text: string): unknown {
-  try {
-    return parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** What the hub takes for the names of splits, where they stand as a word in a file's or a folder's name. */

@@ -64,6 +64,29 @@ describe("folders as `datasets` knows them", () => {
     expect((await refusal(copy, { config: "large" })).hint).toBe("It has small, default.");
   });
 
+  test.each<[string, string, RegExp, object]>([
+    ["no YAML", "license: mit\nconfigs: [", /no YAML/, { line: 3 }],
+    ["no list", "configs: small", /"small".*list/, { field: "configs" }],
+    ["no name", "configs:\n- data_files: data/*", /is missing/, { field: "configs.0.config_name" }],
+    [
+      "files that are not there",
+      "configs:\n- config_name: a\n  data_files: gone/*.parquet",
+      /no data file here is gone/,
+      {},
+    ],
+  ])("a README whose configurations are %s is refused", async (name, front, message, place) => {
+    const copy = join(folder, name);
+    cpSync(fixture("hub"), copy, { recursive: true });
+    const readme = join(copy, "README.md");
+    writeFileSync(readme, `---\n${front}\n---\n`);
+    expect(await refusal(copy)).toMatchObject({
+      message: expect.stringMatching(message),
+      place: { file: readme, ...place },
+    });
+    writeFileSync(readme, "---\nconfigs:\n- config_name: a\n  data_dir: data\n---\n");
+    expect(await values(copy, { split: "test" })).toHaveLength(3);
+  });
+
   test("without data", async () => {
     mkdirSync(join(folder, "empty"));
     expect((await refusal(join(folder, "empty"))).message).toMatch(/no data files/);
