@@ -10,16 +10,20 @@ export interface DataLine extends JsonLine {
   readonly file: string;
 }
 
+/** Takes the error of a row that can't be read, which is then passed over; without it, it is thrown. */
+export type SkipRow = (bad: DataError) => void;
+
 /**
  * The rows of a file, or of a split of a data set's folder, one by one: JSONL (`.jsonl`, `.ndjson`, `.json` with a row a line), Parquet,
  * CSV and TSV (the first line names the fields), Arrow. NaN and infinities, which Python writes into JSON and JSON doesn't
  * have, are read as null. `line` counts lines, or rows of a Parquet or Arrow file, from 1.
  *
- * @throws DataError where a file can't be read or breaks its format, or the folder has no such split.
+ * @throws DataError where a file can't be read or breaks its format, or the folder has no such split. A line of JSONL that is
+ * no JSON goes to `skip`, where there is one.
  */
-export async function* readRows(path: string, part: DatasetPart = {}): AsyncGenerator<DataLine> {
+export async function* readRows(path: string, part: DatasetPart = {}, skip?: SkipRow): AsyncGenerator<DataLine> {
   for (const file of filesOf(path, part))
-    for await (const { line, value } of readDataFile(file)) yield { file, line, value };
+    for await (const { line, value } of readDataFile(file, skip)) yield { file, line, value };
 }
 
 /** The file, or the files of a split of the folder, in order. Throws DataError where the folder has no such split. */
@@ -28,22 +32,26 @@ export const filesOf = (path: string, part: DatasetPart = {}): string[] =>
 
 const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 
-const readers: readonly (readonly [ends: RegExp, read: (file: string) => AsyncGenerator<JsonLine>])[] = [
-  [/\.parquet$/i, readParquet],
-  [/\.arrow$/i, readArrow],
-  [/\.(csv|tsv)$/i, readCsv],
-  [/\.(jsonl|ndjson|json)$/i, (file) => readJsonLines(file, parsePython)],
-];
+/** What is read as JSONL. */
+export const jsonLinesFile = /\.(jsonl|ndjson|json)$/i;
+
+const readers: readonly (readonly [ends: RegExp, read: (file: string, skip?: SkipRow) => AsyncGenerator<JsonLine>])[] =
+  [
+    [/\.parquet$/i, readParquet],
+    [/\.arrow$/i, readArrow],
+    [/\.(csv|tsv)$/i, readCsv],
+    [jsonLinesFile, (file, skip) => readJsonLines(file, parsePython, skip)],
+  ];
 
 /** The rows of one file: see `readRows`. */
-export async function* readDataFile(file: string): AsyncGenerator<JsonLine> {
+export async function* readDataFile(file: string, skip?: SkipRow): AsyncGenerator<JsonLine> {
   const reader = readers.find(([ends]) => ends.test(file));
   if (reader === undefined)
     throw new DataError("a file of a kind that is not read", {
       file,
       hint: "Data are read from JSONL (.jsonl, .ndjson, .json with a row a line), Parquet (.parquet), CSV (.csv, .tsv) and Arrow (.arrow) files.",
     });
-  yield* reader[1](file);
+  yield* reader[1](file, skip);
 }
 
 function parsePython(text: string): unknown {

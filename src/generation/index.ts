@@ -7,4 +7,4 @@ export type { TokenLogProb } from "./log-probs.ts";
 export * from "./random-stream.ts";
 export type { Draw, SamplerSettings } from "./sampler.ts";
 export { sampleTokens } from "./sampler.ts";
-export { embeddedSource } from "./source.ts";
+export { embeddedIdentity, embeddedSource } from "./source.ts";

@@ -147,6 +147,45 @@ test("a prompt that the chat template refuses fails by name", async () => {
   expect(responses([answered!])).toHaveLength(1);
 });
 
+test("what a model thinks is kept apart; without an end it is no answer; `keep` leaves it in the text", async () => {
+  const request = [ask("a", "Hello", [0, 1])];
+  const regex = "<think>\\n[a-c]{3}\\n</think>\\n\\n[x-z]{4}";
+  const source = embeddedSource("tiny", await tinyModel("qwen2"));
+  const apart = responses(await sample(source, request, { regex, max_tokens: 80 }));
+  const kept = responses(
+    await sample(embeddedSource("tiny", await tinyModel("qwen2"), "keep"), request, { regex, max_tokens: 80 }),
+  );
+  for (const [i, { text, extras, responseTokens }] of apart.entries()) {
+    expect(text).toMatch(/^[x-z]{4}$/);
+    expect(extras?.reasoning).toMatch(/^[a-c]{3}$/);
+    expect(kept[i]!.text).toBe(`<think>\n${extras!.reasoning}\n</think>\n\n${text}`);
+    expect(responseTokens).toBeLessThan(kept[i]!.responseTokens);
+    expect(responseTokens).toBeLessThanOrEqual(6);
+  }
+  expect(await sample(source, request, { regex, max_tokens: 9 })).toMatchObject([
+    { index: 0, failure: expect.stringMatching(/thoughts have no end: max_tokens ran out after 9 tokens/) },
+    { index: 1 },
+  ]);
+});
+
+test("a template that begins the thoughts itself: what has no end is thought, and no answer", async () => {
+  const template = "{{ messages[-1].content }}<think>\n{{ '</think>' if not add_generation_prompt }}";
+  const model = loadFiles(await readModelFiles(tinyFolder("llama"), "tiny", template), {
+    precision: "fp32",
+    device: "cpu",
+  });
+  const [thought] = await sample(embeddedSource("tiny", model), [ask("a", "Hi", [0])], { regex: "[a-c]{5}" });
+  expect(thought).toMatchObject({ failure: "the model's thoughts have no end" });
+  const [answered] = await sample(embeddedSource("tiny", model), [ask("a", "Hi", [0])], {
+    regex: "[a-c]{5}</think>[x-z]{2}",
+  });
+  expect(answered).toMatchObject({
+    text: expect.stringMatching(/^[x-z]{2}$/),
+    extras: { reasoning: expect.stringMatching(/^[a-c]{5}$/) },
+  });
+  expect(embeddedSource("tiny", model, "keep").identity).not.toBe(embeddedSource("tiny", model).identity);
+});
+
 test("a source's identity is its model's, precision included", async () => {
   const folder = tinyFolder("qwen2");
   const load = async (precision: "fp32" | "bf16"): Promise<LoadedModel> =>

@@ -2,6 +2,7 @@ import type { LoadedModel } from "../models/index.ts";
 import { disposeModel } from "../models/index.ts";
 import {
   type AnyIterable,
+  contentKey,
   DataError,
   RecipeError,
   type SampledResponse,
@@ -9,9 +10,10 @@ import {
   type SampleRequest,
   type Sampling,
   type Source,
+  type Thinking,
   type Turn,
 } from "../schema/index.ts";
-import type { Tokenizer } from "../tokenizers/index.ts";
+import { beginsThinking, endsThinking, knowsThinking, type Tokenizer, thinkingApart } from "../tokenizers/index.ts";
 import { Engine, type EngineRequest } from "./engine.ts";
 import { responsesOf } from "./generate.ts";
 import { constraintsOf } from "./grammar/index.ts";
@@ -66,19 +68,29 @@ function constrained(
   return { constraint: constraintsOf(form, tokenizer, decoder.config.vocabularySize, tokenizer.stopIds) };
 }
 
+/** What decides the responses of an embedded model: the model, and where its template knows of thoughts, what becomes of them. */
+export function embeddedIdentity(
+  { identity, tokenizer }: Pick<LoadedModel, "identity" | "tokenizer">,
+  thinking: Thinking,
+): string {
+  if (thinking === "apart" && !knowsThinking(tokenizer.chatTemplate)) return identity;
+  return contentKey({ identity, thinking });
+}
+
 /**
  * An embedded model as a source. The text of a response is what its tokens decode to, special tokens left out, up to the
- * first stop string. A prompt that leaves no room in the model's context is a failure, never cut.
+ * first stop string; what the model thought before it is kept apart, unless `thinking` keeps it. A response that ends
+ * before its thoughts do is a failure, and so is a prompt that leaves no room in the model's context: it is never cut.
  */
-export function embeddedSource(name: string, model: LoadedModel): Source {
+export function embeddedSource(name: string, model: LoadedModel, thinking: Thinking = "apart"): Source {
   return {
     name,
-    identity: model.identity,
+    identity: embeddedIdentity(model, thinking),
     async *sample(requests: AnyIterable<SampleRequest>, sampling: Sampling, signal: AbortSignal) {
       // One for each call: the weights may have been trained since the last one, which makes its cache another model's.
       const engine = new Engine(model.decoder);
       try {
-        yield* sampleBy(engine, name, model, requests, sampling, signal);
+        yield* sampleBy(engine, { name, model, thinking }, requests, sampling, signal);
       } finally {
         await engine.close();
       }
@@ -91,8 +103,7 @@ export function embeddedSource(name: string, model: LoadedModel): Source {
 
 async function* sampleBy(
   engine: Engine,
-  name: string,
-  model: LoadedModel,
+  { name, model, thinking }: { readonly name: string; readonly model: LoadedModel; readonly thinking: Thinking },
   requests: AnyIterable<SampleRequest>,
   sampling: Sampling,
   signal: AbortSignal,
@@ -106,7 +117,7 @@ async function* sampleBy(
     endIds: new Set(tokenizer.stopIds),
     ...(sampling.stop.length === 0 ? {} : { stopper: stopStrings(model, sampling.stop) }),
   };
-  const fitting: { request: SampleRequest; generation: EngineRequest }[] = [];
+  const fitting: { request: SampleRequest; generation: EngineRequest; begun: boolean }[] = [];
   // All together: they share the engine's memory. Who has very many gives them in parts.
   for await (const request of requests) {
     const prompt = promptTokens(request.messages, tokenizer);
@@ -121,20 +132,44 @@ async function* sampleBy(
     }
     const streams = request.indices.map((index) => randomStream(sampling.seed, request.promptId, name, index));
     const maxTokens = Math.min(sampling.max_tokens, left);
-    fitting.push({ request, generation: { ...settings, prompt, streams, maxTokens } });
+    const begun = knowsThinking(tokenizer.chatTemplate) && beginsThinking(tokenizer.decode(prompt.slice(-promptEnd)));
+    fitting.push({ request, generation: { ...settings, prompt, streams, maxTokens }, begun });
   }
   const generations = fitting.map(({ generation }) => generation);
   for await (const made of responsesOf(engine, generations, signal)) {
-    const { request, generation } = fitting[made.request]!;
+    const { request, generation, begun } = fitting[made.request]!;
+    const whole = cutAt(tokenizer.decode(made.ids, { skipSpecial: true }), sampling.stop);
+    const answer = thinking === "apart" ? thinkingApart(whole, begun) : { text: whole };
+    const place = { promptId: request.promptId, index: request.indices[made.response]! };
+    if ("fault" in answer) {
+      const cure = made.finish === "length" ? `: max_tokens ran out after ${made.ids.length} tokens, raise it` : "";
+      yield { ...place, failure: answer.fault + cure };
+      continue;
+    }
+    const { text, reasoning } = answer;
     yield {
-      promptId: request.promptId,
-      index: request.indices[made.response]!,
-      text: cutAt(tokenizer.decode(made.ids, { skipSpecial: true }), sampling.stop),
+      ...place,
+      text,
       finish: made.finish,
       promptTokens: generation.prompt.length,
-      responseTokens: made.ids.length,
+      responseTokens: made.ids.length - (text === whole ? 0 : thoughtTokens(made.ids, tokenizer)),
+      ...(reasoning === undefined ? {} : { extras: { reasoning } }),
     };
   }
+}
+
+/** Tokens that spell the mark which begins thoughts, and a line break after it, at most. */
+const promptEnd = 8;
+
+/** How many tokens there are up to the mark that ends thoughts. */
+function thoughtTokens(ids: readonly number[], tokenizer: Tokenizer): number {
+  let [without, within] = [0, ids.length];
+  while (within - without > 1) {
+    const middle = (without + within) >> 1;
+    if (endsThinking(tokenizer.decode(ids.slice(0, middle), { skipSpecial: true }))) within = middle;
+    else without = middle;
+  }
+  return within;
 }
 
 /** A prompt's tokens; why there are none, where the chat template refuses the messages. */

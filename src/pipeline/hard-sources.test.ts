@@ -135,6 +135,42 @@ describe("a budget", () => {
     const unpriced = sample("unpriced", sources, { budget: { money: 1 } });
     expect(await refusal(unpriced.run())).toMatch(/sources\.0\.endpoint\.price: the budget is in money/);
   });
+
+  test("counts the judges, too; what was scored stays, and a raised one goes on", async () => {
+    const logprobs = { content: [{ token: "4", logprob: -0.1, top_logprobs: [{ token: "4", logprob: -0.1 }] }] };
+    const server = await serve((call, answer, before) =>
+      call.body.logprobs === true
+        ? sendJson(answer, 200, completion([{ content: "4", logprobs }], 1))
+        : willing(call, answer, before),
+    );
+    const sources = [{ name: "s", endpoint: endpoint(server.url) }];
+    const rewards = [{ kind: "judge" as const, name: "j", endpoint: endpoint(server.url, { price, concurrency: 2 }) }];
+    const priced = [{ name: "s", endpoint: endpoint(server.url, { price }) }];
+    const unpriced = sample("unpriced-judge", priced, {
+      rewards: [{ ...rewards[0]!, endpoint: endpoint(server.url) }],
+      budget: { money: 1 },
+    });
+    expect(await refusal(unpriced.run())).toMatch(/rewards\.0\.endpoint\.price: the budget is in money/);
+    const { folder, heard, run } = sample("judged", sources, { rewards, budget: { tokens: 12 * 49 + 1500 } });
+    const score = () => withRun({ folder, recipeFile: world.recipeFile, heard }, (it) => runStages(it, ["score"]));
+    await run();
+    const drawing = server.calls.length;
+    const said = await refusal(score());
+    expect(said).toMatch(
+      /the budget is used up: .*\n.*This came up with the reward judge j: \d+ of 36 responses have no score yet/,
+    );
+    const judged = server.calls.length - drawing;
+    expect(judged).toBeGreaterThan(3);
+    // 19 tokens of a prompt and one of a rating each.
+    expect(heard.notices.at(-1)).toMatch(
+      `${(drawing + judged) * 19} tokens of prompts and ${drawing * 30 + judged} of responses`,
+    );
+    expect(await refusal(score())).toMatch(/budget is used up/);
+    expect(server.calls.length - drawing).toBe(judged);
+    world.write({ sources, rewards, budget: { tokens: 100_000 } });
+    await score();
+    expect(server.calls.length - drawing).toBe(36);
+  });
 });
 
 test("a source with a system message of its own; the prompts stay as they are", async () => {

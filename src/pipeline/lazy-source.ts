@@ -1,16 +1,19 @@
 import { resolve } from "node:path";
-import { embeddedSource } from "../generation/index.ts";
+import { embeddedIdentity, embeddedSource } from "../generation/index.ts";
 import { loadFiles, type ModelFiles, modelIdentity } from "../models/index.ts";
 import {
   type AnyIterable,
   contentKey,
+  type DataError,
   type EndpointRecipe,
   type ModelRecipe,
   type SampleRequest,
   type Source,
   type SourceRecipe,
+  type Thinking,
 } from "../schema/index.ts";
 import { type Budget, endpointIdentity, openEndpoint, openRecorded, recordedIdentity } from "../sources/index.ts";
+import { skippedWords } from "./prompts.ts";
 import type { Run } from "./run.ts";
 
 /** A source whose weights are loaded only if something has to be drawn from it. */
@@ -24,18 +27,19 @@ export interface LazySource {
   open(): Promise<Source>;
 }
 
+/** An embedded model; its weights are read when something is drawn from it. */
 export function lazyModel(
   name: string,
   files: ModelFiles,
-  recipe: Pick<ModelRecipe, "precision" | "device">,
+  recipe: Pick<ModelRecipe, "precision" | "device"> & { readonly thinking: Thinking },
 ): LazySource {
   return {
     name,
-    identity: modelIdentity(files, recipe),
+    identity: embeddedIdentity({ identity: modelIdentity(files, recipe), tokenizer: files.tokenizer }, recipe.thinking),
     embedded: true,
     // Their tokens are held, and the last of them leave the batch half empty.
     together: 2048,
-    open: async () => embeddedSource(name, loadFiles(files, recipe)),
+    open: async () => embeddedSource(name, loadFiles(files, recipe), recipe.thinking),
   };
 }
 
@@ -45,8 +49,15 @@ export async function lazySource(run: Run, recipe: SourceRecipe, budget: Budget 
   if ("recorded" in recipe) {
     const { file, ...part } = recipe.recorded;
     const path = resolve(run.baseFolder, file);
-    const identity = await recordedIdentity(path, part);
-    return { name, identity, embedded: false, together: 65_536, open: () => openRecorded(name, path, part) };
+    const known = await recordedIdentity(path, part);
+    const open = once(async () => {
+      const skipped: DataError[] = [];
+      const opened = await openRecorded(name, path, part, { known, skip: (bad) => skipped.push(bad) });
+      const words = skippedWords(skipped);
+      if (words !== undefined) run.listener.notice(`${name}: ${words}`);
+      return opened;
+    });
+    return { name, identity: known, embedded: false, together: 65_536, open };
   }
   const source = "model" in recipe ? lazyModel(name, await run.model(recipe), recipe) : lazyEndpoint(recipe.endpoint);
   return recipe.system === undefined ? source : withSystem(source, recipe.system);
@@ -57,6 +68,15 @@ export async function lazySource(run: Run, recipe: SourceRecipe, budget: Budget 
     const open = async () => openEndpoint(name, endpoint, options);
     return { name, identity: endpointIdentity(endpoint), embedded: false, open };
   }
+}
+
+/** What was opened once stays open: the rows of a recording are checked a single time. */
+function once<Value>(work: () => Promise<Value>): () => Promise<Value> {
+  let done: Promise<Value> | undefined;
+  return () => {
+    done ??= work();
+    return done;
+  };
 }
 
 /** The source, asked with a system message where a prompt has none: another source by its identity. */

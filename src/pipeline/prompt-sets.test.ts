@@ -1,12 +1,14 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { readPrompts } from "../preferences/index.ts";
+import { readPromptSet } from "../preferences/index.ts";
 import { instructions, scoreChecks, validateChecks } from "../rewards/index.ts";
 import type { CheckSpec, Prompt } from "../schema/index.ts";
 
 const path = (name: string) => fileURLToPath(new URL(`../../recipes/prompts/${name}.jsonl`, import.meta.url));
 const sizes = { quickstart: 60, "quickstart-eval": 40, overnight: 600, "overnight-eval": 200 };
-const sets = Object.entries(sizes).map(([name, size]) => ({ name, size, prompts: readPrompts(path(name)) }));
+const sets = await Promise.all(
+  Object.entries(sizes).map(async ([name, size]) => ({ name, size, placed: await readPromptSet(path(name), {}) })),
+).then((read) => read.map((set) => ({ ...set, prompts: set.placed.map(({ prompt }) => prompt) })));
 const all = sets.flatMap(({ prompts }) => prompts);
 const textOf = (prompt: Prompt) => prompt.messages.map(({ content }) => content).join("\n");
 
@@ -115,12 +117,10 @@ function anAnswer(checks: readonly CheckSpec[]): string {
   return has("detectable_format:json_format") ? JSON.stringify({ answer: text }) : text;
 }
 
-describe.each(sets)("$name", ({ name, size, prompts }) => {
+describe.each(sets)("$name", ({ size, placed, prompts }) => {
   test("parses, its checks are known, one to three constraints each", () => {
     expect(prompts).toHaveLength(size);
-    expect(() =>
-      validateChecks(prompts.map((prompt, at) => ({ prompt, place: { file: path(name), line: at + 1 } }))),
-    ).not.toThrow();
+    expect(() => validateChecks(placed)).not.toThrow();
     expect(prompts.filter(({ checks }) => checks.length < 1 || checks.length > 3)).toEqual([]);
   });
 

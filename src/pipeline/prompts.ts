@@ -6,32 +6,54 @@ import {
   readPromptSet,
   type TrainingPrompts,
   trainingPrompts,
+  withoutDuplicates,
 } from "../preferences/index.ts";
 import { validateChecks } from "../rewards/index.ts";
-import { amended, type LoadedRecipe, type Prompt, type PromptSetRecipe, replaceFile } from "../schema/index.ts";
+import {
+  amended,
+  type DataError,
+  describeError,
+  type LoadedRecipe,
+  type Prompt,
+  type PromptSetRecipe,
+  replaceFile,
+} from "../schema/index.ts";
 
 export interface PreparedPrompts {
   readonly training: TrainingPrompts;
   readonly heldOut: readonly Prompt[];
+  /** What is wrong with the rows that were passed over, as the recipe says. */
+  readonly skipped: readonly DataError[];
 }
 
 /** The prompts of a recipe: those to train on, without what it leaves out, and those held out. */
 export async function preparePrompts({ recipe, baseFolder, file }: LoadedRecipe): Promise<PreparedPrompts> {
-  const heldOut = await readSet(recipe.evaluation.prompts, baseFolder);
-  const against = (
-    await Promise.all((recipe.prompts.decontaminate?.against ?? []).map((set) => readSet(set, baseFolder)))
-  ).flat();
-  const set = await readSet(recipe.prompts, baseFolder);
+  const skipped: DataError[] = [];
+  const read = (set: PromptSetRecipe) => readSet(set, baseFolder, skipped);
+  const heldOut = await read(recipe.evaluation.prompts);
+  const against = (await Promise.all((recipe.prompts.decontaminate?.against ?? []).map(read))).flat();
+  const set = await read(recipe.prompts);
   const known = [...heldOut, ...against].map(({ prompt }) => prompt);
   const training = amended({ file }, () => trainingPrompts(set, known, recipe.prompts, recipe.seed));
-  return { training, heldOut: heldOut.map(({ prompt }) => prompt) };
+  return { training, heldOut: withoutDuplicates(heldOut, "error"), skipped };
 }
 
 /** A set, with the checks of its prompts held to the registry. */
-async function readSet(set: PromptSetRecipe, baseFolder: string): Promise<PlacedPrompt[]> {
-  const placed = await readPromptSet(resolve(baseFolder, set.file), set);
+async function readSet(set: PromptSetRecipe, baseFolder: string, skipped: DataError[]): Promise<PlacedPrompt[]> {
+  const placed = await readPromptSet(resolve(baseFolder, set.file), set, (bad) => skipped.push(bad));
   validateChecks(placed);
   return placed;
+}
+
+/** Bad rows that are named. */
+const namedRows = 3;
+
+/** How many rows were passed over, and what is wrong with the first of them; undefined where none were. */
+export function skippedWords(skipped: readonly DataError[]): string | undefined {
+  if (skipped.length === 0) return undefined;
+  const named = skipped.slice(0, namedRows).map((bad) => describeError(bad).split("\n")[0]);
+  const more = skipped.length > namedRows ? "; ..." : "";
+  return `${skipped.length} bad ${skipped.length === 1 ? "row is" : "rows are"} passed over: ${named.join("; ")}${more}`;
 }
 
 /** How many prompts were left out and why, in words; undefined where none were. */
@@ -49,9 +71,13 @@ export function leftOutWords({ prompts, leftOut, reported }: TrainingPrompts): s
   return `${prompts.length} prompts to train on; ${[...left, ...stay].join("; ")}`;
 }
 
-/** Writes a row for each prompt that was left out, or reported, where there are any. */
-export function writeLeftOut(file: string, { leftOut, reported }: TrainingPrompts): void {
-  const rows = [...leftOut, ...reported.map((row) => ({ ...row, kept: true }))];
+/** Writes a row for each prompt that was left out, or reported, and for each row that was none, where there are any. */
+export function writeLeftOut(file: string, { training, skipped }: PreparedPrompts): void {
+  const rows = [
+    ...skipped.map(({ message, place }) => ({ reason: "bad_row", ...place, problem: message })),
+    ...training.leftOut,
+    ...training.reported.map((row) => ({ ...row, kept: true })),
+  ];
   if (rows.length === 0) return;
   mkdirSync(dirname(file), { recursive: true });
   replaceFile(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
-import { modelIdentity } from "../models/index.ts";
 import { contentKey } from "../schema/index.ts";
 import { native } from "../torch/index.ts";
 import { comparisonInputs } from "./evaluating.ts";
+import { lazyModel } from "./lazy-source.ts";
 import { logProbInputs } from "./log-prob-evaluation.ts";
 import { gatherReport, type ReportExtra, reportText, thisMachine, writeReport } from "./report/index.ts";
 import { type Run, runPaths } from "./run.ts";
@@ -18,13 +18,13 @@ async function extraOf(run: Run): Promise<ReportExtra> {
   const target = await run.model(run.recipe.target);
   const sources: Record<string, string> = {};
   for (const recipe of run.recipe.sources)
-    if ("model" in recipe) sources[recipe.name] = modelIdentity(await run.model(recipe), recipe);
+    if ("model" in recipe) sources[recipe.name] = lazyModel(recipe.name, await run.model(recipe), recipe).identity;
   const comparison = await run.ledger.meta.get(comparisonInputs);
   const logProbs = await run.ledger.meta.get(logProbInputs);
   return {
     recipe: run.recipe,
     reward: reward.identity,
-    identities: { target: modelIdentity(target, run.recipe.target), sources },
+    identities: { target: lazyModel("target", target, run.recipe.target).identity, sources },
     ...(comparison === undefined ? {} : { comparison }),
     ...(logProbs === undefined || !run.recipe.evaluation.log_probs ? {} : { logProbs }),
     versions: { amalgam: ownVersion(), libtorch: native().torchVersion, node: process.versions.node },

@@ -19,7 +19,7 @@ import {
 import { type Ledger, openLedger, type StoredPrompt } from "../store/index.ts";
 import { explainDisk } from "./disk.ts";
 import type { Activity, Listener } from "./events.ts";
-import { leftOutWords, type PreparedPrompts, preparePrompts, writeLeftOut } from "./prompts.ts";
+import { leftOutWords, type PreparedPrompts, preparePrompts, skippedWords, writeLeftOut } from "./prompts.ts";
 
 export interface RunOptions {
   /** The run folder; made where there is none. */
@@ -158,9 +158,9 @@ export async function openRun(options: RunOptions): Promise<Run> {
     keepWritten(file);
     replaceFile(file, resolvedYaml(resolved));
     await ledger.meta.set("recipe", loaded.digest);
-    writeLeftOut(runPaths(folder).leftOutPrompts, prepared.training);
-    const words = leftOutWords(prepared.training);
-    if (words !== undefined) options.listener.notice(words);
+    writeLeftOut(runPaths(folder).leftOutPrompts, prepared);
+    for (const words of [skippedWords(prepared.skipped), leftOutWords(prepared.training)])
+      if (words !== undefined) options.listener.notice(words);
   } catch (error) {
     await ledger.close();
     throw explainDisk(error, folder);

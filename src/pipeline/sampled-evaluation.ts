@@ -32,7 +32,7 @@ export async function sampledEvaluation(
       .map((prompt) => [prompt.id, prompt]),
   );
   const reward = await openReward(run);
-  const source = embeddedSource("policy", model);
+  const source = embeddedSource("policy", model, run.recipe.target.thinking);
   const indices = Array.from({ length: count }, (_, index) => index);
   const requests = [...prompts.values()].map(({ id, messages }) => ({ promptId: id, messages, indices }));
   return {

@@ -2,14 +2,34 @@ import { openRewards } from "../rewards/index.ts";
 import { type RewardModel, type Score, type ScoreFailure, type ScoreRequest, SourceError } from "../schema/index.ts";
 import type { StageName } from "./events.ts";
 import { checkInterrupted, type Run } from "./run.ts";
+import { type SpendingAccount, spendingAccount, spendingWords } from "./spending.ts";
 import { grouped, inParts } from "./streams.ts";
 
-/** The recipe's reward. */
-export const openReward = (run: Run): Promise<RewardModel> =>
-  openRewards(run.recipe.rewards, {
+/** A reward, and where what its endpoints spend is kept. */
+export interface AccountedReward extends RewardModel {
+  readonly account?: SpendingAccount | undefined;
+}
+
+/** The recipe's reward. What it spends counts in the run's budget, and stands in the ledger when it is closed. */
+export async function openReward(run: Run): Promise<AccountedReward> {
+  const account = await spendingAccount(run);
+  const notice = (text: string) => run.listener.notice(text);
+  const reward = await openRewards(run.recipe.rewards, {
     modelFiles: (recipe) => run.model(recipe),
-    endpoint: { notice: (text) => run.listener.notice(text) },
+    endpoint: { notice, ...(account === undefined ? {} : { budget: account.budget }) },
   });
+  const before = account?.budget.spent();
+  return {
+    ...reward,
+    account,
+    async close() {
+      await reward.close();
+      await account?.save();
+      if (account !== undefined && account.budget.spent() !== before)
+        notice(`spent so far: ${spendingWords(account.budget.spent())}`);
+    },
+  };
+}
 
 /** Scores are stored in groups of so many, or so many milliseconds after the first came. */
 const scoredTogether = 256;
@@ -38,7 +58,7 @@ export async function scoreMissing(
   run: Run,
   stage: StageName,
   label: string,
-  reward: RewardModel,
+  reward: AccountedReward,
 ): Promise<Record<string, number>> {
   const { ledger, listener } = run;
   const total = await ledger.scores.lacking(label, reward.identity);
@@ -49,6 +69,7 @@ export async function scoreMissing(
   try {
     const requests = ledger.scores.unscored(label, reward.identity);
     for await (const outcomes of grouped(rated(reward, requests, run.signal), scoredTogether, storedWithinMs)) {
+      await reward.account?.save();
       scored += await ledger.scores.add(reward.identity, outcomes);
       for (const outcome of outcomes) {
         if (!("failure" in outcome)) continue;
@@ -58,7 +79,10 @@ export async function scoreMissing(
       listener.progress({ stage, label: reward.name, done: scored, total, unit: "scores" });
     }
   } catch (error) {
-    throw error instanceof SourceError ? error.amend({ hint: `This came up with the reward ${reward.name}.` }) : error;
+    if (!(error instanceof SourceError)) throw error;
+    throw error.amend({
+      hint: `This came up with the reward ${reward.name}: ${total - scored} of ${total} responses have no score yet.`,
+    });
   }
   checkInterrupted(run);
   if (failed > 0 && scored === 0) await refuseSilent(run, label, reward, reason);

@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { z } from "zod";
-import { type Recipe, RecipeError } from "../schema/index.ts";
+import { type EndpointRecipe, type Recipe, RecipeError } from "../schema/index.ts";
 import { type Budget, openBudget, type Spending } from "../sources/index.ts";
 import type { Run } from "./run.ts";
 
@@ -13,15 +13,25 @@ export interface SpendingAccount {
   save(): Promise<void>;
 }
 
+type Placed = readonly [field: string, endpoint: EndpointRecipe];
+
+/** The endpoints of a recipe, sources and judges, with where they stand. */
+const endpointsOf = ({ sources, rewards }: Recipe): Placed[] =>
+  [
+    ...sources.map((source, index) => [`sources.${index}.endpoint`, source] as const),
+    ...rewards.map((reward, index) => [`rewards.${index}.endpoint`, reward] as const),
+  ].flatMap(([field, entry]): Placed[] => ("endpoint" in entry ? [[field, entry.endpoint]] : []));
+
 /**
- * The budget of a run, less what earlier attempts have spent; undefined where the recipe has neither budget nor prices.
+ * The budget of a run, less what earlier attempts have spent; undefined where the recipe has neither budget nor prices. One
+ * is open at a time.
  *
  * @throws RecipeError where there is a budget in money and an endpoint has no price, or a budget on a shared ledger.
  */
 export async function spendingAccount({ recipe, ledger }: Run): Promise<SpendingAccount | undefined> {
   const { money, tokens } = recipe.budget;
   if (money !== undefined) requirePrices(recipe);
-  const priced = recipe.sources.some((source) => "endpoint" in source && source.endpoint.price !== undefined);
+  const priced = endpointsOf(recipe).some(([, { price }]) => price !== undefined);
   if (money === undefined && tokens === undefined && !priced) return undefined;
   if (ledger.shared && (money !== undefined || tokens !== undefined))
     throw new RecipeError("a budget is kept by one process, and several may work on a shared ledger", {
@@ -48,11 +58,11 @@ export async function spendingAccount({ recipe, ledger }: Run): Promise<Spending
   };
 }
 
-function requirePrices({ sources }: Recipe): void {
-  const unpriced = sources.findIndex((source) => "endpoint" in source && source.endpoint.price === undefined);
-  if (unpriced < 0) return;
+function requirePrices(recipe: Recipe): void {
+  const unpriced = endpointsOf(recipe).find(([, { price }]) => price === undefined);
+  if (unpriced === undefined) return;
   throw new RecipeError("the budget is in money, and this endpoint has no price", {
-    field: `sources.${unpriced}.endpoint.price`,
+    field: `${unpriced[0]}.price`,
     hint: "Write what a million tokens cost there: price: {input: 2.5, output: 10}. A budget in tokens needs none.",
   });
 }

@@ -45,7 +45,13 @@ const longestOf = (items: readonly (readonly Bundle[])[]): number =>
 
 /** What decides samples, where these decide when a training ends. */
 const sampledBy = ({ recipe }: Run, { early_stopping, evaluation_samples }: OptimisationRecipe) =>
-  early_stopping !== undefined && evaluation_samples > 0 ? { rewards: recipe.rewards, sampling: recipe.sampling } : {};
+  early_stopping !== undefined && evaluation_samples > 0
+    ? {
+        rewards: recipe.rewards,
+        sampling: recipe.sampling,
+        ...(recipe.target.thinking === "apart" ? {} : { thinking: recipe.target.thinking }),
+      }
+    : {};
 
 /** Digest of all that decides the model of a stage. */
 const inputsOf = (run: Run, stage: Stage, files: ModelFiles, digest: string): string =>

@@ -370,7 +370,7 @@ describe("rows that are not what they should be", () => {
   });
 
   test("a file that is none, or has no rows, or is of another kind", async () => {
-    await expect(read(dpo, join(folder, "none.jsonl"))).rejects.toThrow("the file can't be read");
+    await expect(read(dpo, join(folder, "none.jsonl"))).rejects.toThrow("there is no such file");
     await expect(read(dpo, join(folder, "none.parquet"))).rejects.toThrow("there is no such file");
     await expect(read(dpo, jsonl())).rejects.toThrow("the file has no rows");
     await expect(read(dpo, join(folder, "data.txt"))).rejects.toThrow("a file of a kind that is not read");

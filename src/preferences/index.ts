@@ -2,7 +2,6 @@ export type { Candidate, PromptCandidates } from "./candidates.ts";
 export { type Contribution, contributions } from "./contributions.ts";
 export { type DataRow, dataFaults, readDataRows, sourceResponsesOf, type WantedTexts } from "./data-rows.ts";
 export { type PlacedPrompt, readPromptSet } from "./prompt-sets.ts";
-export { readPrompts } from "./prompts.ts";
 export { fromRow, readQuadruples, toRow, writeQuadruples } from "./quadruple-rows.ts";
 export {
   type LeftOut,
@@ -17,4 +16,4 @@ export {
   toQuadruple,
 } from "./select.ts";
 export { type PromptSplit, splitPrompts } from "./split.ts";
-export { type LeftOutPromptRow, type TrainingPrompts, trainingPrompts } from "./training-prompts.ts";
+export { type LeftOutPromptRow, type TrainingPrompts, trainingPrompts, withoutDuplicates } from "./training-prompts.ts";

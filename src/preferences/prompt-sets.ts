@@ -1,4 +1,5 @@
-import { readRows } from "../data/index.ts";
+import { statSync } from "node:fs";
+import { jsonLinesFile, readRows, type SkipRow } from "../data/index.ts";
 import {
   canonicalJson,
   checkSpecSchema,
@@ -9,10 +10,9 @@ import {
   type Place,
   type Prompt,
   type PromptSetRecipe,
-  type TrainingPromptsRecipe,
 } from "../schema/index.ts";
 import { turnsOf } from "./data-turns.ts";
-import { readPrompts } from "./prompts.ts";
+import { promptOfRow } from "./prompts.ts";
 
 /** A prompt with where it stands. */
 export interface PlacedPrompt {
@@ -26,31 +26,37 @@ type Fields = NonNullable<PromptSetRecipe["fields"]>;
 const ownFields: Fields = { prompt: "prompt", messages: "messages", id: "id", checks: "checks", domain: "domain" };
 
 /**
- * The prompts of a set, in order. A JSONL file without `fields` is read strictly (`readPrompts`); of other files and
+ * The prompts of a set, in order. A JSONL file without `fields` is read strictly (`promptOfRow`); of other files and
  * folders, and with `fields`, the fields named are read and all others passed over. Messages may be ShareGPT's; turns of
  * the assistant at their end are answers and left away. `path` is the set's, made absolute.
  *
- * @throws DataError with file, line and field for rows that are no prompts.
+ * @throws DataError with file, line and field for a row that is no prompt; with `bad_rows: skip` it goes to `skip`.
  */
 export async function readPromptSet(
   path: string,
-  recipe: Omit<PromptSetRecipe, "file"> & Partial<Pick<TrainingPromptsRecipe, "duplicates">>,
+  recipe: Partial<Omit<PromptSetRecipe, "file">>,
+  skip: SkipRow = () => {},
 ): Promise<PlacedPrompt[]> {
-  const { fields, limit, split, config, duplicates } = recipe;
-  if (fields === undefined && /\.jsonl$/i.test(path))
-    return readPrompts(path, { limit, repeats: duplicates === "drop" }).map((prompt, at) => ({
-      prompt,
-      place: { file: path, line: at + 1 },
-    }));
+  const { fields, limit, split, config, bad_rows = "error" } = recipe;
+  const strict = fields === undefined && jsonLinesFile.test(path) && !isFolder(path);
   const found: PlacedPrompt[] = [];
-  for await (const { file, line, value } of readRows(path, { split, config })) {
-    if (found.length === limit) break;
+  let rows = 0;
+  for await (const { file, line, value } of readRows(path, { split, config }, bad_rows === "skip" ? skip : undefined)) {
     const place = { file, line };
-    found.push({ prompt: toPrompt(value, fields ?? ownFields, place), place });
+    try {
+      found.push({ prompt: strict ? promptOfRow(value, place) : toPrompt(value, fields ?? ownFields, place), place });
+    } catch (error) {
+      if (bad_rows === "error" || !(error instanceof DataError)) throw error;
+      skip(error);
+    }
+    rows += 1;
+    if (rows === limit) break;
   }
   if (found.length > 0) return found;
   throw new DataError("there are no prompts in it", { file: path, hint: "Check the path, and the split of a folder." });
 }
+
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 
 function toPrompt(row: unknown, fields: Fields, place: Place): Prompt {
   if (typeof row !== "object" || row === null || Array.isArray(row))

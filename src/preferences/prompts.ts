@@ -1,6 +1,5 @@
-import { readFileSync } from "node:fs";
 import { z } from "zod";
-import type { Message, Prompt } from "../schema/index.ts";
+import type { Message, Place, Prompt } from "../schema/index.ts";
 import { checkSpecSchema, contentKey, DataError, didYouMean, issueWords, messageSchema } from "../schema/index.ts";
 
 const rowSchema = z.strictObject({
@@ -16,99 +15,24 @@ const rowForm =
   'A row is {"prompt": "...", "checks": [{"id": "...", "args": {...}}]}; "messages", "id" and "domain" may stand too.';
 
 /**
- * The prompts of a JSONL file: a row a line, `prompt` (one user turn) or `messages` (a conversation whose last turn is
- * the user's), and optionally `id`, `checks`, `domain`. A row without `id` has the content key of its messages for one.
- * Row i of the result stands in line i + 1. With `limit` only the first rows are read, and only they are examined.
+ * The prompt of a row of a prompts file: `prompt` (one user turn) or `messages` (a conversation whose last turn is the
+ * user's), and optionally `id`, `checks`, `domain`. A row without `id` has the content key of its messages for one.
  *
- * Throws a DataError with file, line and field: no such file, no rows, not UTF-8, broken JSON, an unknown or wrong field,
- * an empty prompt, an id or a text that an earlier row has. What `checks` name is held to the registry by
- * `validateChecks` of the rewards.
+ * Throws a DataError at `place`, with the field: an unknown or wrong field, an empty prompt. What `checks` name is held to
+ * the registry by `validateChecks` of the rewards.
  */
-export function readPrompts(
-  file: string,
-  options: {
-    readonly limit?: number | undefined;
-    /** Pass over what stands twice: the caller looks after it. */
-    readonly repeats?: boolean;
-  } = {},
-): Prompt[] {
-  const lines = decode(readBytes(file), file).split("\n");
-  while (lines.length > 0 && lines.at(-1)!.trim() === "") lines.pop();
-  if (lines.length === 0) throw new DataError("the file holds no prompts", { file, hint: rowForm });
-  const ids = new Map<string, number>();
-  const texts = new Map<string, number>();
-  return lines.slice(0, options.limit).map((text, index) => {
-    const place = { file, line: index + 1 };
-    const prompt = toPrompt(parseRow(text, place), place);
-    if (options.repeats === true) return prompt;
-    refuseRepeated(ids, prompt.id, { ...place, field: "id" }, `the id ${JSON.stringify(prompt.id)}`);
-    const trimmed = prompt.messages.map(({ role, content }) => ({ role, content: content.trim() }));
-    refuseRepeated(texts, contentKey(trimmed), place, "the same prompt");
-    return prompt;
-  });
-}
-
-interface LinePlace {
-  readonly file: string;
-  readonly line: number;
-}
-
-function readBytes(file: string): Uint8Array {
-  try {
-    return readFileSync(file);
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    const message = code === "ENOENT" ? "there is no such file" : `the file can't be read (${code})`;
-    throw new DataError(message, {
-      file,
-      cause,
-      hint: "Check the path of the prompts; a recipe's is relative to its own folder.",
-    });
-  }
-}
-
-function decode(bytes: Uint8Array, file: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (cause) {
-    const offset = firstInvalidByte(bytes);
-    const line = bytes.subarray(0, offset).filter((byte) => byte === 0x0a).length + 1;
-    const message = `not UTF-8: the byte at offset ${offset} belongs to no character`;
-    throw new DataError(message, { file, line, cause, hint: "Save the file in the encoding UTF-8." });
-  }
-}
-
-/** Offset of the first byte that is not part of a whole character. */
-function firstInvalidByte(bytes: Uint8Array): number {
-  const decodes = (end: number, stream: boolean) => {
-    try {
-      new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, end), { stream });
-      return true;
-    } catch {
-      return false;
-    }
+export function promptOfRow(value: unknown, place: Place): Prompt {
+  const row = parseRow(value, place);
+  const messages = toMessages(row, place);
+  return {
+    id: row.id ?? contentKey(messages),
+    messages,
+    checks: row.checks,
+    ...(row.domain === undefined ? {} : { domain: row.domain }),
   };
-  let valid = 0;
-  let invalid = bytes.length + 1;
-  while (invalid - valid > 1) {
-    const middle = Math.floor((valid + invalid) / 2);
-    if (decodes(middle, true)) valid = middle;
-    else invalid = middle;
-  }
-  // What a stream lets pass may end within a character.
-  while (!decodes(valid, false)) valid--;
-  return valid;
 }
 
-function parseRow(text: string, place: LinePlace): Row {
-  if (text.trim() === "")
-    throw new DataError("an empty line", { ...place, hint: "Each line holds one prompt; take the line out." });
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new DataError(`not JSON: ${(cause as Error).message}`, { ...place, cause, hint: rowForm });
-  }
+function parseRow(value: unknown, place: Place): Row {
   const parsed = rowSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
@@ -124,7 +48,7 @@ function parseRow(text: string, place: LinePlace): Row {
     ...place,
     field: field === "" ? key : `${field}.${key}`,
     cause,
-    hint: `${didYouMean(key, known)}The fields here are ${known.join(", ")}.`,
+    hint: `${didYouMean(key, known)}The fields here are ${known.join(", ")}. With \`fields\` in the recipe, all that it does not name are passed over.`,
   });
 }
 
@@ -133,17 +57,7 @@ function knownFields(parent: PropertyKey | undefined): string[] {
   return Object.keys(schema.shape);
 }
 
-function toPrompt(row: Row, place: LinePlace): Prompt {
-  const messages = toMessages(row, place);
-  return {
-    id: row.id ?? contentKey(messages),
-    messages,
-    checks: row.checks,
-    ...(row.domain === undefined ? {} : { domain: row.domain }),
-  };
-}
-
-function toMessages(row: Row, place: LinePlace): Message[] {
+function toMessages(row: Row, place: Place): Message[] {
   const messages = asMessages(row, place);
   const broken = messages.findIndex(({ content }) => !content.isWellFormed());
   if (broken < 0) return messages;
@@ -154,7 +68,7 @@ function toMessages(row: Row, place: LinePlace): Message[] {
   });
 }
 
-function asMessages({ prompt, messages }: Row, place: LinePlace): Message[] {
+function asMessages({ prompt, messages }: Row, place: Place): Message[] {
   if ((prompt === undefined) === (messages === undefined)) {
     throw new DataError("a row has either `prompt` or `messages`", { ...place, hint: rowForm });
   }
@@ -177,21 +91,4 @@ function asMessages({ prompt, messages }: Row, place: LinePlace): Message[] {
     });
   }
   return turns;
-}
-
-/** Remembers the line of `key`, or refuses it where an earlier line has it. */
-function refuseRepeated(
-  seen: Map<string, number>,
-  key: string,
-  place: LinePlace & { field?: string },
-  what: string,
-): void {
-  const earlier = seen.get(key);
-  if (earlier !== undefined) {
-    throw new DataError(`${what} stands in line ${earlier} already`, {
-      ...place,
-      hint: "Take one of the two rows out.",
-    });
-  }
-  seen.set(key, place.line);
 }

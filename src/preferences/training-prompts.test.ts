@@ -24,7 +24,7 @@ const vocabulary = Array.from({ length: 400 }, (_, i) => `w${(i * 7919).toString
 const text = (words: number) => Array.from({ length: words }, () => vocabulary[random(vocabulary.length)]!);
 
 describe("sets of prompts", () => {
-  const read = async (path: string, recipe: Omit<PromptSetRecipe, "file">) =>
+  const read = async (path: string, recipe: Partial<Omit<PromptSetRecipe, "file">>) =>
     (await readPromptSet(path, recipe)).map(({ prompt }) => prompt);
 
   test.each(["saved", "dict", "hub", "rows.csv"])("the same prompts from %s", async (name) => {
@@ -73,12 +73,21 @@ describe("sets of prompts", () => {
     ],
     ["checks that are no JSON", '{"q": "a", "c": "{"}', { prompt: "q", checks: "c" }, /no JSON/, { field: "c" }],
     ["no rows", "\n", { prompt: "q" }, /no prompts/, {}],
-  ])("%s is told with its place", async (_, content, fields, message, place) => {
+  ])("%s is told with its place; skipped where the recipe says so", async (_, content, fields, message, place) => {
     const file = join(folder, "bad.jsonl");
     writeFileSync(file, content);
+    const expected = { message: expect.stringMatching(message) as string, place: { file, ...place } };
     const error: unknown = await read(file, { fields }).catch((error: unknown) => error);
     expect(error).toBeInstanceOf(DataError);
-    expect(error).toMatchObject({ message: expect.stringMatching(message), place: { file, ...place } });
+    expect(error).toMatchObject(expected);
+    if (content === "\n") return;
+    const skipped: DataError[] = [];
+    writeFileSync(file, `${content}\n{"${Object.values(fields!)[0]}": "good"}\n{broken\n`);
+    const good = await readPromptSet(file, { fields, bad_rows: "skip" }, (bad) => skipped.push(bad));
+    expect(good.at(-1)!.prompt.messages).toEqual([{ role: "user", content: "good" }]);
+    expect(skipped[0]).toMatchObject(expected);
+    expect(skipped[1]!.message).toMatch(/not JSON/);
+    expect(good.length + skipped.length).toBe(content.split("\n").length + 2);
   });
 });
 
@@ -224,6 +233,7 @@ test("all together, in order, each prompt left out for one reason", () => {
   const recipe = {
     file: "f",
     duplicates: "drop",
+    bad_rows: "error",
     near_duplicates: 0.8,
     decontaminate: { ngram: 5, against: [], action: "drop" },
     sample: { size: 2, domains: "equal" },
@@ -241,6 +251,6 @@ test("all together, in order, each prompt left out for one reason", () => {
     { id: expect.stringMatching(/a|e/), reason: "not_sampled" },
   ]);
   expect(prompts.map(({ domain }) => domain)).toEqual(["x", "y"]);
-  const strict = { file: "f", duplicates: "error" } as const;
+  const strict = { file: "f", duplicates: "error", bad_rows: "error" } as const;
   expect(() => trainingPrompts(set, heldOut, strict, 3)).toThrow(/the same prompt stands in line 1 of f already/);
 });

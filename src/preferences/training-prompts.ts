@@ -82,10 +82,15 @@ function without(prompts: readonly Prompt[], found: readonly { readonly index: n
   return prompts.filter((_, index) => !gone.has(index));
 }
 
-function withoutDuplicates(
+/**
+ * The prompts of a set, each once. Those that stand twice go to `leftOut` with `duplicates: drop`.
+ *
+ * @throws DataError for an id that stands twice, and for a prompt that does unless duplicates are dropped.
+ */
+export function withoutDuplicates(
   set: readonly PlacedPrompt[],
   duplicates: TrainingPromptsRecipe["duplicates"],
-  leftOut: LeftOutPromptRow[],
+  leftOut: LeftOutPromptRow[] = [],
 ): Prompt[] {
   const texts = new Map<string, PlacedPrompt>();
   const ids = new Map<string, PlacedPrompt>();
@@ -104,6 +109,7 @@ function withoutDuplicates(
         `${twin === undefined ? `the id ${JSON.stringify(prompt.id)}` : "the same prompt"} stands in line ${earlier.place.line} of ${earlier.place.file} already`,
         {
           ...place,
+          ...(twin === undefined ? { field: "id" } : {}),
           hint: "Take one of the two rows out, or write `prompts.duplicates: drop` where the prompts are the same.",
         },
       );

@@ -1,12 +1,16 @@
 import { z } from "zod";
+import { environmentVariable } from "./environment-variable.ts";
 
-const environmentVariable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "the name of an environment variable");
 const positive = z.number().gt(0);
 const headerName = z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, "the name of an HTTP header");
 
 /** Money for a million tokens, in whichever currency the recipe's budget is meant. */
 const priceSchema = z.strictObject({ input: z.number().min(0), output: z.number().min(0) });
 export type PriceRecipe = z.infer<typeof priceSchema>;
+
+/** Whether what a model thinks, between <think> and </think>, is kept apart from the answer. */
+export const thinkingSchema = z.enum(["apart", "keep"]).default("apart");
+export type Thinking = z.infer<typeof thinkingSchema>;
 
 /** Fields of a call that Amalgam fills in itself, in any of the formats: `body` must not replace them. */
 const ownFields = ["model", "messages", "contents", "prompt", "system", "systemInstruction", "n", "stream", "seed"];
@@ -39,8 +43,7 @@ export const endpointSchema = z
     special_tokens: z.record(z.string(), z.string()).default({}),
     /** Answers come in pieces: what a server is silent for, and not a whole call, is bounded by `timeout_seconds` then. */
     stream: z.boolean().default(false),
-    /** Whether text between <think> and </think> is kept apart from the answer. */
-    thinking: z.enum(["apart", "keep"]).default("apart"),
+    thinking: thinkingSchema,
     /** Keep the log-probs of the tokens with each response. */
     logprobs: z.boolean().default(false),
     /** The most calls at a time; how many there are is found by how the server bears them. */

@@ -5,7 +5,7 @@ export {
   type PreferenceSettings,
   type SupervisedSettings,
 } from "./data-training.ts";
-export { type EndpointRecipe, endpointSchema, type PriceRecipe } from "./endpoint.ts";
+export { type EndpointRecipe, endpointSchema, type PriceRecipe, type Thinking } from "./endpoint.ts";
 export * from "./errors.ts";
 export { makeFolder } from "./folder.ts";
 export * from "./interfaces.ts";
@@ -57,3 +57,4 @@ export { replaceFile } from "./replace-file.ts";
 export { type ServerLimits, serverLimitsSchema } from "./server-limits.ts";
 export { type GridValue, type Sweep, sweepSchema } from "./sweep.ts";
 export { type LoadedSweep, loadSweep, type SweepChanges, type SweepVariant, sweepJsonSchema } from "./sweep-file.ts";
+export { utf8Text } from "./utf8.ts";

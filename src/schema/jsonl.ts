@@ -1,5 +1,6 @@
 import { createReadStream } from "node:fs";
 import { DataError } from "./errors.ts";
+import { utf8Text } from "./utf8.ts";
 
 export interface JsonLine {
   /** Counted from 1, blank lines included. */
@@ -9,17 +10,27 @@ export interface JsonLine {
 
 /**
  * The values of a JSONL file, line by line; blank lines are passed over. `read` makes the value of a line, where that is not plain JSON. Throws DataError, with file and line, for a line
- * that is not UTF-8 or not JSON, and for a file that can't be read.
+ * that is not UTF-8 or not JSON, unless `skip` takes the error; and for a file that can't be read.
  */
 export async function* readJsonLines(
   file: string,
   read: (text: string) => unknown = JSON.parse,
+  skip?: (bad: DataError) => void,
 ): AsyncGenerator<JsonLine> {
   let line = 0;
   for await (const bytes of byteLines(file)) {
     line += 1;
-    const text = decode(bytes, file, line);
-    if (text.trim() !== "") yield { line, value: parse(text, file, line, read) };
+    let value: unknown;
+    try {
+      const text = decode(bytes, file, line);
+      if (text.trim() === "") continue;
+      value = parse(text, file, line, read);
+    } catch (error) {
+      if (skip === undefined || !(error instanceof DataError)) throw error;
+      skip(error);
+      continue;
+    }
+    yield { line, value };
   }
 }
 
@@ -36,19 +47,21 @@ async function* byteLines(file: string): AsyncGenerator<Buffer> {
       rest.push(chunk.subarray(start));
     }
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new DataError(`the file can't be read: ${reason}`, { file, hint: "Check the path and who may read it." });
+    const code = (error as NodeJS.ErrnoException).code;
+    throw new DataError(code === "ENOENT" ? "there is no such file" : `the file can't be read (${code})`, {
+      file,
+      cause: error,
+      hint: "Check the path, and who may read it; a path in a recipe is relative to the recipe's own folder.",
+    });
   }
   const last = Buffer.concat(rest);
   if (last.length > 0) yield last;
 }
 
 function decode(bytes: Buffer, file: string, line: number): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    throw new DataError("this line is not UTF-8", { file, line, hint: "Save the file as UTF-8." });
-  }
+  const text = utf8Text(bytes);
+  if (text !== undefined) return text;
+  throw new DataError("this line is not UTF-8", { file, line, hint: "Save the file as UTF-8." });
 }
 
 function parse(text: string, file: string, line: number, read: (text: string) => unknown): unknown {

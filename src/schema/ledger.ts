@@ -1,6 +1,5 @@
 import { z } from "zod";
-
-const environmentVariable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "the name of an environment variable");
+import { environmentVariable } from "./environment-variable.ts";
 
 const address = z
   .string()

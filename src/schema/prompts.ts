@@ -17,6 +17,8 @@ export const promptSetSchema = z.strictObject({
       error: "either `prompt` or `messages` names the field with the prompt",
     })
     .optional(),
+  /** What becomes of a row that breaks the form. */
+  bad_rows: z.enum(["error", "skip"]).default("error"),
   /** The first rows only. */
   limit: z.int().min(1).optional(),
 });

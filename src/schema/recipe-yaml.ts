@@ -3,6 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
 import { RecipeError } from "./errors.ts";
 import { didYouMean } from "./nearest.ts";
+import { utf8Text } from "./utf8.ts";
 
 export type FieldPath = readonly PropertyKey[];
 
@@ -113,26 +114,18 @@ function suggestion(file: string): string {
 }
 
 function decode(bytes: Buffer, file: string): string {
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  try {
-    return decoder.decode(bytes);
-  } catch (cause) {
-    let line = 1;
-    for (let start = 0; start < bytes.length; line++) {
-      const end = bytes.indexOf(0x0a, start);
-      const stop = end < 0 ? bytes.length : end;
-      try {
-        decoder.decode(bytes.subarray(start, stop));
-      } catch {
-        break;
-      }
-      start = stop + 1;
-    }
-    throw new RecipeError("not UTF-8: this line holds bytes that belong to no character", {
-      file,
-      line,
-      cause,
-      hint: "Save the file in the encoding UTF-8.",
-    });
+  const text = utf8Text(bytes);
+  if (text !== undefined) return text;
+  let line = 1;
+  for (let start = 0; start < bytes.length; line++) {
+    const end = bytes.indexOf(0x0a, start);
+    const stop = end < 0 ? bytes.length : end;
+    if (utf8Text(bytes.subarray(start, stop)) === undefined) break;
+    start = stop + 1;
   }
+  throw new RecipeError("not UTF-8: this line holds bytes that belong to no character", {
+    file,
+    line,
+    hint: "Save the file in the encoding UTF-8.",
+  });
 }

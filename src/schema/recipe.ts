@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { endpointSchema } from "./endpoint.ts";
+import { endpointSchema, thinkingSchema } from "./endpoint.ts";
 import { ledgerSchema } from "./ledger.ts";
 import { objectiveChoice, refuseForeign, withDefaults } from "./objectives.ts";
 import {
@@ -41,6 +41,9 @@ export const modelSchema = z.strictObject({
 });
 export type ModelRecipe = z.infer<typeof modelSchema>;
 
+/** A model that writes responses. */
+const respondingModelSchema = z.strictObject({ ...modelSchema.shape, thinking: thinkingSchema });
+
 const samplingOverrides = samplingSchema.partial();
 
 /** How a source is asked otherwise than the others. */
@@ -52,7 +55,7 @@ const asked = {
 
 const sourceSchema = z.union(
   [
-    z.strictObject({ name: nameSchema, ...modelSchema.shape, ...asked }),
+    z.strictObject({ name: nameSchema, ...respondingModelSchema.shape, ...asked }),
     z.strictObject({ name: nameSchema, endpoint: endpointSchema, ...asked }),
     z.strictObject({ name: nameSchema, recorded: recordedSchema, sampling: samplingOverrides.default({}) }),
   ],
@@ -162,7 +165,7 @@ export const recipeSchema = z.strictObject({
   /** Where several machines work on one run; a file of the run folder without. */
   ledger: ledgerSchema.optional(),
   prompts: trainingPromptsSchema,
-  target: modelSchema,
+  target: respondingModelSchema,
   sources: z.array(sourceSchema).min(1),
   sampling: z
     .strictObject({
@@ -185,7 +188,7 @@ export const recipeSchema = z.strictObject({
       }).shape,
     })
     .prefault({}),
-  /** What the answers of endpoints may cost, all sources and attempts of this run together. */
+  /** What the answers of endpoints may cost: all sources, judges and attempts of this run together. */
   budget: z.strictObject({ money: positive.optional(), tokens: z.int().min(1).optional() }).default({}),
   rewards: z.array(rewardSchema).min(1),
   selection: z

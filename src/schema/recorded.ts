@@ -6,6 +6,8 @@ const column = z.string().min(1);
 export const recordedSchema = z.strictObject({
   /** JSONL, Parquet, CSV, Arrow or a folder; relative to the recipe's own folder. */
   file: z.string().min(1),
+  /** What becomes of a row that breaks the form. */
+  bad_rows: z.enum(["error", "skip"]).default("error"),
   split: column.optional(),
   config: column.optional(),
   /** Which field of a row is what, where they have other names. A row is matched to a prompt by `prompt_id`, or by the prompt itself. */

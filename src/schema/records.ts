@@ -62,8 +62,8 @@ export type Finish = "stop" | "length";
 export const responseExtrasSchema = z.object({
   /** What the model thought before it answered: no part of the response. */
   reasoning: z.string().optional(),
-  /** The log-prob of each token of the answer, as the server tells it. */
-  logprobs: z.array(z.object({ token: z.string(), logprob: z.number() })).optional(),
+  /** The log-prob of each token of the answer, as the server tells it; null where it tells none. */
+  logprobs: z.array(z.object({ token: z.string(), logprob: z.number().nullable() })).optional(),
 });
 export type ResponseExtras = z.infer<typeof responseExtrasSchema>;
 

@@ -79,6 +79,15 @@ test.each([{}, { KEY: "" }, { KEY: " \n" }])("no key: %j", (environment) => {
   expect(error.hint).toContain("export KEY=");
 });
 
+test("a header's value may have spaces, and what stands after them is secret, too", () => {
+  const recipe = endpointSchema.parse({ url: "http://host/v1", model: "m", headers_env: { Authorization: "AUTH" } });
+  const { headers, secrets } = endpointAddress(recipe, { AUTH: "Bearer abc-1234567890" });
+  expect(headers.authorization).toBe("Bearer abc-1234567890");
+  expect(secrets.scrub("(abc-1234567890)")).toBe("([secret])");
+  expect(secrets.holdsSecret("abc-1234567890")).toBe(true);
+  expect(failure(() => endpointAddress(recipe, { AUTH: "Bearer a\nb" })).message).toMatch(/header in AUTH/);
+});
+
 test("a key with a line break inside, and one with a line break after it", () => {
   const error = failure(() => address("http://host/v1", "KEY", { KEY: "sk-one\nsk-two" }));
   expect(error).toBeInstanceOf(EnvironmentError);

@@ -43,7 +43,7 @@ export function endpointAddress(
   const further = Object.fromEntries(
     Object.entries(recipe.headers_env).map(([name, variable]) => [
       name.toLowerCase(),
-      keyFrom(variable, environment, `headers_env.${name}`),
+      headerFrom(variable, environment, `headers_env.${name}`),
     ]),
   );
   const secretParameters = [...url.searchParams].filter(([name]) => /key|token|secret|sig|pass/i.test(name));
@@ -60,7 +60,8 @@ export function endpointAddress(
     keyInWords: credentialsInWords(recipe.key_env, user !== undefined),
     secrets: secretsOf([
       ...[key ?? "", user?.password ?? "", basic ?? ""],
-      ...Object.values(further),
+      // Of "Bearer xyz", xyz alone is secret, too.
+      ...Object.values(further).flatMap((value) => [value, value.slice(value.indexOf(" ") + 1)]),
       ...secretParameters.map(([, value]) => value),
     ]),
   };
@@ -132,18 +133,28 @@ function decoded(part: string): string {
 }
 
 function keyFrom(variable: string, environment: Environment, named: string): string {
-  const key = environment[variable]?.trim() ?? "";
-  if (key === "") {
-    throw new EnvironmentError(`the environment variable ${variable} is not set: it should hold an endpoint's key`, {
-      field: `endpoint.${named}`,
-      hint: `Set it in the shell that starts Amalgam: export ${variable}=...`,
-    });
-  }
-  if (!/^[\x21-\x7e]+$/.test(key)) {
-    throw new EnvironmentError(`the key in ${variable} has characters that no HTTP header may carry`, {
-      field: `endpoint.${named}`,
-      hint: "A key is one line of ASCII letters, digits and signs: look for spaces, line breaks and curly quotes in it.",
-    });
-  }
-  return key;
+  const key = variableValue(variable, environment, named, "an endpoint's key");
+  if (/^[\x21-\x7e]+$/.test(key)) return key;
+  throw new EnvironmentError(`the key in ${variable} has characters that no HTTP header may carry`, {
+    field: `endpoint.${named}`,
+    hint: "A key is one line of ASCII letters, digits and signs: look for spaces, line breaks and curly quotes in it.",
+  });
+}
+
+function headerFrom(variable: string, environment: Environment, named: string): string {
+  const value = variableValue(variable, environment, named, "a header's value");
+  if (/^[\x20-\x7e]+$/.test(value)) return value;
+  throw new EnvironmentError(`the header in ${variable} has characters that no HTTP header may carry`, {
+    field: `endpoint.${named}`,
+    hint: "A header is one line of ASCII letters, digits, signs and spaces: look for line breaks and curly quotes in it.",
+  });
+}
+
+function variableValue(variable: string, environment: Environment, named: string, what: string): string {
+  const value = environment[variable]?.trim() ?? "";
+  if (value !== "") return value;
+  throw new EnvironmentError(`the environment variable ${variable} is not set: it should hold ${what}`, {
+    field: `endpoint.${named}`,
+    hint: `Set it in the shell that starts Amalgam: export ${variable}=...`,
+  });
 }

@@ -1,6 +1,6 @@
 import type { Finish, ResponseExtras } from "../schema/index.ts";
+import { thinkingApart } from "../tokenizers/index.ts";
 import type { ChatChoice } from "./completion.ts";
-import { thinkingApart } from "./reasoning.ts";
 
 /** A choice as a response, or why it is none; `again` where another draw may be better. */
 export type ReadChoice =
@@ -17,18 +17,28 @@ const finishes: Readonly<Record<string, Finish>> = {
   length: "length",
   max_tokens: "length",
   model_length: "length",
+  model_context_window_exceeded: "length",
 };
 
 /** Reads one choice of a chat completion as a response to train on; what the model thought before it is kept apart. */
 export function readChoice(
   { message, finish_reason: reason, logprobs }: ChatChoice,
-  { thinking, logprobs: keepLogProbs }: { readonly thinking: "apart" | "keep"; readonly logprobs: boolean },
+  {
+    thinking,
+    logprobs: keepLogProbs,
+    begun,
+  }: {
+    readonly thinking: "apart" | "keep";
+    readonly logprobs: boolean;
+    /** The prompt ends with the mark that begins thoughts. */
+    readonly begun: boolean;
+  },
 ): ReadChoice {
   if (reason === "content_filter") return { fault: "a content filter held the completion back", again: true };
   if (message.refusal) return { fault: "the model refused to answer", again: true };
   const finish = finishes[reason ?? ""];
   const content = message.content ?? "";
-  const apart = thinking === "keep" ? { text: content } : thinkingApart(content);
+  const apart = thinking === "keep" ? { text: content } : thinkingApart(content, begun);
   const text = "text" in apart ? apart.text : "";
   if (text.trim() === "") {
     if (finish === "length")

@@ -36,6 +36,8 @@ export interface EndpointClient {
   readonly url: string;
   /** See `endpointIdentity`. */
   readonly identity: string;
+  /** Whether the prompt of these messages ends with the mark that begins thoughts; false where the server makes the prompt. */
+  begunThinking(messages: ChatRequest["messages"]): boolean;
   /** The most calls at a time; how many there are at the moment is found by how the server bears them. */
   readonly concurrency: number;
   readonly retries: number;
@@ -200,6 +202,7 @@ export function openEndpointClient(recipe: EndpointRecipe, options: EndpointOpti
   return {
     url: address.shown,
     identity: address.identity,
+    begunThinking: (messages) => format.begunThinking?.(messages) ?? false,
     concurrency: recipe.concurrency,
     retries: recipe.retries,
     chatCompletion: tried,

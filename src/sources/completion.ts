@@ -23,11 +23,38 @@ export interface ChatRequest {
   readonly top_logprobs?: number;
 }
 
-const tokenLogProb = z.object({ token: z.string(), logprob: z.number() });
+/** JSON has no minus infinity: null stands for it, and for what isn't told. */
+const tokenLogProb = z.object({ token: z.string(), logprob: z.number().nullable() });
 
-const logProbsSchema = z.object({
-  content: z.array(z.object({ ...tokenLogProb.shape, top_logprobs: z.array(tokenLogProb).default([]) })).nullish(),
-});
+const told = ({ token, logprob }: z.infer<typeof tokenLogProb>) => (logprob === null ? [] : [{ token, logprob }]);
+
+const listsOrColumns = z
+  .object({
+    content: z.array(z.object({ ...tokenLogProb.shape, top_logprobs: z.array(tokenLogProb).nullish() })).nullish(),
+    tokens: z.array(z.string().nullable()).nullish(),
+    token_logprobs: z.array(z.number().nullable()).nullish(),
+    top_logprobs: z.array(z.record(z.string(), z.number().nullable()).nullable()).nullish(),
+  })
+  .transform(({ content, tokens, token_logprobs, top_logprobs }) => ({
+    content:
+      content?.map(({ token, logprob, top_logprobs: top }) => ({
+        token,
+        logprob,
+        top_logprobs: (top ?? []).flatMap(told),
+      })) ??
+      tokens?.map((token, at) => ({
+        token: token ?? "",
+        logprob: token_logprobs?.[at] ?? null,
+        top_logprobs: Object.entries(top_logprobs?.[at] ?? {}).flatMap(([token, logprob]) => told({ token, logprob })),
+      })) ??
+      (content === null ? null : undefined),
+  }));
+
+/**
+ * Log-probs as a list of tokens, which chat completions have and llama.cpp's plain ones; or in columns, which plain completions
+ * have and Together's chats. Together's streams have a number in their place, which tells of no token: it is left out.
+ */
+export const logProbsSchema = z.union([z.number().transform(() => undefined), listsOrColumns]).nullish();
 
 /** A text, or its parts as Mistral's reasoning models write them. */
 const contentSchema = z.union([
@@ -46,7 +73,7 @@ export const spokenSchema = z
   .transform(({ content, refusal, reasoning_content, reasoning }) => {
     const parts = typeof content === "string" || !content ? [] : content;
     const thoughts = parts.filter(({ type }) => type === "thinking").map(({ thinking }) => plainText(thinking));
-    const thought = [reasoning_content ?? reasoning ?? "", ...thoughts].join("");
+    const thought = [reasoning_content || reasoning || "", ...thoughts].join("");
     return {
       content: parts.length === 0 ? (content as string | null | undefined) : plainText(parts),
       refusal,
@@ -64,18 +91,26 @@ export const choiceSchema = z.object({
   index: z.int().min(0).optional(),
   finish_reason: z.string().nullish(),
   message: spokenSchema,
-  logprobs: logProbsSchema.nullish(),
+  logprobs: logProbsSchema,
 });
 
-export const usageSchema = z.object({
-  prompt_tokens: z.int().min(0),
-  completion_tokens: z.int().min(0),
-  completion_tokens_details: z.object({ reasoning_tokens: z.int().min(0).nullish() }).nullish(),
-});
+/** Where a server leaves the tokens of thoughts out of `completion_tokens`, they are in the total: they are paid for. */
+export const usageSchema = z
+  .object({
+    prompt_tokens: z.int().min(0),
+    completion_tokens: z.int().min(0),
+    total_tokens: z.int().min(0).nullish(),
+    completion_tokens_details: z.object({ reasoning_tokens: z.int().min(0).nullish() }).nullish(),
+  })
+  .transform(({ prompt_tokens, completion_tokens, total_tokens, completion_tokens_details }) => ({
+    prompt_tokens,
+    completion_tokens: Math.max(completion_tokens, (total_tokens ?? 0) - prompt_tokens),
+    ...(completion_tokens_details ? { completion_tokens_details } : {}),
+  }));
 
 const completionSchema = z.object({ choices: z.array(choiceSchema), usage: usageSchema.nullish() });
 
-export type LogProbs = z.infer<typeof logProbsSchema>;
+export type LogProbs = NonNullable<z.infer<typeof logProbsSchema>>;
 export type ChatChoice = z.infer<typeof choiceSchema>;
 export type ChatUsage = z.infer<typeof usageSchema>;
 /** An answer in OpenAI's form, into which those of the other formats are brought. */

@@ -184,11 +184,12 @@ function readCompletion(
     choices.map(({ message }) => message.content ?? ""),
     completion.usage,
   );
+  const begun = client.begunThinking(messages);
   const responses: Drawn[] = [];
   let fault = "the answer has no choices";
   let again = true;
   for (const [i, choice] of choices.entries()) {
-    const read = readChoice(choice, recipe);
+    const read = readChoice(choice, { ...recipe, begun });
     if ("fault" in read) {
       ({ fault, again } = read);
     } else if (client.holdsSecret(read.text + (read.extras?.reasoning ?? ""))) {

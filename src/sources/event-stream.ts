@@ -1,3 +1,4 @@
+import { utf8Text } from "../schema/index.ts";
 import { type Parsed, parseJson } from "./wire.ts";
 
 /** The answer is a stream of events, by its content type or by how it begins. */
@@ -13,12 +14,8 @@ const lineEnd = /\r\n|\r|\n/;
  */
 export function readEvents(body: Uint8Array): Parsed<unknown[]> {
   if (body.length === 0) return { fault: "the answer is empty" };
-  let text: string;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(body);
-  } catch {
-    return { fault: "the answer is not UTF-8" };
-  }
+  const text = utf8Text(body);
+  if (text === undefined) return { fault: "the answer is not UTF-8" };
   const events: unknown[] = [];
   let data: string[] = [];
   let id: string | undefined;

@@ -1,10 +1,11 @@
 import { Buffer } from "node:buffer";
 import { type Dispatcher, EnvHttpProxyAgent, request } from "undici";
 import type { Environment } from "./address.ts";
+import type { HeaderValues } from "./headers.ts";
 
 export interface Answer {
   readonly status: number;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly headers: HeaderValues;
   readonly body: Uint8Array;
 }
 

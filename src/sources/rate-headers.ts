@@ -1,4 +1,4 @@
-type HeaderValues = Readonly<Record<string, string | string[] | undefined>>;
+import { type HeaderValues, numberOf } from "./headers.ts";
 
 /** How the servers call what is left of a limit, and when it is whole again. */
 const families = [
@@ -42,19 +42,15 @@ const families = [
 export function rateHeaderWaitMs(headers: HeaderValues, tokens: number, now: number = Date.now()): number {
   let wait = 0;
   for (const { unit, limit, left, reset } of families) {
-    const remaining = number(headers[left]);
+    const remaining = numberOf(headers[left]);
     const until = resetMs(headers[reset], headers.date, now);
     const needed = unit === "requests" ? 1 : tokens;
     if (remaining === undefined || until === undefined || remaining >= needed) continue;
-    const size = number(headers[limit]);
+    const size = numberOf(headers[limit]);
     const missing = size === undefined || size <= remaining ? 1 : (needed - remaining) / (size - remaining);
     wait = Math.max(wait, until * Math.min(1, missing));
   }
   return wait;
-}
-
-function number(value: string | string[] | undefined): number | undefined {
-  return typeof value === "string" && /^\s*\d+(\.\d+)?\s*$/.test(value) ? Number(value) : undefined;
 }
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -66,7 +62,7 @@ function resetMs(
   now: number,
 ): number | undefined {
   if (typeof value !== "string") return undefined;
-  const seconds = number(value);
+  const seconds = numberOf(value);
   if (seconds !== undefined) return seconds * 1000;
   if (/^(\d+(\.\d+)?(ms|s|m|h|d))+$/.test(value.trim())) {
     const parts = [...value.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/g)];

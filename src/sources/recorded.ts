@@ -1,13 +1,14 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { z } from "zod";
-import { filesOf, readRows } from "../data/index.ts";
+import { filesOf, readRows, type SkipRow } from "../data/index.ts";
 import {
   contentKey,
   DataError,
   issueWords,
   type Message,
   messageSchema,
+  type Place,
   type RecordedRecipe,
   type SampleOutcome,
   type SampleRequest,
@@ -64,12 +65,18 @@ export async function recordedIdentity(path: string, part: Partial<Part> = {}): 
  * Responses that were recorded elsewhere as a source: a file or the folder of a data set, a row a response, as
  * `{"prompt_id", "index"?, "text", "finish"?, "prompt_tokens"?, "response_tokens"?}`; with `fields` under other names, and further
  * ones are passed over. Sampling settings have no effect; a response that is lacking is a SampleFailure. The rows are read
- * once to check them and once for the responses: none is kept in memory. Throws DataError with file and line for an
- * unreadable file, a broken row, and an index given twice.
+ * once to check them and once for the responses: none is kept in memory. `known` is the recording's identity, where it was
+ * found before. Throws DataError with file, line and field for an unreadable file, and for a broken row and an index given
+ * twice unless the recipe skips bad rows: then each goes to `skip`, once.
  */
-export async function openRecorded(name: string, path: string, part: Partial<Part> = {}): Promise<Source> {
-  const identity = await recordedIdentity(path, part);
-  for await (const _ of recordedRows(path, part));
+export async function openRecorded(
+  name: string,
+  path: string,
+  part: Partial<Part> = {},
+  { known, skip = () => {} }: { readonly known?: string; readonly skip?: SkipRow } = {},
+): Promise<Source> {
+  const identity = known ?? (await recordedIdentity(path, part));
+  for await (const _ of recordedRows(path, part, skip));
   return {
     name,
     identity,
@@ -113,27 +120,42 @@ const promptKey = (messages: readonly Message[]): string =>
   contentKey(messages.map(({ role, content }) => ({ role, content: content.trim() })));
 
 /** Every response with the place that it has among those to its prompt. */
-async function* recordedRows(path: string, { fields, ...part }: Partial<Part>): AsyncGenerator<Recorded> {
+async function* recordedRows(
+  path: string,
+  { fields, bad_rows, ...part }: Partial<Part>,
+  skip: SkipRow = () => {},
+): AsyncGenerator<Recorded> {
+  const skipping = bad_rows === "skip" ? skip : undefined;
   const taken = new Map<string, Set<number>>();
-  for await (const { file, line, value } of readRows(path, part)) {
-    const row = parseRow(value, fields, file, line);
-    const key = row.prompt_id ?? promptKey(asMessages(row.prompt!));
-    const indices = taken.get(key) ?? new Set();
-    taken.set(key, indices);
-    let index = row.index ?? 0;
-    if (row.index === undefined) while (indices.has(index)) index += 1;
-    if (indices.has(index)) {
-      const whose = row.prompt_id === undefined ? "this prompt" : `prompt ${key}`;
-      throw new DataError(`response ${index} to ${whose} is there twice`, {
-        file,
-        line,
-        field: fields?.index ?? "index",
-        hint: "Give each response of a prompt its own index, or leave all of them out.",
-      });
+  for await (const { file, line, value } of readRows(path, part, skipping)) {
+    let placed: Recorded;
+    try {
+      placed = placedRow(parseRow(value, fields, file, line), taken, { file, line, field: fields?.index ?? "index" });
+    } catch (error) {
+      if (skipping === undefined || !(error instanceof DataError)) throw error;
+      skipping(error);
+      continue;
     }
-    indices.add(index);
-    yield { key, index, row };
+    yield placed;
   }
+}
+
+/** Notes in `taken` which responses to each prompt there are. Throws DataError at `place` for one that is there already. */
+function placedRow(row: Row, taken: Map<string, Set<number>>, place: Place): Recorded {
+  const key = row.prompt_id ?? promptKey(asMessages(row.prompt!));
+  const indices = taken.get(key) ?? new Set();
+  taken.set(key, indices);
+  let index = row.index ?? 0;
+  if (row.index === undefined) while (indices.has(index)) index += 1;
+  if (indices.has(index)) {
+    const whose = row.prompt_id === undefined ? "this prompt" : `prompt ${key}`;
+    throw new DataError(`response ${index} to ${whose} is there twice`, {
+      ...place,
+      hint: "Give each response of a prompt its own index, or leave all of them out.",
+    });
+  }
+  indices.add(index);
+  return { key, index, row };
 }
 
 const asMessages = (prompt: NonNullable<Row["prompt"]>): Message[] =>

@@ -1,4 +1,4 @@
-type HeaderValues = Readonly<Record<string, string | string[] | undefined>>;
+import { type HeaderValues, numberOf } from "./headers.ts";
 
 const longestBackoffMs = 30_000;
 
@@ -13,16 +13,12 @@ export function backoffMs(tries: number, firstMs: number, random: () => number =
  * clock here does no harm. `undefined` where it does not say, or not in a readable way.
  */
 export function retryAfterMs(headers: HeaderValues, now: number = Date.now()): number | undefined {
-  const milliseconds = decimal(headers["retry-after-ms"]);
+  const milliseconds = numberOf(headers["retry-after-ms"]);
   if (milliseconds !== undefined) return milliseconds;
-  const seconds = decimal(headers["retry-after"]);
+  const seconds = numberOf(headers["retry-after"]);
   if (seconds !== undefined) return seconds * 1000;
   const until = date(headers["retry-after"]);
   return until === undefined ? undefined : Math.max(0, until - (date(headers.date) ?? now));
-}
-
-function decimal(value: string | string[] | undefined): number | undefined {
-  return typeof value === "string" && /^\s*\d+(\.\d+)?\s*$/.test(value) ? Number(value) : undefined;
 }
 
 function date(value: string | string[] | undefined): number | undefined {

@@ -61,7 +61,11 @@ export function verdictOn(
     const events = readEvents(body);
     if ("fault" in events) return unreadable(events.fault);
     const error = events.value.map(innerError).find(Boolean);
-    if (error !== undefined) return refusal(innerStatus(error), answer, error, format, sent);
+    if (error !== undefined) {
+      const verdict = refusal(innerStatus(error), answer, error, format, sent);
+      // What came before the error was computed.
+      return verdict.kind === "retry" ? { ...verdict, billed: events.value.length > 1 } : verdict;
+    }
     const joined = format.join(events.value);
     return "fault" in joined ? unreadable(joined.fault) : { kind: "completion", completion: joined.value };
   }
@@ -75,6 +79,10 @@ export function verdictOn(
   return error === undefined ? unreadable(completion.fault) : refusal(innerStatus(error), answer, error, format, sent);
 }
 
+/** As OpenAI and vLLM, llama.cpp, Anthropic, TGI and Gemini say it. */
+const tooLong =
+  /context_length|context length|maximum context|too many tokens|context size|prompt is too long|tokens?\b.{0,60}(exceeds|must be <=)/i;
+
 const unreadable = (reason: string): Verdict => ({ kind: "retry", reason, pressed: false, billed: true });
 
 /** What an event of a stream says has gone wrong. */
@@ -87,6 +95,7 @@ function innerStatus({ code, type }: ServerError): number {
   const status = Number(code);
   if (status >= 400 && status < 600) return status;
   if (/rate_limit/.test(type)) return 429;
+  if (/invalid_request|validation/.test(type)) return 400;
   return /overloaded/.test(type) ? 503 : 500;
 }
 
@@ -122,7 +131,7 @@ function refusal(
     const pressed = status === 408 || status === 429 || status === 503 || status === 504 || status === 529;
     return { kind: "retry", reason, pressed, billed: false, ...(waitMs === undefined ? {} : { waitMs }) };
   }
-  if (/context_length|context length|maximum context|too many tokens/i.test(`${marks} ${words}`)) {
+  if (tooLong.test(`${marks} ${words}`)) {
     return { kind: "failed", reason: `the prompt and max_tokens don't fit into the model's context (${reason})` };
   }
   const field = error === undefined ? undefined : rejectedField(error, format, sent);

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { utf8Text } from "../schema/index.ts";
 
 /** As OpenAI and Anthropic list their models, and as Gemini does. */
 const modelsSchema = z.union([
@@ -15,6 +16,8 @@ const detailsSchema = z.object({
   param: text,
   code: z.union([z.string(), z.number()]).nullish().catch(undefined),
   status: text,
+  /** TGI's, of errors within a stream. */
+  http_status_code: z.number().nullish().catch(undefined),
   /** Google's: what exactly was wrong, and when to try again. */
   details: z
     .array(z.object({ reason: text, retryDelay: text }))
@@ -28,7 +31,7 @@ const detailsSchema = z.object({
 /** What FastAPI writes of a body that it refuses: Mistral's, TGI's and many small servers' way. */
 const invalidFields = z.array(z.object({ type: text, loc: z.array(z.unknown()).default([]), msg: text }));
 const errorSchema = z.union([
-  z.object({ error: z.union([z.string().transform((message) => ({ message })), detailsSchema]) }),
+  z.object({ error: z.union([z.string().transform((message) => ({ message })), detailsSchema]), error_type: text }),
   z.object({ detail: z.union([z.string(), invalidFields]) }),
   z.object({ message: z.union([z.string(), z.object({ detail: invalidFields })]) }),
 ]);
@@ -50,12 +53,8 @@ export type Parsed<T> = { readonly value: T } | { readonly fault: string };
 /** JSON of these bytes, or what is wrong with them. The fault quotes nothing of them. */
 export function parseJson(body: Uint8Array): Parsed<unknown> {
   if (body.length === 0) return { fault: "the answer is empty" };
-  let content: string;
-  try {
-    content = new TextDecoder("utf-8", { fatal: true }).decode(body);
-  } catch {
-    return { fault: "the answer is not UTF-8" };
-  }
+  const content = utf8Text(body);
+  if (content === undefined) return { fault: "the answer is not UTF-8" };
   try {
     return { value: JSON.parse(content) };
   } catch {
@@ -83,10 +82,14 @@ export function parsed<T>(result: z.ZodSafeParseResult<T>, what: string): Parsed
 
 /** The server's own words about a failure, in any of the usual shapes; `undefined` where there are none. */
 export function parseError(value: unknown): ServerError | undefined {
-  const result = errorSchema.safeParse(value);
+  // Google's OpenAI-compatible server puts its error into a list.
+  const result = errorSchema.safeParse(Array.isArray(value) ? value[0] : value);
   if (!result.success) return undefined;
   const { data } = result;
-  if ("error" in data) return fromDetails(detailsSchema.parse(data.error));
+  if ("error" in data) {
+    const details = detailsSchema.parse(data.error);
+    return fromDetails({ ...details, type: details.type ?? data.error_type });
+  }
   const detail = "detail" in data ? data.detail : data.message;
   if (typeof detail === "string") {
     const beside = detailsSchema.safeParse(value);
@@ -101,13 +104,13 @@ export function parseError(value: unknown): ServerError | undefined {
 }
 
 function fromDetails(details: Partial<z.infer<typeof detailsSchema>>): ServerError {
-  const { message, type, param, code, metadata, status, details: more } = details;
+  const { message, type, param, code, metadata, status, http_status_code, details: more } = details;
   const delay = more?.map(({ retryDelay }) => /^(\d+(?:\.\d+)?)s$/.exec(retryDelay ?? "")?.[1]).find(Boolean);
   return {
     message: message ?? "",
     type: [type, status, ...(more ?? []).map(({ reason }) => reason)].filter(Boolean).join(" "),
     param: param ?? undefined,
-    code: String(code ?? ""),
+    code: String(code ?? http_status_code ?? ""),
     waitMs: delay === undefined ? undefined : Number(delay) * 1000,
     moderated: (metadata?.reasons ?? []).length > 0,
   };

@@ -2,4 +2,5 @@ export { type ChatTemplate, compileChatTemplate } from "./chat-template.ts";
 export { type GgufTokenizerOptions, tokenizerFromGguf } from "./gguf.ts";
 export { type GgufReading, knownPreTokenizers } from "./gguf-pre-tokenizers.ts";
 export { type TokenizerOptions, tokenizerFromFolder } from "./hugging-face.ts";
+export { beginsThinking, endsThinking, knowsThinking, thinkingApart } from "./thinking.ts";
 export type { ChatOptions, IncrementalDecoder, Tokenizer } from "./tokenizer.ts";

@@ -18,7 +18,7 @@ import {
   freeMemory,
   parameterCount,
 } from "../../training/index.ts";
-import { leftOutWords, preparePrompts } from "../prompts.ts";
+import { leftOutWords, preparePrompts, skippedWords } from "../prompts.ts";
 import { checkTrainings, comparedModels, trainingsOf } from "../trainings.ts";
 import { type Finding, findingOf, ok, problem, warning } from "./finding.ts";
 import { freeSpace } from "./machine.ts";
@@ -74,7 +74,7 @@ async function promptFindings(loaded: LoadedRecipe): Promise<{ findings: Finding
     const prepared = await preparePrompts(loaded);
     training = prepared.training.prompts;
     heldOut = prepared.heldOut;
-    const left = leftOutWords(prepared.training);
+    const left = [skippedWords(prepared.skipped), leftOutWords(prepared.training)].filter(Boolean).join("; ");
     findings.push(promptsFinding("prompts", training, loaded, recipe.prompts.file, left));
     findings.push(promptsFinding("held-out prompts", heldOut, loaded, recipe.evaluation.prompts.file));
   } catch (error) {
@@ -118,11 +118,11 @@ function promptsFinding(
   prompts: readonly Prompt[],
   { recipe, baseFolder }: LoadedRecipe,
   file: string,
-  left?: string,
+  left = "",
 ): Finding {
   const checked = prompts.filter(({ checks }) => checks.length > 0).length;
   const unchecked = recipe.rewards.every(({ kind }) => kind === "checks") && checked < prompts.length;
-  const more = left === undefined ? "" : `; ${left}`;
+  const more = left === "" ? "" : `; ${left}`;
   const detail = `${prompts.length} in ${resolve(baseFolder, file)}, ${checked} of them with checks${more}`;
   return unchecked
     ? warning(what, detail, "A prompt without checks has no reward where checks are the only one.")

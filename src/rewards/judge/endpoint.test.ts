@@ -121,6 +121,15 @@ describe("a judge at an endpoint", () => {
       completion([{ content: "4", logprobs: { content: [{ token: "4", logprob: -0.1, top_logprobs: [] }] } }]),
     ],
     ["of the old completions", completion([{ content: "4", logprobs: { tokens: ["4"], token_logprobs: [-0.1] } }])],
+    [
+      "null beside each token",
+      completion([
+        {
+          content: "4",
+          logprobs: { content: [{ token: "4", logprob: null, top_logprobs: [{ token: "4", logprob: null }] }] },
+        },
+      ]),
+    ],
     ["none for text", completion([{ content: "4", logprobs: { content: [] } }])],
   ])("no log-probs (%s): the run ends with what to do", async (_, answer) => {
     const server = await serve((_, response) => sendJson(response, 200, answer));
@@ -205,7 +214,6 @@ describe("a judge at an endpoint", () => {
 
   test.each([
     ["NaN", `NaN`],
-    ["null", `null`],
     ["a text", `"-0.1"`],
   ])("a log-prob that is %s: tried again, then a failure", async (_, written) => {
     const text = JSON.stringify(rated([["4", 0.5]])).replaceAll(String(Math.log(0.5)), written);

@@ -50,6 +50,7 @@ describe("Anthropic's messages", () => {
       { type: "content_block_delta", index: 0, delta: { type: "signature_delta", signature: "x" } },
       { type: "content_block_stop", index: 0 },
       { type: "ping" },
+      { type: "an_event_that_may_come", of: "later" },
       { type: "content_block_start", index: 1, content_block: { type: "text", text: "" } },
       { type: "content_block_delta", index: 1, delta: { type: "text_delta", text: "Fi" } },
       { type: "content_block_delta", index: 1, delta: { type: "text_delta", text: "ne." } },
@@ -69,9 +70,9 @@ describe("Anthropic's messages", () => {
 
   test("the tokens of a stream: what its end leaves open holds from its beginning; where none are told they are counted", async () => {
     const usage = { input_tokens: null, cache_read_input_tokens: null, output_tokens: 12 };
-    const open = await serve(streamed(events({ 10: [{ ...events()[10], usage }] })));
+    const open = await serve(streamed(events({ 11: [{ ...events()[11], usage }] })));
     expect((await answersTo(open.url, { ...recipe, stream: true }))[0]).toMatchObject({ promptTokens: 25 });
-    const untold = { 0: [{ type: "message_start", message: {} }], 10: [{ ...events()[10], usage: null }] };
+    const untold = { 0: [{ type: "message_start", message: {} }], 11: [{ ...events()[11], usage: null }] };
     const silent = await serve(streamed(events(untold)));
     const [answer] = await answersTo(silent.url, { ...recipe, stream: true });
     const bytes = conversation.reduce((sum, { content }) => sum + content.length, 0);
@@ -79,11 +80,11 @@ describe("Anthropic's messages", () => {
   });
 
   test.each([
-    ["its last event lost", events({ 11: [] }), /broke off/],
-    ["a block that begins twice", events({ 6: [events()[6]!, events()[6]!] }), /out of order/],
+    ["its last event lost", events({ 12: [] }), /broke off/],
+    ["a block that begins twice", events({ 7: [events()[7]!, events()[7]!] }), /out of order/],
     [
       "an overload within",
-      events({ 8: [{ type: "error", error: { type: "overloaded_error", message: "Overloaded" } }] }),
+      events({ 9: [{ type: "error", error: { type: "overloaded_error", message: "Overloaded" } }] }),
       /HTTP 503: Overloaded/,
     ],
   ])("a stream with %s is no answer", async (_, given, reason) => {

@@ -87,7 +87,7 @@ const asUsage = (usage: Usage) => ({
   completion_tokens: usage.output_tokens ?? 0,
 });
 
-const eventSchema = z.discriminatedUnion("type", [
+const knownEvents = z.discriminatedUnion("type", [
   z.object({ type: z.literal("message_start"), message: z.object({ usage: usageSchema.nullish() }) }),
   z.object({ type: z.literal("content_block_start"), index: z.int(), content_block: blockSchema }),
   z.object({ type: z.literal("content_block_delta"), index: z.int(), delta: blockSchema }),
@@ -98,8 +98,16 @@ const eventSchema = z.discriminatedUnion("type", [
     usage: usageSchema.nullish(),
   }),
   z.object({ type: z.literal("message_stop") }),
-  z.object({ type: z.literal("ping") }),
 ]);
+const eventTypes: ReadonlySet<string> = new Set(knownEvents.options.map(({ shape }) => shape.type.value));
+
+/** Pings, and further events that Anthropic may add, tell nothing of the text. */
+const isFurther = (event: unknown): boolean =>
+  typeof event === "object" &&
+  event !== null &&
+  "type" in event &&
+  typeof event.type === "string" &&
+  !eventTypes.has(event.type);
 
 type Block = z.infer<typeof blockSchema> & { open: boolean };
 
@@ -114,7 +122,8 @@ function joinMessage(events: readonly unknown[]): Parsed<ChatCompletion> {
   let stopReason: string | null | undefined;
   let ended = false;
   for (const given of events) {
-    const read = parsed(eventSchema.safeParse(given), "an event of a message");
+    if (isFurther(given)) continue;
+    const read = parsed(knownEvents.safeParse(given), "an event of a message");
     if ("fault" in read) return read;
     const event = read.value;
     if (ended) return twice;

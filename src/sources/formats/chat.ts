@@ -35,6 +35,7 @@ type Whole = ChatCompletion["choices"][number] & { index: number };
 function joinChat(events: readonly unknown[]): Parsed<ChatCompletion> {
   const choices = new Map<number, Whole>();
   let usage: ChatCompletion["usage"];
+  // Of thoughts servers don't all count the tokens.
   let pieces = 0;
   for (const event of events) {
     const chunk = parsed(chunkSchema.safeParse(event), "a piece of a chat completion");
@@ -45,7 +46,7 @@ function joinChat(events: readonly unknown[]): Parsed<ChatCompletion> {
       choices.set(index, choice);
       const { message } = choice;
       const said = `${delta?.content ?? ""}${delta?.reasoning ?? ""}${delta?.refusal ?? ""}`;
-      if (said !== "") pieces += 1;
+      if (delta?.content || delta?.refusal) pieces += 1;
       if (choice.finish_reason && (said !== "" || finish_reason))
         return { fault: "the stream goes on after its end: some of it came twice" };
       if (delta?.content) message.content = (message.content ?? "") + delta.content;

@@ -10,7 +10,7 @@ describe("plain completions", () => {
   const recipe = { format: "completions", chat_template, special_tokens: { eos_token: "</s>" } } as const;
   const prompt =
     "<|system|>Be brief.</s>\n<|user|>Hi</s>\n<|assistant|>Hello.</s>\n<|user|>How are you?</s>\n<|assistant|>";
-  const logprobs = { tokens: ["Fine", "."], token_logprobs: [-0.5, -0.25], top_logprobs: [{ Fine: -0.5 }, null] };
+  const logprobs = { tokens: ["Fine", "."], token_logprobs: [null, -0.25], top_logprobs: [null, { ".": -0.25 }] };
 
   test("the template's text, and log-probs", async () => {
     const server = await serve((_, answer) =>
@@ -26,7 +26,7 @@ describe("plain completions", () => {
         responseTokens: 3,
         extras: {
           logprobs: [
-            { token: "Fine", logprob: -0.5 },
+            { token: "Fine", logprob: null },
             { token: ".", logprob: -0.25 },
           ],
         },
@@ -36,6 +36,16 @@ describe("plain completions", () => {
     expect(path).toBe("/v1/completions");
     expect(body).toMatchObject({ prompt, max_tokens: 64, top_k: 40, stop: ["##"], logprobs: 1 });
     expect(body).not.toHaveProperty("messages");
+  });
+
+  test("a template that begins the thoughts: without their end there is no answer", async () => {
+    const texts = ["Hm", "Hm.</think>Fine."];
+    const server = await serve((_, answer, before) =>
+      sendJson(answer, 200, { choices: [{ index: 0, text: texts[before], finish_reason: "stop" }] }),
+    );
+    const thinking = { ...recipe, chat_template: `${chat_template}<think>{{ '\n' }}` };
+    expect(await answersTo(server.url, thinking)).toMatchObject([{ text: "Fine.", extras: { reasoning: "Hm." } }]);
+    expect(server.calls).toHaveLength(2);
   });
 
   test("a stream", async () => {

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { compileChatTemplate } from "../../tokenizers/index.ts";
-import { type ChatCompletion, type LogProbs, usageSchema } from "../completion.ts";
+import { beginsThinking, compileChatTemplate } from "../../tokenizers/index.ts";
+import { type ChatCompletion, type ChatRequest, logProbsSchema, usageSchema } from "../completion.ts";
 import { brokenOff, repeatedPieces } from "../event-stream.ts";
 import { type Parsed, parsed } from "../wire.ts";
 import type { FormatOf } from "./format.ts";
@@ -8,14 +8,17 @@ import type { FormatOf } from "./format.ts";
 /** OpenAI's plain completions: the text that the model goes on with is made here, by the recipe's own template. */
 export const completionsFormat: FormatOf = ({ model, stream, chat_template, special_tokens }) => {
   const template = compileChatTemplate(chat_template!, { field: "endpoint.chat_template" });
+  // The server puts the first token before every text itself.
+  const render = (messages: ChatRequest["messages"]) =>
+    template.render(messages, { bos_token: "", add_generation_prompt: true, ...special_tokens });
   return {
+    begunThinking: (messages) => beginsThinking(render(messages)),
     path: "/completions",
     tail: "/completions",
     keyHeader: { name: "authorization", before: "Bearer " },
     body: ({ messages, seed, logprobs, top_logprobs, ...rest }, { seed: seeded, streamUsage }) => ({
       model,
-      // The server puts the first token before every text itself.
-      prompt: template.render(messages, { bos_token: "", add_generation_prompt: true, ...special_tokens }),
+      prompt: render(messages),
       ...rest,
       ...(logprobs === true ? { logprobs: top_logprobs ?? 1 } : {}),
       ...(seeded && seed !== undefined ? { seed } : {}),
@@ -29,19 +32,13 @@ export const completionsFormat: FormatOf = ({ model, stream, chat_template, spec
   };
 };
 
-const logProbsSchema = z.object({
-  tokens: z.array(z.string()),
-  token_logprobs: z.array(z.number().nullable()),
-  top_logprobs: z.array(z.record(z.string(), z.number()).nullable()).nullish(),
-});
-
 const textSchema = z.object({
   choices: z.array(
     z.object({
       index: z.int().min(0).optional(),
       text: z.string(),
       finish_reason: z.string().nullish(),
-      logprobs: logProbsSchema.nullish(),
+      logprobs: logProbsSchema,
     }),
   ),
   usage: usageSchema.nullish(),
@@ -50,22 +47,8 @@ type TextCompletion = z.infer<typeof textSchema>;
 
 function asChat({ choices, usage }: TextCompletion): ChatCompletion {
   return {
-    choices: choices.map(({ text, logprobs, ...choice }) => ({
-      ...choice,
-      message: { content: text, refusal: null },
-      ...(logprobs ? { logprobs: asLogProbs(logprobs) } : {}),
-    })),
+    choices: choices.map(({ text, ...choice }) => ({ ...choice, message: { content: text, refusal: null } })),
     usage,
-  };
-}
-
-function asLogProbs({ tokens, token_logprobs, top_logprobs }: z.infer<typeof logProbsSchema>): LogProbs {
-  return {
-    content: tokens.map((token, at) => ({
-      token,
-      logprob: token_logprobs[at] ?? 0,
-      top_logprobs: Object.entries(top_logprobs?.[at] ?? {}).map(([token, logprob]) => ({ token, logprob })),
-    })),
   };
 }
 

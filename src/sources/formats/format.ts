@@ -23,6 +23,8 @@ export interface WireFormat {
   readonly names?: Readonly<Record<string, keyof ChatRequest>>;
   /** What a request may carry and this API has no field for. */
   readonly lacks?: readonly (keyof ChatRequest)[];
+  /** Whether the prompt that is made of the messages ends with the mark that begins thoughts. */
+  readonly begunThinking?: (messages: ChatRequest["messages"]) => boolean;
   /** The body of a call. @throws DataError where the messages can't be written in this format */
   body(request: ChatRequest, dialect: Dialect): Record<string, unknown>;
   read(answer: unknown): Parsed<ChatCompletion>;

@@ -80,7 +80,20 @@ describe("Gemini's contents", () => {
 
   test.each([
     ["a blocked prompt", 200, { promptFeedback: { blockReason: "SAFETY" }, usageMetadata }, /content filter/],
-    ["an answer held back", 200, { candidates: [{ finishReason: "SAFETY", index: 0 }] }, /content filter/],
+    ["an answer held back", 200, { candidates: [{ finishReason: "RECITATION", index: 0 }] }, /content filter/],
+    ["an answer that ended otherwise", 200, { candidates: [candidate("Fi", { finishReason: "OTHER" })] }, /"OTHER"/],
+    [
+      "a prompt that is too long",
+      400,
+      {
+        error: {
+          code: 400,
+          message: "The input token count (9) exceeds the maximum number of tokens allowed (8).",
+          status: "INVALID_ARGUMENT",
+        },
+      },
+      /don't fit into the model's context/,
+    ],
   ])("%s is a failure", async (_, status, given, reason) => {
     const server = await serve((_call, answer) => sendJson(answer, status, given));
     expect(await failureOf(open(server.url, { ...recipe, retries: 0 }))).toMatch(reason);

@@ -82,11 +82,16 @@ const answerSchema = z.object({
 });
 type Answer = z.infer<typeof answerSchema>;
 
-/** Why Gemini ends an answer, in OpenAI's words; what is not here was held back. */
+/** Why Gemini ends an answer, in OpenAI's words; what is not here is told as it is. */
 const finishes: Readonly<Record<string, string>> = {
   STOP: "stop",
   MAX_TOKENS: "length",
   FINISH_REASON_UNSPECIFIED: "",
+  SAFETY: "content_filter",
+  RECITATION: "content_filter",
+  BLOCKLIST: "content_filter",
+  PROHIBITED_CONTENT: "content_filter",
+  SPII: "content_filter",
 };
 
 function joinContents(answers: readonly unknown[]): Parsed<ChatCompletion> {
@@ -111,7 +116,7 @@ function joinContents(answers: readonly unknown[]): Parsed<ChatCompletion> {
       }
       if (logprobsResult)
         choice.logprobs = { content: [...(choice.logprobs?.content ?? []), ...logProbsOf(logprobsResult)] };
-      if (finishReason) choice.finish_reason = finishes[finishReason] ?? "content_filter";
+      if (finishReason) choice.finish_reason = finishes[finishReason] ?? finishReason;
     }
   }
   const whole = [...choices.values()];
