@@ -172,6 +172,7 @@ export class Engine {
       pages: [],
       chains: [],
       computed: 0,
+      admitted: false,
       ids: [],
       stops: stopper?.() ?? (() => false),
       constraint: constraint?.(),

@@ -16,6 +16,8 @@ export interface Sequence {
   chains: number[];
   /** Tokens whose keys and values are in the pages. */
   computed: number;
+  /** Whether it came in before, or its prompt with another response. */
+  admitted: boolean;
 }
 
 /** Tokens of a sequence that the next step computes: `count` of them from `sequence.computed` on. */
@@ -39,7 +41,7 @@ export class Scheduler<S extends Sequence> {
   /** Both in the order of arrival. */
   #running: S[] = [];
   #waiting: S[] = [];
-  /** Tokens of texts that were found computed already. */
+  /** Tokens of prompts that were found computed already; what is computed again for want of room does not count. */
   reusedTokens = 0;
   preemptions = 0;
 
@@ -106,7 +108,8 @@ export class Scheduler<S extends Sequence> {
     sequence.pages = known.pages;
     sequence.chains = known.chains;
     sequence.computed = known.pages.length * pageTokens;
-    this.reusedTokens += sequence.computed;
+    if (!sequence.admitted) this.reusedTokens += sequence.computed;
+    sequence.admitted = true;
     this.#grow(sequence, tokens.length);
     return sequence;
   }
@@ -159,6 +162,7 @@ export class Scheduler<S extends Sequence> {
     const rest = leader.promptLength % pageTokens;
     const copies: [number, number][] = [];
     for (const follower of followers) {
+      follower.admitted = true;
       const page = this.#running.length < this.#rows && rest > 0 ? this.#pool.take() : undefined;
       if (this.#running.length >= this.#rows || (rest > 0 && page === undefined)) {
         insert(this.#waiting, follower);

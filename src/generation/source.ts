@@ -19,28 +19,7 @@ import { responsesOf } from "./generate.ts";
 import { constraintsOf } from "./grammar/index.ts";
 import { randomStream } from "./random-stream.ts";
 import type { SamplerSettings } from "./sampler.ts";
-
-/** Ends a response where one of the strings appears, also across the borders of tokens. */
-function stopStrings(model: LoadedModel, stops: readonly string[]): () => (id: number) => boolean {
-  const longest = Math.max(...stops.map((stop) => stop.length));
-  return () => {
-    const decoder = model.tokenizer.createDecoder({ skipSpecial: true });
-    let tail = "";
-    return (id) => {
-      const piece = decoder.push(id);
-      tail += piece;
-      const found = stops.some((stop) => tail.includes(stop));
-      tail = tail.slice(-longest);
-      return found;
-    };
-  };
-}
-
-/** The text before the first stop string. */
-function cutAt(text: string, stops: readonly string[]): string {
-  const ends = stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
-  return ends.length === 0 ? text : text.slice(0, Math.min(...ends));
-}
+import { textOf, textStopper } from "./text-writer.ts";
 
 /** The sampler that a recipe describes. */
 const samplerOf = (sampling: Sampling): SamplerSettings => ({
@@ -110,12 +89,13 @@ async function* sampleBy(
 ): AsyncGenerator<SampledResponse | SampleFailure> {
   const { tokenizer } = model;
   const { room } = engine;
+  const ends = { stops: sampling.stop, minTokens: sampling.min_tokens ?? 0 };
   const settings = {
     sampler: samplerOf(sampling),
-    minTokens: sampling.min_tokens ?? 0,
+    minTokens: ends.minTokens,
     ...constrained(sampling, model),
     endIds: new Set(tokenizer.stopIds),
-    ...(sampling.stop.length === 0 ? {} : { stopper: stopStrings(model, sampling.stop) }),
+    ...textStopper(tokenizer, ends),
   };
   const fitting: { request: SampleRequest; generation: EngineRequest; begun: boolean }[] = [];
   // All together: they share the engine's memory. Who has very many gives them in parts.
@@ -138,7 +118,7 @@ async function* sampleBy(
   const generations = fitting.map(({ generation }) => generation);
   for await (const made of responsesOf(engine, generations, signal)) {
     const { request, generation, begun } = fitting[made.request]!;
-    const whole = cutAt(tokenizer.decode(made.ids, { skipSpecial: true }), sampling.stop);
+    const whole = textOf(tokenizer, ends, made.ids);
     const answer = thinking === "apart" ? thinkingApart(whole, begun) : { text: whole };
     const place = { promptId: request.promptId, index: request.indices[made.response]! };
     if ("fault" in answer) {

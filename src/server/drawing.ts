@@ -5,11 +5,12 @@ import {
   randomStream,
   type SamplerSettings,
   type TokenLogProb,
+  textStopper,
+  textWriter,
 } from "../generation/index.ts";
 import type { Finish } from "../schema/index.ts";
 import type { FairQueue } from "./fair-queue.ts";
 import type { ServedModel } from "./served-models.ts";
-import { textWriter } from "./text-writer.ts";
 
 /** Responses that a request asks for. */
 export interface Draw
@@ -98,25 +99,29 @@ export async function* draw(
 
 /** The events of one prompt's responses. */
 async function* answers(model: ServedModel, request: Draw, index: number, signal: AbortSignal): AsyncGenerator<Drawn> {
-  const { prompts, n, seed, stops, sampler, minTokens, maxTokens, endIds, topLogProbs, promptLogProbs, constraint } =
-    request;
+  const {
+    prompts,
+    n,
+    seed,
+    stops,
+    sampler,
+    minTokens = 0,
+    maxTokens,
+    endIds,
+    topLogProbs,
+    promptLogProbs,
+    constraint,
+  } = request;
   const choices = Array.from({ length: n }, (_, k) => index * n + k);
-  const written = choices.map(() => ({ writer: textWriter(model.tokenizer, stops), tokens: [] as DrawnToken[] }));
-  const stopper = () => {
-    const writer = textWriter(model.tokenizer, stops);
-    return (id: number) => {
-      writer.push(id);
-      return writer.stopped;
-    };
-  };
+  const ends = { stops, minTokens };
+  const written = choices.map(() => ({ writer: textWriter(model.tokenizer, ends), tokens: [] as DrawnToken[] }));
   const events = model.engine.submit(
     {
       prompt: prompts[index]!,
       // A choice's random numbers depend on the seed and its own number alone, whatever else is computed.
       streams: choices.map((choice) => randomStream(seed, choice)),
-      ...{ sampler, maxTokens, endIds },
-      ...(minTokens === undefined ? {} : { minTokens }),
-      ...(stops.length === 0 ? {} : { stopper }),
+      ...{ sampler, minTokens, maxTokens, endIds },
+      ...textStopper(model.tokenizer, ends),
       ...(topLogProbs === undefined ? {} : { topLogProbs }),
       ...(promptLogProbs === undefined ? {} : { promptLogProbs }),
       ...(constraint === undefined ? {} : { constraint }),

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { begunAtEnd } from "./text-writer.ts";
+import { begunAtEnd } from "../generation/index.ts";
 
 export interface ToolCall {
   readonly name: string;

@@ -5,8 +5,8 @@ import { textWriter } from "./text-writer.ts";
 
 const tokenizer = tokenizerFromGguf(byteLevelMetadata("qwen2"), "synthetic");
 
-function written(text: string, stops: readonly string[]) {
-  const writer = textWriter(tokenizer, stops);
+function written(text: string, stops: readonly string[], minTokens = 0) {
+  const writer = textWriter(tokenizer, { stops, minTokens });
   const pieces: string[] = [];
   for (const id of tokenizer.encode(text)) {
     pieces.push(writer.push(id));
@@ -32,5 +32,23 @@ describe("the text of a response", () => {
   test("gives nothing away that turns out to be a stop string's beginning", () => {
     const { pieces } = written("abcabcabd rest", ["abcabd"]);
     expect(pieces.join("")).toBe("abc");
+  });
+
+  test("a stop string within the least length is text, one that is complete with it or later ends", () => {
+    const text = "one STOP two STOP three STOP";
+    const ids = tokenizer.encode(text);
+    const starts = [...text.matchAll(/STOP/g)].map(({ index }) => index);
+    // Tokens that make each of them complete.
+    const complete = starts.map((at) =>
+      [...ids, -1].findIndex((_, k) => tokenizer.decode(ids.slice(0, k)).length >= at + 4),
+    );
+    for (const [k, tokens] of complete.entries()) {
+      expect(written(text, ["STOP"], tokens)).toMatchObject({ text: text.slice(0, starts[k]), stopped: true });
+      const next = starts[k + 1];
+      expect(written(text, ["STOP"], tokens + 1)).toMatchObject({
+        text: text.slice(0, next),
+        stopped: next !== undefined,
+      });
+    }
   });
 });

@@ -1,5 +1,12 @@
 import type { Tokenizer } from "../tokenizers/index.ts";
 
+/** What ends the text of a response. */
+export interface TextEnds {
+  readonly stops: readonly string[];
+  /** A stop string that is complete before the response has so many tokens is ordinary text. */
+  readonly minTokens?: number;
+}
+
 /** Turns the tokens of a response into its text as they come, up to the first stop string. */
 export interface TextWriter {
   /** What is certain to belong to the response; what may begin a stop string is held back. */
@@ -11,15 +18,16 @@ export interface TextWriter {
 }
 
 /** Special tokens are no part of the text. */
-export function textWriter(tokenizer: Tokenizer, stops: readonly string[]): TextWriter {
+export function textWriter(tokenizer: Tokenizer, { stops, minTokens = 0 }: TextEnds): TextWriter {
   const decoder = tokenizer.createDecoder({ skipSpecial: true });
   let held = "";
   let stopped = false;
+  let tokens = 0;
 
   const take = (piece: string): string => {
     if (stopped || piece === "") return "";
     held += piece;
-    const found = stops.map((stop) => held.indexOf(stop)).filter((at) => at >= 0);
+    const found = tokens < minTokens ? [] : stops.map((stop) => held.indexOf(stop)).filter((at) => at >= 0);
     if (found.length > 0) {
       const text = held.slice(0, Math.min(...found));
       held = "";
@@ -33,7 +41,10 @@ export function textWriter(tokenizer: Tokenizer, stops: readonly string[]): Text
   };
 
   return {
-    push: (id) => take(decoder.push(id)),
+    push(id) {
+      tokens += 1;
+      return take(decoder.push(id));
+    },
     end() {
       const text = take(decoder.end());
       const rest = stopped ? "" : held;
@@ -44,6 +55,29 @@ export function textWriter(tokenizer: Tokenizer, stops: readonly string[]): Text
       return stopped;
     },
   };
+}
+
+/** What an engine asks after each token: whether the text of the response has come to its end. Nothing where no string ends it. */
+export function textStopper(
+  tokenizer: Tokenizer,
+  ends: TextEnds,
+): { readonly stopper?: () => (id: number) => boolean } {
+  if (ends.stops.length === 0) return {};
+  return {
+    stopper() {
+      const writer = textWriter(tokenizer, ends);
+      return (id) => {
+        writer.push(id);
+        return writer.stopped;
+      };
+    },
+  };
+}
+
+/** The text of a whole response, up to the first stop string. */
+export function textOf(tokenizer: Tokenizer, ends: TextEnds, ids: readonly number[]): string {
+  const writer = textWriter(tokenizer, ends);
+  return ids.map((id) => writer.push(id)).join("") + writer.end();
 }
 
 /** The longest beginning of `word` that `text` ends with. */
