@@ -211,6 +211,7 @@ describe("the rewards of a recipe", () => {
           name: "quality",
           endpoint: endpointSchema.parse({ url: server.url, model: "m" }),
           scale: [1, 5],
+          answer: "probabilities",
           weight: 3,
         },
       ],

@@ -68,6 +68,8 @@ const judgeFields = {
   rubric: z.string().min(1).optional(),
   /** Lowest and highest rating; the expected value is mapped linearly to 0..1. */
   scale: z.tuple([z.int().min(0), z.int().max(10)]).default([1, 5]),
+  /** Read by the ratings' probabilities, or written as JSON that the judge is held to: the rating alone, or after reasons. */
+  answer: z.enum(["probabilities", "rating", "reasoned"]).default("probabilities"),
   weight: positive.default(1),
 };
 

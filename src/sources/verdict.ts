@@ -29,6 +29,7 @@ export type Cure = "key" | "model" | "credit" | "url";
 
 /** Fields of a request that a server may not know; the longest names first, for they are looked up in its words. */
 const optionalFields = [
+  "response_format",
   "stream_options",
   "max_completion_tokens",
   "repetition_penalty",

@@ -52,7 +52,7 @@ describe("a model on this machine", () => {
   let files: ModelFiles;
   const opened: RewardComponent[] = [];
   const judge = async (settings: Partial<JudgeSettings>, of = files, budget?: number) => {
-    const given: JudgeSettings = { name: "quality", scale: [1, 5], ...settings };
+    const given: JudgeSettings = { name: "quality", scale: [1, 5], answer: "probabilities", ...settings };
     const made = await judgeComponent(given, "rewards.0", async () =>
       embeddedReader(of, recipe, given.scale, "rewards.0", budget),
     );
@@ -93,7 +93,7 @@ describe("a model on this machine", () => {
       return { messages: [{ role: "user" as const, content: `${text}\n\n${content}` }], group: "all" };
     });
     for await (const outcome of reader.read(questions, never)) {
-      if (!("probabilities" in outcome)) throw new Error(outcome.failure);
+      if (!("probabilities" in outcome)) throw new Error(JSON.stringify(outcome));
       for (const [at, p] of outcome.probabilities.entries())
         expect(p / mine[outcome.index]!.ratings[at]!).toBeCloseTo(1, 2);
     }

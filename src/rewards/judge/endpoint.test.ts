@@ -30,7 +30,7 @@ const judge = async (
     timeout_seconds: 20,
     ...recipe,
   });
-  const made = await judgeComponent({ name: "quality", scale }, "rewards.1", async () =>
+  const made = await judgeComponent({ name: "quality", scale, answer: "probabilities" }, "rewards.1", async () =>
     endpointReader(full, scale, "rewards.1", { environment: { JUDGE_KEY: key }, retryDelayMs: 1 }),
   );
   return closing(made);

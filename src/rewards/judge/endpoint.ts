@@ -9,7 +9,7 @@ import {
   openEndpointClient,
   RejectedFieldError,
 } from "../../sources/index.ts";
-import type { JudgeReader, Question } from "./judge.ts";
+import type { JudgeReader, Question, ReadOutcome } from "./judge.ts";
 import { ratingsOf, type Scale } from "./scale.ts";
 
 /** The most that the API gives. */
@@ -22,11 +22,6 @@ type Reading =
   | { readonly probabilities: readonly number[] }
   /** `bare`: there are no log-probs where they should be. */
   | { readonly fault: string; readonly bare: boolean };
-
-type Outcome = { readonly index: number } & (
-  | { readonly probabilities: readonly number[] }
-  | { readonly failure: string }
-);
 
 /**
  * A model behind an OpenAI-compatible server as a judge: one token at temperature 0, read by the 20 most probable
@@ -42,7 +37,7 @@ export function endpointReader(
   if (scale[1] > 9)
     throw new RecipeError(`a judge at an endpoint can't read the scale ${scale[0]} to ${scale[1]}`, {
       field: `${field}.scale`,
-      hint: "Its answer is one token, and 10 may be two: take ratings up to 9, or a judge with `model` in place of `endpoint`.",
+      hint: "Its answer is one token, and 10 may be two: take ratings up to 9, `answer: rating`, or a judge with `model` in place of `endpoint`.",
     });
   let opened: EndpointClient | undefined;
   let gaveLogProbs = false;
@@ -79,7 +74,7 @@ export function endpointReader(
       // Not before: where every response has its rating, no key is needed.
       opened ??= openEndpointClient(recipe, options);
       const client = opened;
-      return gathered<[number, Question], Outcome>(
+      return gathered<[number, Question], ReadOutcome>(
         questions.entries(),
         client.concurrency,
         async ([index, question], emit, stop) => emit({ index, ...(await readOne(client, question, stop)) }),
@@ -93,7 +88,7 @@ export function endpointReader(
 function unfit(message: string, field: string, cause?: unknown): SourceError {
   return new SourceError(`${message}: it can't be a judge`, {
     field: `${field}.endpoint`,
-    hint: "A judge is read by its tokens' log-probs. Take a server and model that give them (`logprobs` with `top_logprobs: 20`), or a judge on this machine: `model` in place of `endpoint`.",
+    hint: "A judge is read by its tokens' log-probs. Take a server and model that give them (`logprobs` with `top_logprobs: 20`), `answer: rating`, or a judge on this machine: `model` in place of `endpoint`.",
     cause,
   });
 }

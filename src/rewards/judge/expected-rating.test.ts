@@ -61,7 +61,7 @@ describe("rubric", () => {
   test("a placeholder that is missing is named", () => {
     expect(() => compileRubric("Rate it.", "f")).toThrow(RecipeError);
     expect(() => compileRubric("Rate it.", "f")).toThrow("the rubric lacks {prompt} and {response}");
-    expect(() => compileRubric(defaultRubric([0, 9]), "f")).not.toThrow();
-    expect(defaultRubric([0, 9])).toContain("from 0 (of no use) to 9 (");
+    expect(() => compileRubric(defaultRubric([0, 9], "probabilities"), "f")).not.toThrow();
+    expect(defaultRubric([0, 9], "probabilities")).toContain("from 0 (of no use) to 9 (");
   });
 });

@@ -3,6 +3,7 @@ import type { ComponentOutcome, RewardComponent } from "../component.ts";
 import { expectedRating } from "./expected-rating.ts";
 import { compileRubric, defaultRubric } from "./rubric.ts";
 import { checkScale, type Scale } from "./scale.ts";
+import type { JudgeAnswer } from "./written-form.ts";
 
 /** What a judge is asked about one response. Questions of one group are about the same request. */
 export interface Question {
@@ -10,18 +11,18 @@ export interface Question {
   readonly group: string;
 }
 
-/** Reads how probable a judge finds each rating. */
+/** For one question the probabilities of the ratings, from the lowest on, or the rating that was written; or why there is neither. */
+export type ReadOutcome = { readonly index: number } & (
+  | { readonly probabilities: readonly number[] }
+  | { readonly rating: number }
+  | { readonly failure: string }
+);
+
+/** Asks a judge. */
 export interface JudgeReader {
-  /** Content key of the judge: its model and what decides its probabilities. */
+  /** Content key of the judge: its model and what decides its answers. */
   readonly identity: string;
-  /** For each question the probabilities of the ratings, from the lowest on, or why there are none. */
-  read(
-    questions: readonly Question[],
-    signal: AbortSignal,
-  ): AsyncIterable<
-    | { readonly index: number; readonly probabilities: readonly number[] }
-    | { readonly index: number; readonly failure: string }
-  >;
+  read(questions: readonly Question[], signal: AbortSignal): AsyncIterable<ReadOutcome>;
   close(): Promise<void>;
 }
 
@@ -32,25 +33,27 @@ export interface JudgeSettings {
   readonly name: string;
   readonly rubric?: string | undefined;
   readonly scale: Scale;
+  readonly answer: JudgeAnswer;
 }
 
 /**
- * A judge as a reward: the expected rating over the scale in 0..1, and beside it with weight 0 the probability that was
- * on the ratings at all (`<name>:rating_mass`). `open` makes the reader once rubric and scale are known to be sound.
+ * A judge as a reward: the rating that it writes in 0..1; or the expected rating over the scale, and beside it with weight 0 the
+ * probability that was on the ratings at all (`<name>:rating_mass`). `open` makes the reader once rubric and scale are known to be sound.
  * Throws RecipeError below `field` where they are not.
  */
 export async function judgeComponent(
-  { name, rubric: given, scale }: JudgeSettings,
+  { name, rubric: given, scale, answer }: JudgeSettings,
   field: string,
   open: () => Promise<JudgeReader>,
 ): Promise<RewardComponent> {
   checkScale(scale, `${field}.scale`);
-  const rubric = given ?? defaultRubric(scale);
+  const rubric = given ?? defaultRubric(scale, answer);
   const question = compileRubric(rubric, `${field}.rubric`);
   const reader = await open();
+  const written = answer === "probabilities" ? {} : { answer };
   return {
     name: `judge ${name}`,
-    identity: contentKey({ kind: "judge", version: judgeVersion, rubric, scale, reader: reader.identity }),
+    identity: contentKey({ kind: "judge", version: judgeVersion, rubric, scale, ...written, reader: reader.identity }),
     async *rate(requests, signal): AsyncGenerator<ComponentOutcome> {
       const questions = requests.map((request) => ({
         messages: question(request),
@@ -58,6 +61,10 @@ export async function judgeComponent(
       }));
       for await (const outcome of reader.read(questions, signal)) {
         const { index } = outcome;
+        if ("rating" in outcome) {
+          yield { index, parts: [{ name, value: (outcome.rating - scale[0]) / (scale[1] - scale[0]), weight: 1 }] };
+          continue;
+        }
         const read = "failure" in outcome ? outcome : expectedRating(outcome.probabilities, scale);
         if ("failure" in read) yield { index, failure: read.failure };
         else
