@@ -82,6 +82,8 @@ struct Place {
   int64_t plus_row;
 };
 
+#include "thin-product.h"
+
 // All zero; the memory that it needs in the end is asked for.
 AMALGAM_INLINE void begin(Sum& sum, const Place& place) {
 #pragma GCC unroll 12
@@ -240,6 +242,7 @@ AMALGAM_TARGET inline void part(const Matrix<Real>& a, const Matrix<Real>& b, in
 // c [m, n] = a [m, depth] b [depth, n], plus what `place` says.
 inline void multiply(const Matrix<Real>& a, const Matrix<Real>& b, int64_t m, int64_t n, int64_t depth, Real* c, int64_t c_row,
                      const Real* plus, int64_t plus_row) {
+  if (m <= kThin && a.column == 1 && b.row == 1) return thin(a.numbers, a.row, b.numbers, b.column, m, n, depth, {c, c_row, plus, plus_row});
   const Grid grid = grid_of(m, n, kRows, kColumns, a.column != 1);
   in_parallel(grid.down * grid.across, [&](auto next) {
     const Buffer<Real> left(kDepth * kBlockRows + kLanes), right(kDepth * kBlockColumns + kLanes);

@@ -52,6 +52,9 @@ Grid grid_of(int64_t m, int64_t n, int64_t rows, int64_t columns, bool packs_lef
   return best;
 }
 
+// Rows of the left factor up to which a right factor is read where it lies, if it may be.
+constexpr int64_t kThin = 16;
+
 #define AMALGAM_KERNEL "product-kernel.h"
 #include "each-instruction-set.h"
 #undef AMALGAM_KERNEL

@@ -40,7 +40,7 @@ test("figures of an earlier process are taken; a file that holds something else 
   const [stored, broken] = [emptyFolder(), emptyFolder()];
   inCache(broken, machineRates);
   const [file] = readdirSync(broken);
-  const other = { blas: 1, onednn: 2, kernel: 3, bf16: 9 };
+  const other = { blas: 1, onednn: 2, kernel: 3, bf16: 9, fewRows: 2 };
   writeFileSync(join(stored, file!), JSON.stringify(other));
   expect(inCache(stored, machineRates)).toEqual(other);
   expect(inCache(stored, () => resolvePrecision("auto", "cpu"))).toBe("bf16");
@@ -56,10 +56,10 @@ test("a cache that can't be written costs the measurement, not the answer", () =
 });
 
 test.each([
-  [{ blas: 100, onednn: 220, kernel: 210, bf16: 400 }, "onednn", false, 220, "bf16"],
-  [{ blas: 100, onednn: 220, kernel: 230, bf16: 340 }, "onednn", true, 230, "fp32"],
-  [{ blas: 100, onednn: 105, kernel: 90, bf16: 160 }, "blas", false, 100, "bf16"],
-  [{ blas: 100, onednn: null, kernel: 120, bf16: 12 }, "blas", true, 120, "fp32"],
+  [{ blas: 100, onednn: 220, kernel: 210, bf16: 400, fewRows: 1 }, "onednn", false, 220, "bf16"],
+  [{ blas: 100, onednn: 220, kernel: 230, bf16: 340, fewRows: 1 }, "onednn", true, 230, "fp32"],
+  [{ blas: 100, onednn: 105, kernel: 90, bf16: 160, fewRows: 1 }, "blas", false, 100, "bf16"],
+  [{ blas: 100, onednn: null, kernel: 120, bf16: 12, fewRows: 1 }, "blas", true, 120, "fp32"],
 ] as const)(
   "from %j follow what computes fp32, its rate and the precision",
   (rates, library, kernel, rate, precision) => {

@@ -15,6 +15,8 @@ export interface MachineRates {
   /** fp32 by the kernel of the addon. */
   readonly kernel: number;
   readonly bf16: number;
+  /** How many times as fast as the faster library the kernel is with 5 rows in fp32, and weights that come from memory. */
+  readonly fewRows: number;
 }
 
 const ratesSchema = z.object({
@@ -22,10 +24,11 @@ const ratesSchema = z.object({
   onednn: z.number().positive().nullable(),
   kernel: z.number().positive(),
   bf16: z.number().positive(),
+  fewRows: z.number().positive(),
 });
 
 /** Another precision has to pay for its rounding, another way of computing for being the less usual one. */
-const leastGain = { bf16: 1.5, onednn: 1.1, kernel: 1.02 };
+const leastGain = { bf16: 1.5, onednn: 1.1, kernel: 1.02, fewRows: 1.05 };
 
 type Product = (a: Tensor, b: Tensor) => Tensor;
 
@@ -64,6 +67,30 @@ function rate(dtype: DType, product: Product): number {
   );
 }
 
+/** Weights of a step of decoding: together more than a processor's caches hold. */
+const coldWeights = 24;
+
+/** Seconds to multiply a few rows with weights that come from memory, at best. */
+function fewRowsSeconds(product: Product, x: Tensor, weights: readonly Tensor[]): number {
+  let best = Number.POSITIVE_INFINITY;
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const start = performance.now();
+    for (const weight of weights) scope(() => void product(x, weight.t()));
+    best = Math.min(best, performance.now() - start);
+  }
+  return best / 1000;
+}
+
+function fewRowsGain(library: Product): number {
+  return noGrad(() =>
+    scope(() => {
+      const x = ops.randn([5, 576]);
+      const weights = Array.from({ length: coldWeights }, () => ops.randn([1536, 576]));
+      return fewRowsSeconds(library, x, weights) / fewRowsSeconds(kernelProduct, x, weights);
+    }),
+  );
+}
+
 /** Asked for at every product: what was found out in this process is remembered, for the cache folder that it is kept in. */
 let known: { readonly folder: string; readonly rates: MachineRates } | undefined;
 
@@ -97,11 +124,14 @@ function storedRates(file: string): MachineRates | undefined {
 }
 
 function measureRates(file: string): MachineRates {
+  const blas = rate("float32", blasProduct);
+  const onednn = hasOneDnn() ? rate("float32", oneDnnProduct) : null;
   const rates: MachineRates = {
-    blas: rate("float32", blasProduct),
-    onednn: hasOneDnn() ? rate("float32", oneDnnProduct) : null,
+    blas,
+    onednn,
     kernel: rate("float32", kernelProduct),
     bf16: rate("bfloat16", blasProduct),
+    fewRows: fewRowsGain(fasterLibrary({ blas, onednn }) === "onednn" ? oneDnnProduct : blasProduct),
   };
   try {
     mkdirSync(dirname(file), { recursive: true });
@@ -114,12 +144,15 @@ function measureRates(file: string): MachineRates {
 }
 
 /** The library for fp32 products: oneDNN where it is clearly the faster, as on AMD's processors with AVX-512. */
-export const fasterLibrary = ({ blas, onednn }: Omit<MachineRates, "kernel" | "bf16">): "blas" | "onednn" =>
+export const fasterLibrary = ({ blas, onednn }: Pick<MachineRates, "blas" | "onednn">): "blas" | "onednn" =>
   onednn !== null && onednn >= leastGain.onednn * blas ? "onednn" : "blas";
 
 /** Whether the kernel of the addon is faster than either library in fp32. */
-export const kernelIsFaster = ({ blas, onednn, kernel }: MachineRates): boolean =>
+export const kernelIsFaster = ({ blas, onednn, kernel }: Pick<MachineRates, "blas" | "onednn" | "kernel">): boolean =>
   kernel >= leastGain.kernel * Math.max(blas, onednn ?? 0);
+
+/** The same for a few rows, with a weight that is read as it lies. */
+export const kernelIsFasterForFew = ({ fewRows }: MachineRates): boolean => fewRows >= leastGain.fewRows;
 
 /** The rate of large fp32 products, by what computes them, in GFLOP/s. */
 export const fp32Rate = (rates: MachineRates): number => {

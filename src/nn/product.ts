@@ -1,5 +1,5 @@
 import { native, noGrad, ops, type Tensor } from "../torch/index.ts";
-import { fasterLibrary, kernelIsFaster, machineRates } from "./machine-rates.ts";
+import { fasterLibrary, kernelIsFaster, kernelIsFasterForFew, machineRates } from "./machine-rates.ts";
 import { oneDnnLinear } from "./onednn.ts";
 
 /** Fewer rows are read, not computed: packing the factors would cost more than it saves. */
@@ -11,6 +11,19 @@ const byKernel = (a: Tensor, b: Tensor): boolean =>
   a.device === "cpu" &&
   Math.min(a.shape[0]!, a.shape[1]!, b.shape[1]!) >= leastRows &&
   kernelIsFaster(machineRates());
+
+/** Up to so many rows the kernel reads the right factor where it lies (kThin in native/product.cc). */
+const fewRows = 16;
+
+/** A step of decoding: what costs is reading the weight, whose rows lie in one piece each. */
+const isReadAsItLies = (a: Tensor, b: Tensor): boolean =>
+  a.dtype === "float32" &&
+  a.device === "cpu" &&
+  a.shape[0]! <= fewRows &&
+  a.strides[1] === 1 &&
+  b.strides[0] === 1 &&
+  b.shape[1]! >= leastRows &&
+  kernelIsFasterForFew(machineRates());
 
 /** oneDNN computes the other ones where it is faster than the BLAS; libtorch chooses for everything else. */
 const byOneDnn = (a: Tensor): boolean =>
@@ -26,7 +39,8 @@ const isTurnedForLittle = (a: Tensor, b: Tensor): boolean =>
 /** a [m, k] times b [k, n], plus `plus` [m, n] -> [m, n], by whatever is fastest here; nothing is recorded for a backward. */
 export const product = (a: Tensor, b: Tensor, plus: Tensor | null = null): Tensor =>
   noGrad(() => {
-    if (!byKernel(a, b) || (asTheyAre(a, b) && byOneDnn(a))) {
+    const large = byKernel(a, b) && !(asTheyAre(a, b) && byOneDnn(a));
+    if (!large && !isReadAsItLies(a, b)) {
       const alone = byOneDnn(a) && !isTurnedForLittle(a, b) ? oneDnnLinear(a, b.t()) : a.mm(b);
       return plus === null ? alone : alone.add_(plus);
     }

@@ -3,7 +3,7 @@ import { statfs } from "node:fs/promises";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { dirname } from "node:path";
 import { formatBytes } from "../../models/index.ts";
-import { fasterLibrary, fasterPrecision, kernelIsFaster, machineRates } from "../../nn/index.ts";
+import { fasterLibrary, fasterPrecision, kernelIsFaster, kernelIsFasterForFew, machineRates } from "../../nn/index.ts";
 import { cacheFolder, EnvironmentError } from "../../schema/index.ts";
 import { findCompiler, findTorch, native, onSetup, ops, supportedTorch } from "../../torch/index.ts";
 import { availableMemory } from "../../training/index.ts";
@@ -77,7 +77,8 @@ async function* torchFindings(notify: (line: string) => void): AsyncGenerator<Fi
   ] as const;
   const fp32 = ways.flatMap(([name, rate]) => (rate === null ? [] : `${rate.toFixed(0)} by ${name}`)).join(", ");
   const library = fasterLibrary(rates) === "onednn" ? "oneDNN" : "the BLAS";
-  const taken = kernelIsFaster(rates) ? `the kernel, of few rows by ${library}` : library;
+  const few = kernelIsFasterForFew(rates) ? ", up to 16 rows by a kernel that reads weights as they lie" : "";
+  const taken = (kernelIsFaster(rates) ? `the kernel, of few rows by ${library}` : library) + few;
   yield ok(
     "matrix products",
     `fp32 ${fp32}, bf16 ${bf16.toFixed(0)} GFLOP/s: fp32 is computed by ${taken}, and precision auto takes ${fasterPrecision(rates)} on the processor`,
