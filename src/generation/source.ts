@@ -106,7 +106,7 @@ async function* sampleBy(
       const failure =
         typeof prompt === "string"
           ? prompt
-          : `the prompt has ${prompt.length} tokens, the context of ${model.label} ${room}`;
+          : `the prompt has ${prompt.length} tokens, ${room < model.decoder.config.maxPositions ? "the cache for keys and values" : `the context of ${model.label}`} ${room}`;
       for (const index of request.indices) yield { promptId: request.promptId, index, failure };
       continue;
     }
