@@ -5,8 +5,9 @@ import { comparison } from "./table.mjs";
 
 export const defaults = {
   prompts: 64,
-  responses: 4,
-  tokens: 64,
+  responses: 5,
+  tokens: 128,
+  rounds: 3,
   // Prompts a batch that the peer is tried with; the fastest takes part.
   "batch-sizes": "16,32,64",
 };
