@@ -158,7 +158,7 @@ async function round({ child, url, further, name }, seed, count) {
 
 const sides = [];
 try {
-  sides.push({ ...(await startOurs()), samples: [] }, { ...(await startTheirs()), samples: [] });
+  for (const start of [startOurs, startTheirs]) sides.push({ ...(await start()), samples: [] });
   for (const side of sides) await round(side, 0, Math.min(4, tokens));
   for (let k = 1; k <= rounds; k++)
     for (const side of sides) {
