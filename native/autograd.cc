@@ -11,7 +11,7 @@ namespace amalgam {
 namespace {
 
 // What a closure threw while the engine ran: thrown again, as it was, once the engine has unwound.
-Napi::ObjectReference pending_error;
+thread_local Napi::ObjectReference pending_error;
 
 void keep_closure_error(Napi::Env env, const Napi::Error& error) {
   // A thrown value that is no object can't be referred to; it becomes the message of an Error.

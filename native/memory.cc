@@ -227,9 +227,12 @@ void init_memory(Napi::Env env, Napi::Object exports) {
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
   mallopt(M_TOP_PAD, 16 << 20);
 #endif
-  // Never destroyed: tensors may outlive every static object.
-  SegmentAllocator::instance = new SegmentAllocator(c10::GetCPUAllocator());
-  c10::SetCPUAllocator(SegmentAllocator::instance, 1);
+  // One for all threads that load the addon. Never destroyed: tensors may outlive every static object.
+  static std::once_flag once;
+  std::call_once(once, [] {
+    SegmentAllocator::instance = new SegmentAllocator(c10::GetCPUAllocator());
+    c10::SetCPUAllocator(SegmentAllocator::instance, 1);
+  });
   exports["trimMemory"] = Napi::Function::New(env, [](const Napi::CallbackInfo&) {
     SegmentAllocator::instance->trim();
 #ifdef __GLIBC__

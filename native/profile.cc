@@ -14,8 +14,8 @@ struct Call {
   std::string name, shapes;
   int64_t start, end = 0;  // nanoseconds of the steady clock
 };
-std::vector<Call> calls;
-at::CallbackHandle observer = 0;
+thread_local std::vector<Call> calls;
+thread_local at::CallbackHandle observer = 0;
 
 int64_t now() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();

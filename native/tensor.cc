@@ -14,13 +14,14 @@
 namespace amalgam {
 namespace {
 
-Napi::FunctionReference tensor_class;
-Napi::FunctionReference error_class;
+// JavaScript's own state is that of one thread: a worker has classes, scopes and counts of its own.
+thread_local Napi::FunctionReference tensor_class;
+thread_local Napi::FunctionReference error_class;
 const napi_type_tag kTensorTag = {0x5b1f6c62a1d94c0eULL, 0x9c3ad4f08e2b7715ULL};
 
 // Never destroyed: at exit JavaScript, which some tensors' histories refer to, is gone before static objects are.
-std::vector<std::vector<std::shared_ptr<Slot>>>& scopes = *new std::vector<std::vector<std::shared_ptr<Slot>>>();
-int64_t live_tensors = 0;
+thread_local std::vector<std::vector<std::shared_ptr<Slot>>>& scopes = *new std::vector<std::vector<std::shared_ptr<Slot>>>();
+thread_local int64_t live_tensors = 0;
 
 struct NamedType {
   const char* name;

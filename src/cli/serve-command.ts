@@ -29,10 +29,11 @@ export async function serveModels(given: Arguments, { signal, output, printer }:
       },
     },
   });
-  await new Promise<void>((resolve) => {
+  const told = new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
     else signal.addEventListener("abort", () => resolve(), { once: true });
   });
+  await Promise.race([told, server.ended]);
   await server.close();
   return 0;
 }

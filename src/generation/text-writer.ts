@@ -1,10 +1,12 @@
 import type { Tokenizer } from "../tokenizers/index.ts";
 
-/** What ends the text of a response. */
+/** What belongs to the text of a response, and what ends it. */
 export interface TextEnds {
   readonly stops: readonly string[];
   /** A stop string that is complete before the response has so many tokens is ordinary text. */
   readonly minTokens?: number;
+  /** Special tokens that belong to the text. */
+  readonly shown?: readonly string[];
 }
 
 /** Turns the tokens of a response into its text as they come, up to the first stop string. */
@@ -17,8 +19,9 @@ export interface TextWriter {
   readonly stopped: boolean;
 }
 
-/** Special tokens are no part of the text. */
-export function textWriter(tokenizer: Tokenizer, { stops, minTokens = 0 }: TextEnds): TextWriter {
+/** Special tokens are no part of the text, except for those that are `shown`. */
+export function textWriter(tokenizer: Tokenizer, { stops, minTokens = 0, shown = [] }: TextEnds): TextWriter {
+  const marks = new Map(shown.map((token) => [tokenizer.tokenId(token), token] as const));
   const decoder = tokenizer.createDecoder({ skipSpecial: true });
   let held = "";
   let stopped = false;
@@ -43,7 +46,8 @@ export function textWriter(tokenizer: Tokenizer, { stops, minTokens = 0 }: TextE
   return {
     push(id) {
       tokens += 1;
-      return take(decoder.push(id));
+      const mark = tokenizer.isSpecial(id) ? marks.get(id) : undefined;
+      return mark === undefined ? take(decoder.push(id)) : take(decoder.end() + mark);
     },
     end() {
       const text = take(decoder.end());

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { tokenizerFromGguf } from "../tokenizers/index.ts";
 import { byteLevelMetadata } from "../tokenizers/testing/synthetic.ts";
 import { ApiError } from "./api-error.ts";
-import { chatTokens, readsToolCalls } from "./chat-messages.ts";
+import { callFormat, chatTokens } from "./chat-messages.ts";
 import { chatSchema } from "./request-fields.ts";
 
 const chatTemplate =
@@ -50,9 +50,9 @@ describe("a conversation by its template", () => {
   test("has the tools, unless the request wants none used", () => {
     expect(text({ tools })).toBe(`[weather {"type": "object", "properties": {"city": {}}}]${turns}`);
     expect(text({ tools, tool_choice: "none" })).toBe(turns);
-    expect(readsToolCalls(model, request({ tools }))).toBe(true);
-    expect(readsToolCalls(model, request({ tools, tool_choice: "none" }))).toBe(false);
-    expect(readsToolCalls(plain, request({ tools }))).toBe(false);
+    expect(callFormat(model, request({ tools }))).toMatchObject({ open: "<tool_call>" });
+    expect(callFormat(model, request({ tools, tool_choice: "none" }))).toBeUndefined();
+    expect(callFormat(plain, request({ tools }))).toBeUndefined();
   });
 
   test("has the template's own variables", () => {

@@ -2,7 +2,7 @@ import { DataError, ModelError, type Turn } from "../schema/index.ts";
 import { badRequest } from "./api-error.ts";
 import type { ChatRequest, RequestMessage } from "./request-fields.ts";
 import type { ServedModel } from "./served-models.ts";
-import { writesToolCalls } from "./tool-calls.ts";
+import { type ToolFormat, toolFormatOf } from "./tool-calls.ts";
 
 /**
  * The tokens of a conversation by the model's own template, its tools with it.
@@ -32,12 +32,15 @@ export function chatTokens(
   }
 }
 
-/** Whether the response is to be read for calls of tools. */
-export const readsToolCalls = (
+/** The form in which the response may call tools; undefined: it can't, or in none that is read here. */
+export function callFormat(
   { tokenizer }: Pick<ServedModel, "tokenizer">,
-  { tools, tool_choice }: ChatRequest,
-): boolean =>
-  tools !== undefined && tools.length > 0 && tool_choice !== "none" && writesToolCalls(tokenizer.chatTemplate ?? "");
+  { tools = [], tool_choice }: ChatRequest,
+): ToolFormat | undefined {
+  if (tools.length === 0 || tool_choice === "none") return undefined;
+  const names = tools.map(({ function: { name } }) => name);
+  return toolFormatOf(tokenizer.chatTemplate ?? "", names);
+}
 
 /** A message as templates know it: `developer` is OpenAI's newer word for `system`. */
 function turn(message: RequestMessage, index: number): Turn {

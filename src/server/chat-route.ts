@@ -1,17 +1,17 @@
-import { randomBytes } from "node:crypto";
-import { constraintsOf } from "../generation/index.ts";
+import { checkForm } from "../generation/index.ts";
 import { RequestError } from "../schema/index.ts";
 import { answer, frameOf, usage } from "./answering.ts";
 import { badRequest } from "./api-error.ts";
 import { type Call, noteText, noteTurn, type Service } from "./call.ts";
-import { chatTokens, readsToolCalls } from "./chat-messages.ts";
+import { callFormat, chatTokens } from "./chat-messages.ts";
 import { type DrawnToken, draw } from "./drawing.ts";
 import { type HeldForm, heldForm } from "./output-form.ts";
 import { drawFor, refuseHuge } from "./preparing.ts";
 import { type ChatRequest, chatSchema } from "./request-fields.ts";
 import type { ServedModel } from "./served-models.ts";
 import { chatLogProbs } from "./token-words.ts";
-import { closeOfCall, type ToolCall, toolCallReader, wholeCallReader } from "./tool-calls.ts";
+import { openAiId, type ToolCall } from "./tool-calls.ts";
+import { firstCallOnly, toolCallReader, wholeCallReader } from "./tool-reader.ts";
 
 /** Some more of a choice. */
 interface Piece {
@@ -33,6 +33,8 @@ interface Prepared {
   readonly frame: ReturnType<typeof frameOf>;
   readonly counts: { readonly choices: number; readonly promptTokens: number; responseTokens: number };
   readonly pieces: AsyncGenerator<Piece>;
+  /** A call of a tool in OpenAI's form, with a new id. */
+  readonly spelled: ReturnType<typeof spelledBy>;
 }
 
 function prepare(service: Service, call: Call, model: ServedModel, request: ChatRequest): Prepared {
@@ -48,24 +50,33 @@ function prepare(service: Service, call: Call, model: ServedModel, request: Chat
     maxTokens: request.max_completion_tokens ?? request.max_tokens,
     maxTokensField: request.max_completion_tokens === undefined ? "max_tokens" : "max_completion_tokens",
   });
-  const reader = held?.isCall ? wholeCallReader : readsToolCalls(model, request) ? toolCallReader : undefined;
+  const format = callFormat(model, request);
+  const single = request.parallel_tool_calls === false;
+  const reader = () => {
+    if (held?.isCall) return wholeCallReader();
+    if (format === undefined) return undefined;
+    return single ? firstCallOnly(toolCallReader(format)) : toolCallReader(format);
+  };
   const counts = { choices: n, promptTokens: prompt.length, responseTokens: 0 };
   call.facts.promptTokens = prompt.length;
   const asked = {
     ...wanted,
     // With one call at most, its end ends the response.
-    stops:
-      reader === toolCallReader && request.parallel_tool_calls === false
-        ? [...wanted.stops, closeOfCall]
-        : wanted.stops,
+    stops: single && held === undefined && format?.close !== undefined ? [...wanted.stops, format.close] : wanted.stops,
+    ...(format === undefined ? {} : { shown: format.marks }),
     ...(logprobs ? { topLogProbs: top ?? 0 } : {}),
-    ...constraintFor(model, held, wanted.endIds),
+    ...formOf(held),
   };
   const context = { client: call.client, queue: service.queue, started: () => noteTurn(service, call) };
-  return { frame: frameOf("chatcmpl", call, model, request.model), counts, pieces: pieces() };
+  return {
+    frame: frameOf("chatcmpl", call, model, request.model),
+    counts,
+    pieces: pieces(),
+    spelled: spelledBy(format?.newId ?? openAiId),
+  };
 
   async function* pieces(): AsyncGenerator<Piece> {
-    const readers = Array.from({ length: n }, () => reader?.());
+    const readers = Array.from({ length: n }, reader);
     const called = new Array<boolean>(n).fill(false);
     for await (const event of draw(model, asked, context, call.signal)) {
       if (event.kind === "prompt") continue;
@@ -87,18 +98,23 @@ function prepare(service: Service, call: Call, model: ServedModel, request: Chat
   }
 }
 
-/** What holds responses to the form that is asked for. @throws ApiError 400 for a schema that can't be followed */
-function constraintFor({ tokenizer, decoder }: ServedModel, held: HeldForm | undefined, endIds: ReadonlySet<number>) {
+/** The form that responses are held to. @throws ApiError 400 for a schema that can't be followed */
+function formOf(held: HeldForm | undefined) {
   if (held === undefined) return {};
   try {
-    return { constraint: constraintsOf(held.form, tokenizer, decoder.config.vocabularySize, endIds) };
+    checkForm(held.form);
+    return { form: held.form };
   } catch (error) {
     if (error instanceof RequestError) throw badRequest(error.message, held.field);
     throw error;
   }
 }
 
-async function completion({ tokenizer }: ServedModel, request: ChatRequest, { frame, counts, pieces }: Prepared) {
+async function completion(
+  { tokenizer }: ServedModel,
+  request: ChatRequest,
+  { frame, counts, pieces, spelled }: Prepared,
+) {
   const choices = Array.from({ length: counts.choices }, () => ({
     content: "",
     calls: [] as ToolCall[],
@@ -120,7 +136,7 @@ async function completion({ tokenizer }: ServedModel, request: ChatRequest, { fr
         role: "assistant",
         content: content === "" && calls.length > 0 ? null : content,
         refusal: null,
-        ...(calls.length === 0 ? {} : { tool_calls: calls.map(spelledCall) }),
+        ...(calls.length === 0 ? {} : { tool_calls: calls.map(spelled) }),
       },
       logprobs: request.logprobs === true ? chatLogProbs(tokenizer, tokens) : null,
       finish_reason: finish,
@@ -129,7 +145,7 @@ async function completion({ tokenizer }: ServedModel, request: ChatRequest, { fr
   };
 }
 
-async function* chunks({ tokenizer }: ServedModel, request: ChatRequest, { frame, counts, pieces }: Prepared) {
+async function* chunks({ tokenizer }: ServedModel, request: ChatRequest, { frame, counts, pieces, spelled }: Prepared) {
   const includeUsage = request.stream_options?.include_usage === true;
   const chunk = (index: number, delta: object, tokens: readonly DrawnToken[] = [], finish: string | null = null) => ({
     ...{ ...frame, object: "chat.completion.chunk" },
@@ -149,7 +165,7 @@ async function* chunks({ tokenizer }: ServedModel, request: ChatRequest, { frame
       yield chunk(choice, { role: "assistant", content: "", refusal: null });
     }
     if (content !== "" || tokens.length > 0) yield chunk(choice, { content }, tokens);
-    for (const call of calls) yield chunk(choice, { tool_calls: [{ index: told[choice]!++, ...spelledCall(call) }] });
+    for (const call of calls) yield chunk(choice, { tool_calls: [{ index: told[choice]!++, ...spelled(call) }] });
     if (finish !== null) yield chunk(choice, {}, [], finish);
   }
   if (includeUsage)
@@ -159,8 +175,9 @@ async function* chunks({ tokenizer }: ServedModel, request: ChatRequest, { frame
     };
 }
 
-const spelledCall = ({ name, arguments: given }: ToolCall) => ({
-  id: `call_${randomBytes(12).toString("hex")}`,
-  type: "function",
-  function: { name, arguments: given },
-});
+const spelledBy =
+  (newId: () => string) =>
+  ({ name, arguments: given }: ToolCall) => ({
+    ...{ id: newId(), type: "function" },
+    function: { name, arguments: given },
+  });

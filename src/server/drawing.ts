@@ -1,26 +1,15 @@
 import { setMaxListeners } from "node:events";
-import {
-  type EngineRequest,
-  eventQueue,
-  randomStream,
-  type SamplerSettings,
-  type TokenLogProb,
-  textStopper,
-  textWriter,
-} from "../generation/index.ts";
+import { eventQueue, type TokenLogProb, textWriter } from "../generation/index.ts";
 import type { Finish } from "../schema/index.ts";
+import type { RemoteRequest } from "./engine/messages.ts";
 import type { FairQueue } from "./fair-queue.ts";
 import type { ServedModel } from "./served-models.ts";
 
 /** Responses that a request asks for. */
-export interface Draw
-  extends Pick<EngineRequest, "minTokens" | "maxTokens" | "endIds" | "topLogProbs" | "promptLogProbs" | "constraint"> {
+export interface Draw extends Omit<RemoteRequest, "prompt" | "choices"> {
   readonly prompts: readonly (readonly number[])[];
   /** Responses to each prompt. */
   readonly n: number;
-  readonly seed: number;
-  readonly sampler: SamplerSettings;
-  readonly stops: readonly string[];
 }
 
 /** What comes of it; choice `i * n + k` is response k to prompt i. */
@@ -99,36 +88,13 @@ export async function* draw(
 
 /** The events of one prompt's responses. */
 async function* answers(model: ServedModel, request: Draw, index: number, signal: AbortSignal): AsyncGenerator<Drawn> {
-  const {
-    prompts,
-    n,
-    seed,
-    stops,
-    sampler,
-    minTokens = 0,
-    maxTokens,
-    endIds,
-    topLogProbs,
-    promptLogProbs,
-    constraint,
-  } = request;
+  const { prompts, n, ...wanted } = request;
   const choices = Array.from({ length: n }, (_, k) => index * n + k);
-  const ends = { stops, minTokens };
-  const written = choices.map(() => ({ writer: textWriter(model.tokenizer, ends), tokens: [] as DrawnToken[] }));
-  const events = model.engine.submit(
-    {
-      prompt: prompts[index]!,
-      // A choice's random numbers depend on the seed and its own number alone, whatever else is computed.
-      streams: choices.map((choice) => randomStream(seed, choice)),
-      ...{ sampler, minTokens, maxTokens, endIds },
-      ...textStopper(model.tokenizer, ends),
-      ...(topLogProbs === undefined ? {} : { topLogProbs }),
-      ...(promptLogProbs === undefined ? {} : { promptLogProbs }),
-      ...(constraint === undefined ? {} : { constraint }),
-    },
-    signal,
-  );
-  for await (const event of events) {
+  const written = choices.map(() => ({
+    writer: textWriter(model.tokenizer, request),
+    tokens: [] as DrawnToken[],
+  }));
+  for await (const event of model.submit({ ...wanted, prompt: prompts[index]!, choices }, signal)) {
     if (event.kind === "prompt") {
       yield { kind: "prompt", prompt: index, logProbs: event.logProbs };
       continue;

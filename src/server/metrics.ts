@@ -46,7 +46,7 @@ export function createMetrics(queue: FairQueue, models: ServedModels): Metrics {
     const settings = { name, help, labelNames: ["model"], registers };
     const set = (metric: Gauge | Counter) => {
       metric.reset();
-      for (const { name, engine } of models.list()) metric.inc({ model: name }, read(engine.load()));
+      for (const { name, load } of models.list()) metric.inc({ model: name }, read(load()));
     };
     if (!name.endsWith("_total"))
       return new Gauge({

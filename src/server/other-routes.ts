@@ -1,13 +1,12 @@
 import { badRequest } from "./api-error.ts";
 import { type Call, noteTurn, type Service } from "./call.ts";
-import { embed } from "./embed.ts";
 import { promptIds, readBody } from "./preparing.ts";
 import { embeddingSchema, loadAdapterSchema, unloadAdapterSchema } from "./request-fields.ts";
 import type { ServedModel } from "./served-models.ts";
 
-const described = ({ name, parent, created, label, engine }: ServedModel) => ({
+const described = ({ name, parent, created, label, room }: ServedModel) => ({
   ...{ id: name, object: "model", created, owned_by: "amalgam", root: label, parent: parent ?? null },
-  max_model_len: engine.room,
+  max_model_len: room,
 });
 
 /** `GET /v1/models` */
@@ -25,7 +24,7 @@ export async function loadAdapter(service: Service, call: Call): Promise<Respons
     lora_path: folder,
     base_model_name: model,
   } = await readBody(loadAdapterSchema, call, service);
-  return Response.json(described(service.models.loadAdapter({ name, folder, model })));
+  return Response.json(described(await service.models.loadAdapter({ name, folder, model })));
 }
 
 /** `POST /v1/unload_lora_adapter` */
@@ -47,7 +46,7 @@ export async function embeddings(service: Service, call: Call): Promise<Response
         `${texts.length} texts are given, and this server takes at most ${service.limits.choices} at once`,
         "input",
       );
-    const { vocabularySize, maxPositions } = model.decoder.config;
+    const { vocabularySize, maxPositions } = model;
     for (const ids of texts) {
       if (ids.length > maxPositions)
         throw badRequest(
@@ -65,7 +64,7 @@ export async function embeddings(service: Service, call: Call): Promise<Response
     const place = await coming!;
     try {
       noteTurn(service, call);
-      const vectors = await embed(model.decoder, texts, call.signal);
+      const vectors = await model.embed(texts, call.signal);
       return Response.json({
         object: "list",
         data: vectors.map((vector, index) => ({

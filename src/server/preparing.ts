@@ -42,7 +42,7 @@ interface Wanted {
  * @throws ApiError 400 for what the model has no room for, what the server's limits don't allow, and unknown tokens
  */
 export function drawFor(
-  { decoder, tokenizer, engine }: ServedModel,
+  { vocabularySize, tokenizer, room }: ServedModel,
   { limits }: Service,
   fields: SamplingFields,
   wanted: Wanted,
@@ -53,13 +53,7 @@ export function drawFor(
       `${prompts.length * responses} responses are asked for at once, and this server gives at most ${limits.choices}`,
       responses > 1 ? "n" : wanted.promptField,
     );
-  const maxTokens = responseTokens(
-    Math.max(...prompts.map(({ length }) => length)),
-    engine.room,
-    limits.tokens,
-    wanted,
-  );
-  const { vocabularySize } = decoder.config;
+  const maxTokens = responseTokens(Math.max(...prompts.map(({ length }) => length)), room, limits.tokens, wanted);
   const known = (id: number, field: string) => {
     if (id < vocabularySize) return id;
     throw badRequest(`there is no token ${id}: the model has ${vocabularySize}`, field);
@@ -112,8 +106,7 @@ function responseTokens(promptTokens: number, context: number, most: number | un
  * Refuses a text that is too long whatever its tokens are, before time is spent on them.
  * @param length in UTF-16 units: no text has fewer bytes
  */
-export function refuseHuge({ decoder, longestToken }: ServedModel, length: number, field: string): void {
-  const { maxPositions } = decoder.config;
+export function refuseHuge({ maxPositions, longestToken }: ServedModel, length: number, field: string): void {
   if (length > maxPositions * longestToken)
     throw badRequest(
       `this model's context has ${maxPositions} tokens, and no ${length} characters go into so many`,

@@ -14,7 +14,7 @@ import { createMetrics } from "./metrics.ts";
 import { limitReceiving } from "./receive-limit.ts";
 import { openServedModels, type ServedModelSettings } from "./served-models.ts";
 
-export interface ServeOptions extends Omit<ServedModelSettings, "engine"> {
+export interface ServeOptions extends ServedModelSettings {
   /** Where to listen: 127.0.0.1 unless given. */
   readonly host?: string;
   /** 0 takes a free one; 8000 unless given. */
@@ -31,6 +31,8 @@ export interface ServeOptions extends Omit<ServedModelSettings, "engine"> {
 export interface ServerHandle {
   /** Where it listens. */
   readonly url: string;
+  /** Throws when what computes ends by itself: nothing can be served any more. */
+  readonly ended: Promise<void>;
   /** Takes no more requests, ends those that are there (for at most `drain_seconds`), and frees the models. */
   close(): Promise<void>;
 }
@@ -48,8 +50,8 @@ export async function serve(options: ServeOptions): Promise<ServerHandle> {
   const limits = serverLimitsSchema.parse(options.limits ?? {});
   const keys = keysFrom(options.keyVariables ?? [], environment);
   const log = pino({ base: null }, options.log ?? pino.destination({ fd: 2, sync: true }));
-  const engine = { rows: limits.running, cacheBytes: limits.cache_mib * 2 ** 20 };
-  const models = await openServedModels({ ...options, engine }, options.locating);
+  const defaults = { rows: limits.running, cacheMib: limits.cache_mib };
+  const models = await openServedModels(options, defaults, options.locating);
   const queue = fairQueue(limits);
   const ended = new AbortController();
   // Every request listens for it.
@@ -117,6 +119,7 @@ export async function serve(options: ServeOptions): Promise<ServerHandle> {
   };
   return {
     url,
+    ended: models.ended,
     close() {
       closing ??= drain();
       return closing;

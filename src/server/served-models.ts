@@ -1,28 +1,22 @@
 import { realpathSync } from "node:fs";
 import { resolve, sep } from "node:path";
-import { Engine, type EngineSettings } from "../generation/index.ts";
-import {
-  disposeAdapters,
-  disposeModel,
-  type LoadedModel,
-  type LocateOptions,
-  openModel,
-  readAdapters,
-} from "../models/index.ts";
-import { contentKey, ModelError, type ModelRecipe, modelSchema, RequestError } from "../schema/index.ts";
-import type { Tokenizer } from "../tokenizers/index.ts";
+import type { LocateOptions } from "../models/index.ts";
+import { ModelError, type ModelRecipe, modelSchema, RequestError } from "../schema/index.ts";
+import { createTokenizer, type Tokenizer } from "../tokenizers/index.ts";
 import { ApiError, badRequest } from "./api-error.ts";
+import { type RemoteModel, startEngineThread } from "./engine/remote.ts";
 
-/** A model under the name that clients know it by. */
-export interface ServedModel extends Pick<LoadedModel, "decoder" | "tokenizer" | "label"> {
+/** A model under the name that clients know it by; the engines' thread computes it. */
+export interface ServedModel
+  extends Pick<RemoteModel, "label" | "vocabularySize" | "maxPositions" | "room" | "submit" | "embed" | "load"> {
   readonly name: string;
+  readonly tokenizer: Tokenizer;
   /** The model that it adapts, by its name. */
   readonly parent: string | undefined;
   /** Tells clients when the answers to a seed may have changed. */
   readonly fingerprint: string;
   /** Unix seconds. */
   readonly created: number;
-  readonly engine: Engine;
   /** Bytes of the longest token. */
   readonly longestToken: number;
 }
@@ -33,18 +27,20 @@ export interface AdapterSettings {
   readonly folder: string;
   /** Name of the model; undefined where only one is served. */
   readonly model: string | undefined;
+  /** Memory for its keys and values; the server's `cache_mib` where not given. */
+  readonly cacheMib?: number;
 }
 
 export interface ServedModelSettings {
   readonly models: readonly {
     readonly name: string;
     readonly recipe: Partial<ModelRecipe> & Pick<ModelRecipe, "model">;
+    /** Memory for its keys and values; the server's `cache_mib` where not given. */
+    readonly cacheMib?: number;
   }[];
   readonly adapters: readonly AdapterSettings[];
   /** Where adapters that a client names may lie; undefined: clients may load none. */
   readonly adapterRoot: string | undefined;
-  /** Of each model, and of each adapter. */
-  readonly engine: EngineSettings;
 }
 
 /** A model in use: it stays until it is released, whatever is unloaded meanwhile. */
@@ -60,54 +56,65 @@ export interface ServedModels {
   /** @throws ApiError 404 for a name that is not served */
   use(name: string): ModelUse;
   /** Loads adapters that a client names. @throws ApiError where that is not allowed, or they can't be read */
-  loadAdapter(adapter: AdapterSettings): ServedModel;
+  loadAdapter(adapter: AdapterSettings): Promise<ServedModel>;
   /** Takes adapters away: what uses them ends first. @throws ApiError for a name that is no adapter's */
   unloadAdapter(name: string): void;
+  /** Throws when the engines' thread ends before it is closed. */
+  readonly ended: Promise<void>;
   close(): Promise<void>;
 }
 
 interface Entry {
   readonly model: ServedModel;
+  readonly remote: RemoteModel;
   uses: number;
   unloaded: boolean;
-  /** Frees what is the model's own. */
-  readonly free: () => Promise<void>;
 }
 
+/** What engines are given where a model says nothing of its own. */
+interface Defaults {
+  readonly rows: number;
+  readonly cacheMib: number;
+}
+
+/** What a served model is beside what the thread knows. */
+type Own = Pick<ServedModel, "name" | "tokenizer" | "parent" | "fingerprint" | "longestToken">;
+
 /** Opens every model and adapter. @throws ModelError for one that can't be read, or a name that stands twice */
-export async function openServedModels(settings: ServedModelSettings, locating: LocateOptions): Promise<ServedModels> {
+export async function openServedModels(
+  settings: ServedModelSettings,
+  { rows, cacheMib: defaultMib }: Defaults,
+  locating: LocateOptions,
+): Promise<ServedModels> {
+  const thread = startEngineThread(locating);
   const entries = new Map<string, Entry>();
   const bases = new Map<string, Entry>();
+  /** Names of adapters that are being read. */
+  const coming = new Set<string>();
+  const engineSettings = (cacheMib = defaultMib) => ({ rows, cacheBytes: cacheMib * 2 ** 20 });
 
-  const put = (entry: Entry) => {
-    const { name } = entry.model;
-    entries.set(name, entry);
-    return entry;
-  };
+  const isTaken = (name: string) => entries.has(name) || coming.has(name);
   const checkFree = (name: string) => {
-    if (entries.has(name))
+    if (isTaken(name))
       throw new ModelError(`two models are to be served as ${name}`, { hint: "Give them different names." });
   };
 
-  const addBase = async (name: string, given: ServedModelSettings["models"][number]["recipe"]) => {
-    checkFree(name);
-    const loaded = await openModel(modelSchema.parse(given), locating);
-    const engine = new Engine(loaded.decoder, settings.engine);
-    const { decoder, tokenizer, label, identity } = loaded;
-    const free = async () => {
-      await engine.close();
-      disposeModel(loaded);
-    };
-    const longestToken = longestOf(tokenizer);
-    const model = {
-      ...{ name, decoder, tokenizer, label, engine, longestToken },
-      parent: undefined,
-      ...stamp(identity),
-    };
-    bases.set(name, put({ model, uses: 0, unloaded: false, free }));
+  const put = (remote: RemoteModel, own: Own) => {
+    const model = { ...remote, ...own, created: Math.floor(Date.now() / 1000) };
+    const entry = { model, remote, uses: 0, unloaded: false };
+    entries.set(own.name, entry);
+    return entry;
   };
 
-  const addAdapter = ({ name, folder, model: parent }: AdapterSettings): ServedModel => {
+  const addBase = async ({ name, recipe, cacheMib }: ServedModelSettings["models"][number]) => {
+    checkFree(name);
+    const remote = await thread.open(modelSchema.parse(recipe), engineSettings(cacheMib));
+    const tokenizer = createTokenizer(remote.tokenizer!);
+    const own = { longestToken: longestOf(tokenizer), parent: undefined, fingerprint: stamp(remote.identity) };
+    bases.set(name, put(remote, { name, tokenizer, ...own }));
+  };
+
+  const addAdapter = async ({ name, folder, model: parent, cacheMib }: AdapterSettings): Promise<ServedModel> => {
     checkFree(name);
     const base = parent === undefined && bases.size === 1 ? [...bases.values()][0] : bases.get(parent ?? "");
     if (base === undefined)
@@ -117,27 +124,15 @@ export async function openServedModels(settings: ServedModelSettings, locating: 
           : `there is no model ${parent} for the adapter ${name}`,
         { hint: `These are served: ${[...bases.keys()].join(", ")}.` },
       );
-    const { decoder, tokenizer, label, fingerprint, longestToken } = base.model;
-    const adapters = readAdapters(folder, decoder.config);
-    const adapted = { ...decoder, adapters };
-    const engine = new Engine(adapted, settings.engine);
-    const free = async () => {
-      await engine.close();
-      disposeAdapters(adapters);
-    };
-    const model = {
-      ...{
-        name,
-        decoder: adapted,
-        tokenizer,
-        engine,
-        longestToken,
-        label: `${label} with ${folder}`,
-        parent: base.model.name,
-      },
-      ...stamp(contentKey({ fingerprint, folder, loaded: Date.now() })),
-    };
-    return put({ model, uses: 0, unloaded: false, free }).model;
+    const { tokenizer, longestToken } = base.model;
+    coming.add(name);
+    try {
+      const remote = await thread.adapt(base.remote, folder, engineSettings(cacheMib));
+      const own = { longestToken, parent: base.model.name, fingerprint: stamp(remote.identity) };
+      return put(remote, { name, tokenizer, ...own }).model;
+    } finally {
+      coming.delete(name);
+    }
   };
 
   const find = (name: string): Entry => {
@@ -149,18 +144,11 @@ export async function openServedModels(settings: ServedModelSettings, locating: 
     });
   };
 
-  const close = async () => {
-    // Adapters before the weights that they share.
-    const all = [...entries.values()].reverse();
-    entries.clear();
-    for (const { free } of all) await free();
-  };
-
   try {
-    for (const { name, recipe } of settings.models) await addBase(name, recipe);
-    for (const adapter of settings.adapters) addAdapter(adapter);
+    for (const model of settings.models) await addBase(model);
+    for (const adapter of settings.adapters) await addAdapter(adapter);
   } catch (error) {
-    await close();
+    await thread.close();
     throw error;
   }
   return {
@@ -176,16 +164,16 @@ export async function openServedModels(settings: ServedModelSettings, locating: 
           if (released) return;
           released = true;
           entry.uses -= 1;
-          if (entry.unloaded && entry.uses === 0) void entry.free();
+          if (entry.unloaded && entry.uses === 0) void entry.remote.free();
         },
       };
     },
-    loadAdapter(adapter) {
+    async loadAdapter(adapter) {
       const folder = allowedFolder(settings.adapterRoot, adapter.folder);
-      if (entries.has(adapter.name))
+      if (isTaken(adapter.name))
         throw badRequest(`a model \`${adapter.name}\` is served already: unload it first`, "lora_name");
       try {
-        return addAdapter({ ...adapter, folder });
+        return await addAdapter({ ...adapter, folder });
       } catch (error) {
         if (error instanceof ModelError || error instanceof RequestError) throw badRequest(error.message, "lora_path");
         throw error;
@@ -197,9 +185,10 @@ export async function openServedModels(settings: ServedModelSettings, locating: 
         throw badRequest(`\`${name}\` is a model and no adapter: it stays as long as the server`, "lora_name");
       entries.delete(name);
       entry.unloaded = true;
-      if (entry.uses === 0) void entry.free();
+      if (entry.uses === 0) void entry.remote.free();
     },
-    close,
+    ended: thread.ended,
+    close: thread.close,
   };
 }
 
@@ -209,10 +198,7 @@ function longestOf(tokenizer: Tokenizer): number {
   return longest;
 }
 
-const stamp = (identity: string) => ({
-  fingerprint: `fp_${identity.slice(0, 12)}`,
-  created: Math.floor(Date.now() / 1000),
-});
+const stamp = (identity: string) => `fp_${identity.slice(0, 12)}`;
 
 /** A client's folder, where it lies inside of `root`, links followed. */
 function allowedFolder(root: string | undefined, folder: string): string {

@@ -88,6 +88,8 @@ export interface Tokenizer {
   encodeResponse(text: string): number[];
   /** The Hugging Face files of this tokenizer, name -> text, as `transformers` opens them. */
   files(): Record<string, string>;
+  /** Plain data, from which another thread makes the same tokenizer. */
+  readonly parts: TokenizerParts;
 }
 
 /** Builds a tokenizer from its parts. @throws ModelError naming the file and field that can't be used. */
@@ -197,6 +199,7 @@ export function createTokenizer(parts: TokenizerParts): Tokenizer {
       return [...engine.encode(body, "ordinary"), endOfTurnId];
     },
     files: () => huggingFaceFiles(json, config, parts.chatTemplate),
+    parts,
   };
 }
 

@@ -15,7 +15,8 @@ function platformFlags(torch: TorchInstallation): string[] {
   const lib = join(torch.root, "lib");
   const common = [`-L${lib}`, "-ltorch", "-ltorch_cpu", "-lc10", `-Wl,-rpath,${lib}`];
   if (process.platform === "darwin") return ["-undefined", "dynamic_lookup", ...common];
-  return torch.cuda ? ["-Wl,--no-as-needed", "-ltorch_cuda", "-lc10_cuda", ...common] : common;
+  const linux = ["-Wl,-z,nodelete", ...common];
+  return torch.cuda ? ["-Wl,--no-as-needed", "-ltorch_cuda", "-lc10_cuda", ...linux] : linux;
 }
 
 /** Flags of every platform. */

@@ -37,3 +37,30 @@ test.each([
   if (status !== 1) expect(stderr).toBe("");
   else expect(stderr).toContain("nobody catches it");
 });
+
+const threads = `
+  import { once } from "node:events";
+  import { isMainThread, Worker } from "node:worker_threads";
+  import { backward, customFunction, liveTensors, scope, tensor } from "./dist/torch/index.js";
+  const compute = () => scope(() => {
+    const x = tensor([1, 2, 3]);
+    x.requiresGrad = true;
+    backward(customFunction({ inputs: [x], forward: () => ({ output: x.mul(x), saved: [x] }), backward: ([grad], [kept]) => [grad.mul(kept).mul(2)] }).sum());
+    return x.grad.sum().item();
+  });
+  globalThis.kept = tensor([isMainThread ? 1 : 10]);
+  if (isMainThread)
+    scope(() => { tensor([5]); });
+  if (isMainThread) {
+    const both = [new Worker(new URL(import.meta.url)), new Worker(new URL(import.meta.url))];
+    let sum = 0;
+    for (let k = 0; k < 50; k++) sum += compute();
+    const codes = await Promise.all(both.map(async (worker) => (await once(worker, "exit"))[0]));
+    console.log(sum, codes.join(), compute(), kept.item(), liveTensors());
+  } else for (let k = 0; k < 50; k++) compute();
+`;
+
+test("threads have tensors, scopes and closures of their own, and leave the others theirs when they end", async () => {
+  const { code, stdout, stderr } = await children.run(threads);
+  expect([code, stderr, stdout]).toEqual([0, "", "600 0,0 12 1 1\n"]);
+});

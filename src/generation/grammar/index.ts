@@ -30,6 +30,9 @@ function grammarOf(form: OutputForm): Grammar {
   return "json" in form ? anyJson() : schemaGrammar(form.jsonSchema);
 }
 
+/** @throws RequestError for a pattern or schema that is malformed or can't be followed */
+export const checkForm = (form: OutputForm): void => void automatonOf(form);
+
 /** Masks that are kept; texts come back to the same few positions. */
 const mostMasks = 512;
 

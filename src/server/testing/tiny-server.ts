@@ -32,6 +32,7 @@ export async function tinyServer(
   });
   return {
     url: handle.url,
+    ended: handle.ended,
     base: `${handle.url}/v1`,
     get log() {
       return lines.map((line) => JSON.parse(line) as Record<string, unknown>);

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { bundleAttention, type Decoder, hiddenStates } from "../models/index.ts";
-import { noGrad, ops, scope, tensor, toArray } from "../torch/index.ts";
+import { bundleAttention, type Decoder, hiddenStates } from "../../models/index.ts";
+import { noGrad, ops, scope, tensor, toArray } from "../../torch/index.ts";
 
 /** Tokens that are computed together, unless one text alone has more. */
 const stepTokens = 2048;
