@@ -245,6 +245,7 @@ test("commands and options stay as they are", () => {
         "--host ADDRESS",
         "--port NUMBER",
         "--key-env VARIABLE",
+        "--cache NAME=MIB",
         "--limit FIELD=NUMBER",
         "--precision auto|fp32|bf16",
         "--device DEVICE",

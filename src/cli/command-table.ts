@@ -37,6 +37,10 @@ export const options = {
     value: "VARIABLE",
     text: "clients must send the key that this environment variable holds (may be repeated: any of them)",
   },
+  cache: {
+    value: "NAME=MIB",
+    text: "memory for keys and values of a model or adapter, in place of the limit cache_mib (may be repeated)",
+  },
   limit: {
     value: "FIELD=NUMBER",
     text: "change a limit: --limit running=32 (may be repeated; docs/serve.md lists them)",
@@ -158,7 +162,19 @@ export const commands = {
     summary: "serve models over OpenAI's HTTP API",
     positional: "MODEL OR RUN FOLDER",
     optional: true,
-    options: ["model", "adapter", "adapter-root", "host", "port", "key-env", "limit", "precision", "device", "offline"],
+    options: [
+      "model",
+      "adapter",
+      "adapter-root",
+      "host",
+      "port",
+      "key-env",
+      "cache",
+      "limit",
+      "precision",
+      "device",
+      "offline",
+    ],
     details:
       "One model, or several with --model; a run folder stands for its fused model. SIGTERM and Ctrl-C end what is under way first. The log goes to standard error, a line of JSON a request.",
   },

@@ -5,8 +5,13 @@ import { UsageError } from "./usage-error.ts";
 
 /** What `serve` names. */
 export interface Serving {
-  readonly models: readonly { readonly name: string; readonly model: string }[];
-  readonly adapters: readonly { readonly name: string; readonly model: string | undefined; readonly folder: string }[];
+  readonly models: readonly { readonly name: string; readonly model: string; readonly cacheMib?: number }[];
+  readonly adapters: readonly {
+    readonly name: string;
+    readonly model: string | undefined;
+    readonly folder: string;
+    readonly cacheMib?: number;
+  }[];
   readonly adapterRoot: string | undefined;
   readonly host: string | undefined;
   readonly port: number | undefined;
@@ -40,13 +45,17 @@ export function servingOf(
     if (name === "" || model === "") throw new UsageError(`--adapter ${text} is not NAME@MODEL=FOLDER`);
     return { name, model, folder };
   });
+  const caches = cachesOf(all("cache"), [...models, ...adapters]);
+  const own = (name: string) => (caches.has(name) ? { cacheMib: caches.get(name)! } : {});
   const port = single("port");
   if (port !== undefined && !/^\d{1,5}$/.test(port)) throw new UsageError(`--port ${port}: not a port's number`);
   if (Number(port ?? 0) > 65_535) throw new UsageError(`--port ${port}: the highest is 65535`);
   const precision = precisionSchema.optional().safeParse(single("precision"));
   if (!precision.success) throw new UsageError(`--precision ${single("precision")}: it is auto, fp32 or bf16`);
   return {
-    ...{ models, adapters, adapterRoot: single("adapter-root"), host: single("host") },
+    models: models.map((model) => ({ ...model, ...own(model.name) })),
+    adapters: adapters.map((adapter) => ({ ...adapter, ...own(adapter.name) })),
+    ...{ adapterRoot: single("adapter-root"), host: single("host") },
     port: port === undefined ? undefined : Number(port),
     keyVariables: all("key-env"),
     limits: limitsOf(all("limit")),
@@ -65,6 +74,23 @@ function parts(text: string, option: OptionName, form: string): [before: string,
   const at = text.indexOf("=");
   if (at > 0 && at < text.length - 1) return [text.slice(0, at), text.slice(at + 1)];
   throw new UsageError(`--${option} ${text} is not ${form}`, usage);
+}
+
+/** Memory for keys and values in MiB, by the name of the model or adapter that it is for. */
+function cachesOf(given: readonly string[], served: readonly { readonly name: string }[]): Map<string, number> {
+  return new Map(
+    given.map((text) => {
+      const [name, value] = parts(text, "cache", "NAME=MIB");
+      const mib = serverLimitsSchema.shape.cache_mib.safeParse(Number(value));
+      if (!mib.success) throw new UsageError(`--cache ${text}: it is a number of MiB above 0`);
+      if (!served.some((one) => one.name === name))
+        throw new UsageError(
+          `--cache ${text}: nothing is served as ${name}`,
+          `These are: ${served.map((one) => one.name).join(", ")}.`,
+        );
+      return [name, mib.data] as const;
+    }),
+  );
 }
 
 function limitsOf(given: readonly string[]): ServerLimits {

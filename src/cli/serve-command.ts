@@ -9,7 +9,8 @@ export async function serveModels(given: Arguments, { signal, output, printer }:
   const { models, precision, device, host, port, ...serving } = given.serving!;
   const server = await serve({
     ...serving,
-    models: models.map(({ name, model }) => ({
+    models: models.map(({ name, model, ...own }) => ({
+      ...own,
       name,
       recipe: {
         model: fusedOrModel(model),

@@ -30,6 +30,10 @@ describe("the options of serve", () => {
     expect(serving("owner/name@revision", "--adapter", "c@owner/name@revision=./lora").adapters).toEqual([
       { name: "c", model: "owner/name@revision", folder: "./lora" },
     ]);
+    expect(serving("m", "--adapter", "c=./lora", "--cache", "c=64", "--cache", "m=0.5")).toMatchObject({
+      models: [{ name: "m", cacheMib: 0.5 }],
+      adapters: [{ name: "c", cacheMib: 64 }],
+    });
     expect(serving("/x/y.gguf", "--port", "0")).toMatchObject({ models: [{ name: "y" }], port: 0 });
   });
 
@@ -42,6 +46,8 @@ describe("the options of serve", () => {
     [["m", "--limit", "runing=3"], "there is no limit runing"],
     [["m", "--limit", "running=0"], "--limit running is 0, and must be at least 1"],
     [["m", "--limit", "running=many"], "--limit running"],
+    [["m", "--cache", "m=0"], "--cache m=0: it is a number of MiB above 0"],
+    [["m", "--cache", "other=64"], "nothing is served as other"],
     [["m", "--precision", "int8"], "--precision int8"],
   ])("%j is refused", (words, message) => {
     expect(() => serving(...(words as string[]))).toThrow(UsageError);

@@ -53,7 +53,10 @@ describe("adapters", () => {
   });
 
   test("come and go while the server runs, and what is under way ends first", async () => {
-    await load({ lora_name: "second", lora_path: "plain", base_model_name: "tiny-llama" });
+    await load({ lora_name: "second", lora_path: "plain", base_model_name: "tiny-llama", cache_mib: 0.06 });
+    const room = async (model: string) =>
+      ((await client.models.retrieve(model)) as { max_model_len?: number }).max_model_len!;
+    expect(await room("second")).toBeLessThan(await room("first"));
     expect(await names()).toContain("second");
     expect(await logProbs("second")).toEqual(await logProbs("first"));
     const request = { model: "second", prompt: [5, 6, 7], max_tokens: 60, temperature: 0, ignore_eos: true };

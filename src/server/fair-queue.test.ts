@@ -122,4 +122,16 @@ describe("the line", () => {
     running.leave();
     expect(queue.running).toBe(0);
   });
+
+  test("what stood behind one that has waited too long begins where there is room", async () => {
+    const queue = fairQueue({ ...limits, running: 4, waiting_seconds: 0.05 });
+    const [first] = queue.enter("a", [{ size: 3, promptTokens: 1 }], never);
+    await first!;
+    const [large] = queue.enter("b", [{ size: 2, promptTokens: 1 }], never);
+    const late = large!.catch((error: unknown) => error);
+    const [small] = queue.enter("c", [{ size: 1, promptTokens: 1 }], never);
+    expect(((await late) as ApiError).status).toBe(503);
+    (await small!).leave();
+    expect(queue.running).toBe(3);
+  });
 });

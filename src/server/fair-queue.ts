@@ -170,6 +170,7 @@ export function fairQueue(limits: Pick<ServerLimits, "running" | "waiting" | "wa
           },
         );
         refuse(request, error);
+        fill();
       }, limits.waiting_seconds * 1000);
       const away = () => {
         refuse(request, signal.reason);

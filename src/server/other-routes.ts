@@ -23,8 +23,13 @@ export async function loadAdapter(service: Service, call: Call): Promise<Respons
     lora_name: name,
     lora_path: folder,
     base_model_name: model,
+    cache_mib: cacheMib,
   } = await readBody(loadAdapterSchema, call, service);
-  return Response.json(described(await service.models.loadAdapter({ name, folder, model })));
+  return Response.json(
+    described(
+      await service.models.loadAdapter({ name, folder, model, ...(cacheMib === undefined ? {} : { cacheMib }) }),
+    ),
+  );
 }
 
 /** `POST /v1/unload_lora_adapter` */

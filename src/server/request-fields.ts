@@ -157,6 +157,7 @@ export const loadAdapterSchema = z.strictObject({
   lora_name: text.regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/, "letters, digits, '.', '_', ':', '/' and '-' only"),
   lora_path: text.min(1).max(4096),
   base_model_name: optional(text.min(1).max(longestName)),
+  cache_mib: optional(z.number().gt(0)),
 });
 
 /** The body of `/v1/unload_lora_adapter`. */

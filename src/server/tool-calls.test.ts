@@ -39,6 +39,8 @@ describe("calls of tools in a text", () => {
     ],
     ["hermes", "what is no JSON", "<tool_call>{oops</tool_call> then", "<tool_call>{oops</tool_call> then", []],
     ["hermes", "a call without its end", '<tool_call>{"name": "f"}', "", [{ name: "f", arguments: "{}" }]],
+    ["hermes", "a call without tags", `{"name": "f", "arguments": ${a}}`, "", [f]],
+    ["hermes", "an answer in JSON", '{"name": "h", "arguments": {}}', '{"name": "h", "arguments": {}}', []],
     ["hermes", "half a call", '<tool_call>{"name": "f', '<tool_call>{"name": "f', []],
     ["hermes", "the beginning of a tag", "a <tool", "a <tool", []],
 

@@ -15,8 +15,8 @@ export interface ToolFormat {
   readonly close?: string;
   /** Special tokens that belong to the form: they are part of the text that is read. */
   readonly marks: readonly string[];
-  /** Whether a text may begin with the JSON of a call, without `open`. */
-  readonly bare: boolean;
+  /** Reads calls at the beginning of a text without `open`; undefined: there are none without it. */
+  readonly bare?: ToolFormat["read"];
   /**
    * The calls at the beginning of a text that follows `open`, and what comes after them. With `final` no more text comes.
    */
@@ -56,12 +56,14 @@ function callOf(json: unknown): ToolCall | undefined {
 /** A name for a call, as OpenAI makes them. */
 export const openAiId = () => `call_${randomBytes(12).toString("hex")}`;
 
-/** JSON between `<tool_call>` tags, as Hermes and Qwen write it. */
-const hermes: ToolFormat = {
-  open: "<tool_call>",
+const hermesOpen = "<tool_call>";
+
+/** JSON between `<tool_call>` tags, as Hermes and Qwen write it; small models forget the tags. */
+const hermes = (tools: readonly string[]): ToolFormat => ({
+  open: hermesOpen,
   close: "</tool_call>",
-  marks: ["<tool_call>", "</tool_call>"],
-  bare: false,
+  marks: [hermesOpen, "</tool_call>"],
+  bare: bareCall(tools),
   read(text, final) {
     const close = this.close!;
     const at = text.indexOf(close);
@@ -70,7 +72,7 @@ const hermes: ToolFormat = {
     return call === undefined ? "no call" : { calls: [call], rest: at < 0 ? "" : text.slice(at + close.length) };
   },
   newId: openAiId,
-};
+});
 
 const mistralCall = /^\s*([A-Za-z0-9_.-]{1,64})(?:\[CALL_ID\][A-Za-z0-9]*)?(?:\[ARGS\])?\s*(?=\{)/;
 const mistralBegun = /^\s*[A-Za-z0-9_.-]{0,64}(?:\[[A-Z_]*\]?[A-Za-z0-9]*)*\s*$/;
@@ -79,7 +81,6 @@ const mistralBegun = /^\s*[A-Za-z0-9_.-]{0,64}(?:\[[A-Z_]*\]?[A-Za-z0-9]*)*\s*$/
 const mistral: ToolFormat = {
   open: "[TOOL_CALLS]",
   marks: ["[TOOL_CALLS]", "[CALL_ID]", "[ARGS]"],
-  bare: false,
   read(text) {
     const named = mistralCall.exec(text);
     const start = named?.[0].length ?? text.length - text.trimStart().length;
@@ -109,24 +110,28 @@ function callList(text: string): (ToolCall | undefined)[] {
 const llama = (tools: readonly string[]): ToolFormat => ({
   open: "<|python_tag|>",
   marks: ["<|python_tag|>"],
-  bare: true,
-  read(text) {
+  bare: bareCall(tools),
+  read: bareCall(tools),
+  newId: openAiId,
+});
+
+/** Reads the JSON of a call of one of the tools. Any JSON may stand in an answer: that of another name is none. */
+const bareCall =
+  (tools: readonly string[]): ToolFormat["read"] =>
+  (text) => {
     const start = text.length - text.trimStart().length;
     if (start === text.length) return "unfinished";
     if (text[start] !== "{") return "no call";
     const end = jsonEnd(text, start);
     if (end === undefined) return "unfinished";
     const call = parseCall(text.slice(start, end));
-    // Any JSON may stand in an answer: a call is one of a tool that there is.
     if (call === undefined || !tools.includes(call.name)) return "no call";
     return { calls: [call], rest: text.slice(end) };
-  },
-  newId: openAiId,
-});
+  };
 
 /** The form in which a model writes calls, by its template; undefined: none that is read here. */
 export function toolFormatOf(template: string, tools: readonly string[]): ToolFormat | undefined {
-  if (template.includes(hermes.open)) return hermes;
+  if (template.includes(hermesOpen)) return hermes(tools);
   if (template.includes(mistral.open)) return mistral;
   if (template.includes("<|python_tag|>") || template.includes('"parameters": dictionary')) return llama(tools);
   return undefined;

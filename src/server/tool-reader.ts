@@ -24,7 +24,7 @@ export function toolCallReader(format: ToolFormat): ToolCallReader {
 
   const step = (final: boolean, content: (text: string) => void, calls: ToolCall[]): boolean => {
     if (inside !== undefined) {
-      const read = format.read(held, final);
+      const read = inside === open ? format.read(held, final) : format.bare!(held, final);
       if (read === "unfinished" && !final) return false;
       if (typeof read === "string") {
         content(inside);
@@ -38,7 +38,7 @@ export function toolCallReader(format: ToolFormat): ToolCallReader {
       inside = undefined;
       return true;
     }
-    const before = format.bare && silent ? bareStart(held, called) : undefined;
+    const before = format.bare !== undefined && silent ? bareStart(held, called) : undefined;
     if (before !== undefined) {
       if (before === held.length) {
         if (final && called) held = "";
