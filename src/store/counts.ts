@@ -1,5 +1,6 @@
 import type { Finish } from "../schema/index.ts";
 import { drawsOf, type StoredDraw } from "./draws.ts";
+import { transact } from "./engine.ts";
 import type { Database, Split } from "./tables.ts";
 
 /**
@@ -78,7 +79,7 @@ export async function forgetCounts(db: Database): Promise<void> {
 
 /** Counts anew what has not been counted since it changed. */
 export async function recount(db: Database, stage: string): Promise<void> {
-  await db.transaction().execute(async (transaction) => {
+  await transact(db, async (transaction) => {
     // Locks the rows before it counts: who adds responses meanwhile waits, and adds to what is counted here.
     await transaction.updateTable("draws").set({ stage }).where("stage", "=", stage).execute();
     const draws = await drawsOf(transaction, stage);

@@ -1,6 +1,6 @@
 import { shiftCounts } from "./counts.ts";
 import { type Draw, drawsOf, type StoredDraw, samplerKey } from "./draws.ts";
-import { lockFor, now } from "./engine.ts";
+import { lockFor, now, transact } from "./engine.ts";
 import type { Worker } from "./leases.ts";
 import type { Database } from "./tables.ts";
 
@@ -11,7 +11,7 @@ export async function declareDraws(
   draws: readonly Draw[],
   worker?: Worker,
 ): Promise<void> {
-  await db.transaction().execute(async (transaction) => {
+  await transact(db, async (transaction) => {
     // Several workers may come to a new stage at once: what the first one asks for counts.
     await lockFor(transaction, `declare ${stage}`);
     const before = new Map((await drawsOf(transaction, stage)).map((draw) => [draw.source, draw]));

@@ -9,7 +9,8 @@ export const isPostgres = (db: Database): boolean => db.getExecutor().adapter in
 /** The server or the way to it broke off; the same call may go well again. */
 export class ConnectionLost extends LedgerError {}
 
-const tries = 5;
+/** With the waits between them half a minute: a server that is started anew is there again by then. */
+const tries = 8;
 /** Deadlock, and a transaction that another one has overtaken: PostgreSQL undoes one of them, which may try again. */
 const undone = new Set(["40P01", "40001"]);
 
@@ -29,6 +30,13 @@ export async function persistently<T>(work: () => Promise<T>): Promise<T> {
     }
   }
 }
+
+/**
+ * Does in one durable commit, or not at all, what may be done twice: every writer of the ledger writes so. Where the
+ * connection breaks off, it is done again.
+ */
+export const transact = <T>(db: Database, work: (transaction: Database) => Promise<T>): Promise<T> =>
+  persistently(() => db.transaction().execute(work));
 
 /**
  * The time by the ledger's own clock, in milliseconds since 1970: of several machines on one ledger, each may have a

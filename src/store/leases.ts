@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { sql } from "kysely";
 import { LedgerError } from "../schema/index.ts";
 import type { StoredDraw } from "./draws.ts";
-import { lockFor, now, persistently } from "./engine.ts";
+import { lockFor, now, persistently, transact } from "./engine.ts";
 import { thisProcess, type Writer } from "./lock.ts";
 import type { Database } from "./tables.ts";
 
@@ -104,7 +104,7 @@ export async function joinWorkers(db: Database, leaseMs: number, place: string):
     for (;;) {
       const own = await token();
       try {
-        return await persistently(() => db.transaction().execute((transaction) => work(transaction, own)));
+        return await transact(db, (transaction) => work(transaction, own));
       } catch (error) {
         if (!(error instanceof Expired)) throw error;
         await renew();
@@ -184,13 +184,14 @@ export async function joinWorkers(db: Database, leaseMs: number, place: string):
         return await work();
       } finally {
         // Where the server is gone, the lease ends by itself, and the work's own error counts.
-        await db
-          .deleteFrom("leases")
-          .where("task", "=", "stage")
-          .where("item", "=", name)
-          .where("worker", "=", id)
-          .execute()
-          .catch(() => {});
+        await persistently(() =>
+          db
+            .deleteFrom("leases")
+            .where("task", "=", "stage")
+            .where("item", "=", name)
+            .where("worker", "=", id)
+            .execute(),
+        ).catch(() => {});
       }
     },
 

@@ -1,3 +1,4 @@
+import { persistently } from "./engine.ts";
 import { collectGarbage, compact, fileSize, type Garbage, type Needed } from "./garbage.ts";
 import type { Worker } from "./leases.ts";
 import type { Writer } from "./lock.ts";
@@ -134,11 +135,13 @@ export function metaStore(db: Database): MetaStore {
       return row?.value;
     },
     async set(name, value) {
-      await db
-        .insertInto("meta")
-        .values({ name, value })
-        .onConflict((conflict) => conflict.column("name").doUpdateSet({ value }))
-        .execute();
+      await persistently(() =>
+        db
+          .insertInto("meta")
+          .values({ name, value })
+          .onConflict((conflict) => conflict.column("name").doUpdateSet({ value }))
+          .execute(),
+      );
     },
   };
 }

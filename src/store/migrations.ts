@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import { LedgerError } from "../schema/index.ts";
-import { isPostgres, lockFor } from "./engine.ts";
+import { isPostgres, lockFor, transact } from "./engine.ts";
 import type { Database } from "./tables.ts";
 
 export interface Migration {
@@ -50,7 +50,7 @@ export async function migrate(db: Database, file: string, steps: readonly Migrat
   const before = await schemaVersion(db);
   refuseNewer(before, newest, file);
   for (const step of steps.filter((candidate) => candidate.version > before)) {
-    await db.transaction().execute(async (transaction) => {
+    await transact(db, async (transaction) => {
       // Several workers may come to a new ledger at once.
       await lockFor(transaction, "migration");
       if ((await schemaVersion(transaction)) >= step.version) return;

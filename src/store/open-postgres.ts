@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { sql } from "kysely";
 import { EnvironmentError, LedgerError, type LedgerRecipe, ledgerSchema, replaceFile } from "../schema/index.ts";
+import { transact } from "./engine.ts";
 import { joinWorkers, liveWorker } from "./leases.ts";
 import { type Ledger, type LedgerReader, ledgerOver } from "./ledger.ts";
 import { heldBy, takeLock } from "./lock.ts";
@@ -81,7 +82,7 @@ export async function openShared(folder: string, recipe: LedgerRecipe, schema = 
 }
 
 async function makeSchema(db: Database, { schema }: PostgresAddress): Promise<void> {
-  await db.transaction().execute(async (transaction) => {
+  await transact(db, async (transaction) => {
     // Several workers may come at once.
     await sql`select pg_advisory_xact_lock(hashtextextended(${`amalgam ${schema}`}, 0))`.execute(transaction);
     // `if not exists` wants the right to make a schema even where it is there.

@@ -1,7 +1,7 @@
 import { type CheckSpec, contentKey, DataError, type Message, type Prompt } from "../schema/index.ts";
 import { chunks } from "./chunks.ts";
 import { forgetCounts } from "./counts.ts";
-import { lockFor } from "./engine.ts";
+import { lockFor, transact } from "./engine.ts";
 import type { Worker } from "./leases.ts";
 import type { Database, Split, Tables } from "./tables.ts";
 
@@ -50,7 +50,7 @@ export function promptStore(db: Database, worker?: Worker): PromptStore {
       refuseRepeated(rows);
       const digest = contentKey(rows.map((row) => [row.id, row.split, row.messages_key, row.checks_key, row.domain]));
       if (digest === (await storedDigest(db))) return;
-      await db.transaction().execute(async (transaction) => {
+      await transact(db, async (transaction) => {
         // Several workers may come to an empty ledger at once: the first one's prompts count.
         await lockFor(transaction, "prompts");
         const before = await storedDigest(transaction);

@@ -1,4 +1,5 @@
 import { chunks } from "./chunks.ts";
+import { transact } from "./engine.ts";
 import type { Database } from "./tables.ts";
 
 /** Whose log-probability it is: every change of model, template or text is another key. All are digests. */
@@ -47,7 +48,7 @@ export function referenceLogpStore(db: Database): ReferenceLogpStore {
     },
 
     async add(rows) {
-      await db.transaction().execute(async (transaction) => {
+      await transact(db, async (transaction) => {
         for (const some of chunks(rows)) {
           await transaction
             .insertInto("reference_logps")

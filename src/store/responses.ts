@@ -10,7 +10,7 @@ import { chunks } from "./chunks.ts";
 import { countResponses, type NewResponse, recount } from "./counts.ts";
 import { declareDraws } from "./declare.ts";
 import { type Draw, drawnKey, drawOf, drawsOf, type StoredDraw, splitsOf } from "./draws.ts";
-import { now, persistently } from "./engine.ts";
+import { now, transact } from "./engine.ts";
 import type { Worker } from "./leases.ts";
 import { lackingPrompts, requestsFor } from "./missing.ts";
 import { promptPages, promptStore, type StoredPrompt } from "./prompts.ts";
@@ -150,7 +150,7 @@ export function responseStore(db: Database, worker?: Worker): ResponseStore {
         await countResponses(transaction, draw.sampler, added);
         return added.length;
       };
-      return await persistently(() => db.transaction().execute(store));
+      return await transact(db, store);
     },
   };
 }

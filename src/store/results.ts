@@ -1,5 +1,5 @@
 import { chunks } from "./chunks.ts";
-import { now } from "./engine.ts";
+import { now, persistently, transact } from "./engine.ts";
 import type { Database } from "./tables.ts";
 
 /** Any value that JSON can hold. */
@@ -27,7 +27,7 @@ export function judgementStore(db: Database): JudgementStore {
       return found;
     },
     async add(judge, judgements) {
-      await db.transaction().execute(async (transaction) => {
+      await transact(db, async (transaction) => {
         for (const some of chunks(judgements)) {
           await transaction
             .insertInto("judgements")
@@ -83,11 +83,13 @@ export function evaluationStore(db: Database): EvaluationStore {
     },
     async set(name, inputs, result) {
       const latest = { result_json: JSON.stringify(result), created_at: now(db) };
-      await db
-        .insertInto("evaluations")
-        .values({ name, inputs, ...latest })
-        .onConflict((conflict) => conflict.columns(["name", "inputs"]).doUpdateSet(latest))
-        .execute();
+      await persistently(() =>
+        db
+          .insertInto("evaluations")
+          .values({ name, inputs, ...latest })
+          .onConflict((conflict) => conflict.columns(["name", "inputs"]).doUpdateSet(latest))
+          .execute(),
+      );
     },
   };
 }

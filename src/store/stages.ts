@@ -1,4 +1,4 @@
-import { currentTime } from "./engine.ts";
+import { currentTime, persistently } from "./engine.ts";
 import type { Json } from "./results.ts";
 import type { Database, StageState, Tables } from "./tables.ts";
 
@@ -45,21 +45,20 @@ export interface StageStore extends StageReader {
 export function stageStore(db: Database, now: () => number | Promise<number> = () => currentTime(db)): StageStore {
   const read = (name: string) => db.selectFrom("stages").selectAll().where("name", "=", name).executeTakeFirst();
 
+  const change = (name: string, values: Partial<StageRow>) =>
+    persistently(() => db.updateTable("stages").set(values).where("name", "=", name).execute());
+
   const end = async (name: string, state: StageState, counts: StageCounts) => {
-    const row = await read(name);
+    const row = await persistently(() => read(name));
     if (row === undefined) throw new Error(`the stage ${name} was not started`);
-    const time = await now();
-    await db
-      .updateTable("stages")
-      .set({
-        state,
-        updated_at: time,
-        finished_at: time,
-        seconds: row.seconds + (time - row.started_at) / 1000,
-        counts_json: JSON.stringify(counts),
-      })
-      .where("name", "=", name)
-      .execute();
+    const time = await persistently(async () => now());
+    await change(name, {
+      state,
+      updated_at: time,
+      finished_at: time,
+      seconds: row.seconds + (time - row.started_at) / 1000,
+      counts_json: JSON.stringify(counts),
+    });
   };
 
   return {
@@ -76,8 +75,8 @@ export function stageStore(db: Database, now: () => number | Promise<number> = (
       return row?.state === "done" && row.inputs === inputs;
     },
     async start(name, inputs, { total, done }) {
-      const before = await read(name);
-      const time = await now();
+      const before = await persistently(() => read(name));
+      const time = await persistently(async () => now());
       const again = before !== undefined && before.inputs === inputs;
       const killed = again && before.state === "running" ? (before.updated_at - before.started_at) / 1000 : 0;
       const row = {
@@ -93,23 +92,21 @@ export function stageStore(db: Database, now: () => number | Promise<number> = (
         failed: 0,
         counts_json: "{}",
       };
-      await db
-        .insertInto("stages")
-        .values({ name, first_started_at: time, ...row })
-        .onConflict((conflict) => conflict.column("name").doUpdateSet(row))
-        .execute();
+      await persistently(() =>
+        db
+          .insertInto("stages")
+          .values({ name, first_started_at: time, ...row })
+          .onConflict((conflict) => conflict.column("name").doUpdateSet(row))
+          .execute(),
+      );
     },
     async progress(name, { done, total, failed }) {
-      await db
-        .updateTable("stages")
-        .set({
-          done,
-          updated_at: await now(),
-          ...(total === undefined ? {} : { total }),
-          ...(failed === undefined ? {} : { failed }),
-        })
-        .where("name", "=", name)
-        .execute();
+      await change(name, {
+        done,
+        updated_at: await persistently(async () => now()),
+        ...(total === undefined ? {} : { total }),
+        ...(failed === undefined ? {} : { failed }),
+      });
     },
     finish: (name, counts) => end(name, "done", counts),
     fail: (name, counts) => end(name, "failed", counts),
