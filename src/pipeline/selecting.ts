@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import {
+  type Candidate,
   type Contribution,
   contributions,
   type LeftOut,
@@ -15,8 +16,9 @@ import {
   toQuadruple,
   writeQuadruples,
 } from "../preferences/index.ts";
-import { contentKey, TrainingError } from "../schema/index.ts";
-import type { ScoredResponse, StoredPrompt, StoredSelection } from "../store/index.ts";
+import { contentKey, type Quadruple, TrainingError } from "../schema/index.ts";
+import type { ScoredResponse, StoredSelection } from "../store/index.ts";
+import { hasSummary, summarise } from "./report/split-selection.ts";
 import { type Run, runPaths } from "./run.ts";
 import { openReward } from "./scoring.ts";
 
@@ -26,17 +28,45 @@ const ruleOf = ({ recipe }: Run): SelectionRule => ({
   sources: { count: recipe.selection.source_responses, of: recipe.selection.source_responses_of },
 });
 
-/** Scored responses of a label, by prompt. */
-async function scoredBy(
-  run: Run,
-  label: string,
+/**
+ * A scored response as far as selection looks at it. A digest stands for the text: it only matters whether two are the same,
+ * or one is empty, and a run's texts need not fit into memory.
+ */
+const light = ({
+  key,
+  promptId,
+  source,
+  index,
+  text,
+  finish,
+  promptTokens,
+  responseTokens,
+  value,
+}: ScoredResponse) => ({
+  ...{ key, promptId, source, index, finish, promptTokens, responseTokens, value },
+  text: text.trim() === "" ? "" : contentKey(text),
+});
+
+/** The prompts of a split with the scored responses of the sources, and of the target where it is asked for, as they are read. */
+async function* candidatesOf(
+  { ledger }: Run,
   reward: string,
-  split: StoredPrompt["split"],
-): Promise<Map<string, readonly ScoredResponse[]>> {
-  const found = new Map<string, readonly ScoredResponse[]>();
-  for await (const { prompt, responses } of run.ledger.scores.byPrompt(label, reward))
-    if (prompt.split === split) found.set(prompt.id, responses);
-  return found;
+  split: "sft" | "wrpo",
+  withTarget: boolean,
+): AsyncGenerator<PromptCandidates> {
+  const labels = ["sources", ...(withTarget ? ["target"] : [])];
+  const streams = labels.map((label) => ledger.scores.byPrompt(label, reward, split)[Symbol.asyncIterator]());
+  const heads = await Promise.all(streams.map((stream) => stream.next()));
+  for (const { id } of await ledger.prompts.list([split])) {
+    const [sources, target] = [[], []] as [Candidate[], Candidate[]];
+    for (const [at, head] of heads.entries()) {
+      // A label that nothing was drawn under has no prompts; all others have them in this order.
+      if (head.done || head.value.prompt.id !== id) continue;
+      (at === 0 ? sources : target).push(...head.value.responses.map(light));
+      heads[at] = await streams[at]!.next();
+    }
+    yield { promptId: id, sources, target };
+  }
 }
 
 function describe(
@@ -75,9 +105,14 @@ const rewardIdentity = async (run: Run): Promise<string> => {
 const inOrder = (selections: readonly StoredSelection[]) =>
   contentKey([...selections].sort((a, b) => (a.promptId < b.promptId ? -1 : 1)));
 
-/** Whether the ledger has exactly this selection. */
-async function isStored(run: Run, split: "sft" | "wrpo", selections: readonly StoredSelection[]): Promise<boolean> {
-  return inOrder(await run.ledger.selections.list(split)) === inOrder(selections);
+/** Whether the ledger has exactly this selection, and its summary. */
+async function isStored(
+  { ledger }: Run,
+  split: "sft" | "wrpo",
+  selections: readonly StoredSelection[],
+): Promise<boolean> {
+  if (!hasSummary(await ledger.selections.summary(split))) return false;
+  return inOrder(await ledger.selections.list(split)) === inOrder(selections);
 }
 
 /** Takes back what was selected for supervised tuning when the recipe had one. */
@@ -85,40 +120,29 @@ export const selectNothingForSft = (run: Run): Promise<void> => run.ledger.selec
 
 /** y_ws for each prompt of the supervised split: the best response of all sources. Undefined when it was chosen before. */
 export async function selectForSft(run: Run): Promise<Record<string, number> | undefined> {
-  const candidates: PromptCandidates[] = [];
-  for (const [promptId, sources] of await scoredBy(run, "sources", await rewardIdentity(run), "sft"))
-    candidates.push({ promptId, sources, target: [] });
+  const reward = await rewardIdentity(run);
   const rule = ruleOf(run);
-  const selection = await selectBest(candidates, rule);
+  const selection = await selectBest(candidatesOf(run, reward, "sft", false), rule);
   const rows: StoredSelection[] = [
     ...selection.selected.map(({ promptId, sourceChosen }) => ({ promptId, sourceChosen: sourceChosen.key })),
     ...selection.leftOut,
   ];
   const before = await isStored(run, "sft", rows);
-  if (!before) await run.ledger.selections.replace("sft", rows);
+  const given = before ? [] : await contributionsTo(run, reward, "sft", selection);
+  if (!before) await run.ledger.selections.replace("sft", rows, summarise(selection.selected, rows, given));
   if (selection.selected.length === 0)
     throw new TrainingError("no prompt of the supervised split has a usable response", {
       hint: `${leftOutWords(selection)}. More prompts, more responses or another reward may help.`,
     });
   if (before) return undefined;
-  return describe(run, "supervised tuning", selection, await contributions(candidates, selection.selected, rule));
+  return describe(run, "supervised tuning", selection, given);
 }
 
 /** (y_ws, y_wt, y_l) for each prompt of the preference split, kept in the ledger and as a data set in the interchange format. Undefined when both stand. */
 export async function selectForWrpo(run: Run): Promise<Record<string, number> | undefined> {
   const reward = await rewardIdentity(run);
-  const sources = await scoredBy(run, "sources", reward, "wrpo");
-  const targets = await scoredBy(run, "target", reward, "wrpo");
-  const prompts = (await run.ledger.prompts.list(["wrpo"])).map((prompt) => [prompt.id, prompt] as const);
-  const candidates = prompts.map(
-    ([promptId]): PromptCandidates => ({
-      promptId,
-      sources: sources.get(promptId) ?? [],
-      target: targets.get(promptId) ?? [],
-    }),
-  );
   const rule = ruleOf(run);
-  const selection = await selectQuadruples(candidates, rule);
+  const selection = await selectQuadruples(candidatesOf(run, reward, "wrpo", true), rule);
   const rows: StoredSelection[] = [
     ...selection.selected.map(({ promptId, sourceChosen, furtherSources, targetChosen, rejected, sourceRejected }) => ({
       promptId,
@@ -133,19 +157,48 @@ export async function selectForWrpo(run: Run): Promise<Record<string, number> | 
   const file = runPaths(run.folder).quadruples;
   if (selection.selected.length === 0) {
     rmSync(file, { force: true });
-    await run.ledger.selections.replace("wrpo", rows);
+    await run.ledger.selections.replace("wrpo", rows, summarise([], rows, []));
     throw new TrainingError("no prompt gives a quadruple (y_ws, y_wt, y_l)", {
       hint: `${leftOutWords(selection)}. More responses for each prompt, or a finer reward, help.`,
     });
   }
   if (existsSync(file) && (await isStored(run, "wrpo", rows))) return undefined;
-  const messages = new Map(prompts.map(([id, prompt]) => [id, prompt.messages]));
   mkdirSync(dirname(file), { recursive: true });
-  await writeQuadruples(
-    file,
-    selection.selected.map((selected: SelectedQuadruple) => toQuadruple(selected, messages.get(selected.promptId)!)),
-  );
+  await writeQuadruples(file, quadruplesOf(run, selection.selected));
+  const given = await contributionsTo(run, reward, "wrpo", selection);
   // The ledger after the file: a run that was killed between the two finds the old selection and writes both again.
-  await run.ledger.selections.replace("wrpo", rows);
-  return describe(run, "WRPO", selection, await contributions(candidates, selection.selected, rule));
+  await run.ledger.selections.replace("wrpo", rows, summarise(selection.selected, rows, given));
+  return describe(run, "WRPO", selection, given);
 }
+
+/** Quadruples whose texts are read at once. */
+const readTogether = 256;
+
+/** The quadruples with their texts, which are read as they are asked for. */
+async function* quadruplesOf({ ledger }: Run, selected: readonly SelectedQuadruple[]): AsyncGenerator<Quadruple> {
+  const prompts = new Map((await ledger.prompts.list(["wrpo"])).map((prompt) => [prompt.id, prompt]));
+  for (let start = 0; start < selected.length; start += readTogether) {
+    const some = selected.slice(start, start + readTogether);
+    const partsOf = ({ sourceChosen, furtherSources = [], targetChosen, rejected }: SelectedQuadruple) =>
+      [sourceChosen, ...furtherSources, targetChosen, rejected].map(({ key }) => key);
+    const texts = await ledger.responses.texts(some.flatMap(partsOf));
+    const withText = (candidate: Candidate): Candidate => ({ ...candidate, text: texts.get(candidate.key)! });
+    for (const one of some) {
+      const whole: SelectedQuadruple = {
+        ...one,
+        sourceChosen: withText(one.sourceChosen),
+        ...(one.furtherSources === undefined ? {} : { furtherSources: one.furtherSources.map(withText) }),
+        targetChosen: withText(one.targetChosen),
+        rejected: withText(one.rejected),
+      };
+      yield toQuadruple(whole, prompts.get(one.promptId)!.messages);
+    }
+  }
+}
+
+const contributionsTo = (
+  run: Run,
+  reward: string,
+  split: "sft" | "wrpo",
+  { selected }: Selection<SelectedBest>,
+): Promise<Contribution[]> => contributions(candidatesOf(run, reward, split, false), selected, ruleOf(run));

@@ -1,5 +1,6 @@
 import { open, rename, rm } from "node:fs/promises";
 import {
+  AmalgamError,
   DataError,
   EnvironmentError,
   issueWords,
@@ -10,6 +11,7 @@ import {
   quadrupleRowSchema,
   readJsonLines,
 } from "../schema/index.ts";
+import type { Stream } from "./select.ts";
 
 /** A quadruple as a row of the interchange format: `chosen` is [y_ws1, ..., y_wsk, y_wt], as a rule [y_ws, y_wt], `rejected` is [y_l]. */
 export function toRow(quadruple: Quadruple): QuadrupleRow {
@@ -71,12 +73,12 @@ export async function readQuadruples(file: string): Promise<Quadruple[]> {
 }
 
 /** Writes quadruples as JSONL; the file is there whole or not at all. Throws EnvironmentError where it can't be written. */
-export async function writeQuadruples(file: string, quadruples: Iterable<Quadruple>): Promise<void> {
+export async function writeQuadruples(file: string, quadruples: Stream<Quadruple>): Promise<void> {
   const unfinished = `${file}.${process.pid}.part`;
   try {
     const handle = await open(unfinished, "w");
     try {
-      for (const quadruple of quadruples) await handle.write(`${JSON.stringify(toRow(quadruple))}\n`);
+      for await (const quadruple of quadruples) await handle.write(`${JSON.stringify(toRow(quadruple))}\n`);
       await handle.sync();
     } finally {
       await handle.close();
@@ -84,6 +86,7 @@ export async function writeQuadruples(file: string, quadruples: Iterable<Quadrup
     await rename(unfinished, file);
   } catch (error) {
     await rm(unfinished, { force: true });
+    if (error instanceof AmalgamError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     throw new EnvironmentError(`the quadruples can't be written: ${reason}`, {
       file,

@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import Driver from "libsql";
 import { explainSqlite } from "./errors.ts";
+import { summaryName } from "./selections.ts";
 import type { Split } from "./tables.ts";
 
 /** What of a ledger holds for the run that its copy is for, beside all that stands under content keys. */
@@ -12,6 +13,8 @@ export interface CopiedParts {
   readonly selections: readonly Split[];
   readonly evaluations: boolean;
 }
+
+const splits: readonly Split[] = ["sft", "wrpo", "evaluation"];
 
 const quoted = (texts: readonly string[]) => texts.map((text) => `'${text.replaceAll("'", "''")}'`).join(", ");
 
@@ -33,6 +36,7 @@ export function copyLedger(from: string, to: string, { stages, selections, evalu
         "BEGIN",
         `DELETE FROM stages WHERE name NOT IN (${quoted(stages)})`,
         `DELETE FROM selections WHERE split NOT IN (${quoted(selections)})`,
+        `DELETE FROM meta WHERE name IN (${quoted(splits.filter((split) => !selections.includes(split)).map(summaryName))})`,
         // Each stage declares anew what it asks for.
         "DELETE FROM draws",
         "DELETE FROM score_counts",

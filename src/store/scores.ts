@@ -2,11 +2,11 @@ import type { Response, Score, ScoreFailure, ScorePart, ScoreRequest } from "../
 import { chunks } from "./chunks.ts";
 import { countScores, type NewScore } from "./counts.ts";
 import { drawsOf, splitsOf } from "./draws.ts";
-import { now } from "./engine.ts";
+import { now, transact } from "./engine.ts";
 import { promptPages, type StoredPrompt } from "./prompts.ts";
 import { responsesTo } from "./responses.ts";
 import { responsesDone, scoresDone } from "./status.ts";
-import type { Database } from "./tables.ts";
+import type { Database, Split } from "./tables.ts";
 
 /** A response with the value that one reward gave it. */
 export interface ScoredResponse extends Response {
@@ -21,8 +21,8 @@ export interface ScoredPrompt {
 }
 
 export interface ScoreReader {
-  /** Every prompt of the stage with its scored responses, in the prompts' order, then by source and index. */
-  byPrompt(stage: string, reward: string): AsyncIterable<ScoredPrompt>;
+  /** Every prompt of the stage, or of one split of it, with its scored responses, in the prompts' order, then by source and index. */
+  byPrompt(stage: string, reward: string, split?: Split): AsyncIterable<ScoredPrompt>;
   /** Responses of the stage without a score of this reward (its identity), those that failed before included. */
   unscored(stage: string, reward: string): AsyncIterable<ScoreRequest>;
   /** How many those are. */
@@ -40,9 +40,10 @@ export interface ScoreStore extends ScoreReader {
 }
 
 export function scoreStore(db: Database): ScoreStore {
-  async function* pages(stage: string, reward: string) {
+  async function* pages(stage: string, reward: string, split?: Split) {
     const draws = await drawsOf(db, stage);
-    for await (const page of promptPages(db, splitsOf(draws))) {
+    const splits = splitsOf(draws).filter((each) => split === undefined || each === split);
+    for await (const page of promptPages(db, splits)) {
       const responses = await responsesTo(db, page, draws);
       const scores = await scoresOf(db, reward, [...responses.values()].flat());
       yield page.map(({ messagesKey, checksKey, ...prompt }) => ({
@@ -54,8 +55,8 @@ export function scoreStore(db: Database): ScoreStore {
   }
 
   return {
-    async *byPrompt(stage, reward) {
-      for await (const page of pages(stage, reward)) {
+    async *byPrompt(stage, reward, split) {
+      for await (const page of pages(stage, reward, split)) {
         for (const { prompt, responses, scoreOf } of page) {
           const scored = responses.flatMap((response) => {
             const score = scoreOf(response);
@@ -113,7 +114,7 @@ export function scoreStore(db: Database): ScoreStore {
     },
 
     async add(reward, outcomes) {
-      return await db.transaction().execute(async (transaction) => {
+      return await transact(db, async (transaction) => {
         const scored = await scoredResponses(
           transaction,
           outcomes.map((outcome) => outcome.responseKey),

@@ -1,4 +1,6 @@
 import { chunks } from "./chunks.ts";
+import { transact } from "./engine.ts";
+import type { Json } from "./results.ts";
 import type { Database, Split } from "./tables.ts";
 
 /** What was selected for a prompt, as response keys: y_ws alone for supervised tuning, all three for WRPO, and the worst of y_ws's own source where it gave another; or why nothing. */
@@ -16,12 +18,20 @@ export interface StoredSelection {
 export interface SelectionReader {
   /** The selections of a split, in the prompts' order. */
   list(split: Split): Promise<StoredSelection[]>;
+  /** What was kept with the selection of a split; undefined where there is none. */
+  summary(split: Split): Promise<Json | undefined>;
 }
 
 export interface SelectionStore extends SelectionReader {
-  /** Replaces all selections of a split in one commit: a selection is cheap and always made as a whole. */
-  replace(split: Split, selections: readonly StoredSelection[]): Promise<void>;
+  /**
+   * Replaces all selections of a split in one commit, with a summary that is kept beside them: a selection is cheap and
+   * always made as a whole.
+   */
+  replace(split: Split, selections: readonly StoredSelection[], summary?: Json): Promise<void>;
 }
+
+/** The name in `meta` of what is kept with the selection of a split. */
+export const summaryName = (split: Split): string => `selection/${split}`;
 
 export function selectionStore(db: Database): SelectionStore {
   return {
@@ -46,8 +56,13 @@ export function selectionStore(db: Database): SelectionStore {
       }));
     },
 
-    async replace(split, selections) {
-      await db.transaction().execute(async (transaction) => {
+    async summary(split) {
+      const row = await db.selectFrom("meta").select("value").where("name", "=", summaryName(split)).executeTakeFirst();
+      return row === undefined ? undefined : (JSON.parse(row.value) as Json);
+    },
+
+    async replace(split, selections, summary) {
+      await transact(db, async (transaction) => {
         await transaction.deleteFrom("selections").where("split", "=", split).execute();
         for (const some of chunks(selections)) {
           // A prompt that moved to this split leaves its selection under the other.
@@ -70,6 +85,10 @@ export function selectionStore(db: Database): SelectionStore {
             )
             .execute();
         }
+        await transaction.deleteFrom("meta").where("name", "=", summaryName(split)).execute();
+        if (summary === undefined) return;
+        const row = { name: summaryName(split), value: JSON.stringify(summary) };
+        await transaction.insertInto("meta").values(row).execute();
       });
     },
   };

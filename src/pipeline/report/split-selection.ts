@@ -1,3 +1,4 @@
+import { z } from "zod";
 import {
   type Contribution,
   contributions,
@@ -5,33 +6,76 @@ import {
   leftOutReasons,
   type PromptCandidates,
   type SelectedBest,
+  type SelectedQuadruple,
 } from "../../preferences/index.ts";
 import type { Recipe } from "../../schema/index.ts";
 import type { LedgerReader, StoredSelection } from "../../store/index.ts";
 
+const figure = z.number();
+const contributionSchema = z.object({
+  source: z.string(),
+  responses: figure,
+  meanReward: figure,
+  empty: figure,
+  unfinished: figure,
+  chosen: figure,
+  chosenShare: figure,
+  reachedBest: figure,
+}) satisfies z.ZodType<Contribution>;
+
 /** What was selected from one split of the training prompts. */
-export interface SplitSelection {
-  readonly selected: number;
-  readonly contributions: readonly Contribution[];
+const splitSelectionSchema = z.object({
+  selected: figure,
+  contributions: z.array(contributionSchema),
   /** Reasons that left something out, with the number of prompts. */
-  readonly leftOut: readonly { readonly reason: string; readonly prompts: number }[];
+  leftOut: z.array(z.object({ reason: z.string(), prompts: figure })),
   /** Mean rewards of the selected responses; those of the target are null in the split for supervised tuning. */
-  readonly meanRewards: {
-    readonly sourceChosen: number | null;
-    readonly targetChosen: number | null;
-    readonly rejected: number | null;
-  };
+  meanRewards: z.object({
+    sourceChosen: figure.nullable(),
+    targetChosen: figure.nullable(),
+    rejected: figure.nullable(),
+  }),
   /** Selected prompts whose y_ws has a lower reward than y_l. */
-  readonly sourceBelowRejected: number;
+  sourceBelowRejected: figure,
+});
+export type SplitSelection = z.infer<typeof splitSelectionSchema>;
+
+/** Whether this is the summary of a selection, in the form of this version. */
+export const hasSummary = (kept: unknown): boolean => splitSelectionSchema.safeParse(kept).success;
+
+/** The summary of a selection that was made just now, to be kept beside it. */
+export function summarise(
+  selected: readonly (SelectedBest | SelectedQuadruple)[],
+  stored: readonly StoredSelection[],
+  given: readonly Contribution[],
+): SplitSelection {
+  const quadruples = selected.filter((one): one is SelectedQuadruple => "rejected" in one);
+  return {
+    selected: selected.length,
+    contributions: [...given],
+    leftOut: leftOutCounts(stored, 0),
+    meanRewards: {
+      sourceChosen: mean(selected.map(({ sourceChosen }) => sourceChosen.value)),
+      targetChosen: mean(quadruples.map(({ targetChosen }) => targetChosen.value)),
+      rejected: mean(quadruples.map(({ rejected }) => rejected.value)),
+    },
+    sourceBelowRejected: quadruples.filter(({ sourceChosen, rejected }) => sourceChosen.value < rejected.value).length,
+  };
 }
 
-/** Null where nothing was selected or left out yet. Scores that are gone from view (another reward) count as left out. */
+/**
+ * Null where nothing was selected or left out yet. What was kept when the selection was made counts; the selections of an
+ * earlier Amalgam, which kept nothing, are looked up among all scored responses, and those whose scores are gone from
+ * view (another reward) count as left out.
+ */
 export async function splitSelection(
   reader: LedgerReader,
   split: "sft" | "wrpo",
   reward: string,
   rule: Recipe["selection"],
 ): Promise<SplitSelection | null> {
+  const kept = splitSelectionSchema.safeParse(await reader.selections.summary(split));
+  if (kept.success) return kept.data;
   const stored = await reader.selections.list(split);
   if (stored.length === 0) return null;
   const selections = stored.filter(({ sourceChosen }) => sourceChosen !== undefined);
@@ -60,9 +104,8 @@ async function* candidates(
   reward: string,
   split: "sft" | "wrpo",
 ): AsyncGenerator<Pick<PromptCandidates, "promptId" | "sources">> {
-  for await (const { prompt, responses } of reader.scores.byPrompt("sources", reward)) {
-    if (prompt.split === split) yield { promptId: prompt.id, sources: responses };
-  }
+  for await (const { prompt, responses } of reader.scores.byPrompt("sources", reward, split))
+    yield { promptId: prompt.id, sources: responses };
 }
 
 /** y_ws of each prompt. Where two sources are one model, the first by name has it, as in the selection. */
