@@ -127,6 +127,13 @@ export const commands = {
     options: ["json"],
     details: here,
   },
+  recover: {
+    summary: "check a run's ledger, and save what can be read of a damaged one",
+    positional: "RUN FOLDER",
+    optional: true,
+    options: [],
+    details: `Reads all of the ledger. Where it is damaged, a new one with every row that can be read takes its place; the damaged file is kept beside it, and the run goes on and asks only for what is lost. ${here}`,
+  },
   export: {
     summary: "write a whole run as Parquet files: responses, scores, selections and all else",
     positional: "RUN FOLDER",

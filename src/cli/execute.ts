@@ -6,6 +6,7 @@ import {
   isSweep,
   openChat,
   openRun,
+  recoverLedger,
   runAll,
   runCommand,
   runStatus,
@@ -22,6 +23,7 @@ import { chatLoop, chatOnce } from "./chat-loop.ts";
 import { doctorSummary, findingText } from "./doctor-text.ts";
 import type { Output, ProgressPrinter } from "./progress.ts";
 import { progressPrinter } from "./progress.ts";
+import { recoveryText } from "./recovery-text.ts";
 import { refuseFile, runFolder, runFolderIfAny } from "./run-folder.ts";
 import { serveModels } from "./serve-command.ts";
 import { statusText } from "./status-text.ts";
@@ -61,6 +63,8 @@ export async function execute(given: Arguments, around: Surroundings): Promise<E
       return doctor(given, around);
     case "status":
       return status(given, around);
+    case "recover":
+      return recover(given, around);
     case "chat":
       return chat(given, around);
     case "serve":
@@ -173,6 +177,12 @@ async function status(given: Arguments, { print }: Surroundings): Promise<ExitCo
   }
   const found = await runStatus(runFolder(given));
   print(given.json ? JSON.stringify(found, null, 2) : statusText(found));
+  return 0;
+}
+
+async function recover(given: Arguments, { print }: Surroundings): Promise<ExitCode> {
+  const folder = runFolder(given);
+  print(recoveryText(await recoverLedger(folder), folder));
   return 0;
 }
 

@@ -1,3 +1,4 @@
+export { type Recovery, recoverLedger } from "../store/index.ts";
 export { type ArchiveSummary, type ExportOptions, exportRun } from "./archive/export.ts";
 export { type ImportOptions, importRun } from "./archive/import.ts";
 export { type Chat, type ChatOptions, fusedOrModel, openChat } from "./chat.ts";

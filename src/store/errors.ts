@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import { LedgerError } from "../schema/index.ts";
 
 /** What the person is told for each result code of SQLite that is about their disk or file, not about our queries. */
@@ -9,14 +10,10 @@ const explanations: ReadonlyArray<readonly [code: string, message: string, hint:
   ],
   [
     "SQLITE_NOTADB",
-    "this file is not a ledger of Amalgam",
+    "this file is not a ledger of Amalgam, or its beginning is overwritten",
     "Name another run folder, or move this file away if it came here by mistake.",
   ],
-  [
-    "SQLITE_CORRUPT",
-    "the ledger is damaged",
-    "Keep a copy of the whole run folder, then save what can be read: sqlite3 run.db .recover | sqlite3 recovered.db.",
-  ],
+  ["SQLITE_CORRUPT", "the ledger is damaged", ""],
   [
     "SQLITE_READONLY",
     "the ledger can't be written",
@@ -45,6 +42,13 @@ const explanations: ReadonlyArray<readonly [code: string, message: string, hint:
   ],
 ];
 
+const recoverHint = (folder: string): string =>
+  `\`amalgam recover ${folder}\` saves what can be read, and keeps the damaged file.`;
+
+/** The error for a ledger in which this was found. */
+export const damaged = (faults: readonly string[], folder: string): LedgerError =>
+  new LedgerError(`the ledger is damaged: ${faults.join("; ")}`, { file: folder, hint: recoverHint(folder) });
+
 /** SQLite's name for the result, from the driver's error, or undefined when the error is not SQLite's. */
 export function sqliteCode(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
@@ -60,6 +64,8 @@ export function explainSqlite(error: unknown, file: string): unknown {
   const code = sqliteCode(error);
   const known = code === undefined ? undefined : explanations.find(([prefix]) => code.startsWith(prefix));
   if (known === undefined) return error;
-  const [, message, hint] = known;
-  return new LedgerError(message, { file, hint, cause: error });
+  const [prefix, message, hint] = known;
+  const mayBeDamaged = prefix === "SQLITE_CORRUPT" || prefix === "SQLITE_NOTADB";
+  const hints = [...(hint === "" ? [] : [hint]), ...(mayBeDamaged ? [recoverHint(dirname(file))] : [])];
+  return new LedgerError(message, { file, hint: hints.join(" "), cause: error });
 }

@@ -14,6 +14,7 @@ export {
   type StoredRow,
   type StoredValue,
 } from "./raw-rows.ts";
+export { type Recovery, recoverLedger } from "./recovery/recover.ts";
 export type { ReferenceLogp, ReferenceLogpKey, ReferenceLogpStore } from "./reference-logps.ts";
 export type { ResponseStore } from "./responses.ts";
 export type { EvaluationResult, Json } from "./results.ts";

@@ -1,4 +1,5 @@
 import { persistently } from "./engine.ts";
+import { damaged } from "./errors.ts";
 import { collectGarbage, compact, fileSize, type Garbage, type Needed } from "./garbage.ts";
 import type { Worker } from "./leases.ts";
 import type { Writer } from "./lock.ts";
@@ -20,6 +21,7 @@ import { type SelectionReader, type SelectionStore, selectionStore } from "./sel
 import { type StageReader, type StageStore, stageStore } from "./stages.ts";
 import { type DrawStatus, drawStatus, type ScoreStatus, scoreStatus } from "./status.ts";
 import type { Database } from "./tables.ts";
+import { faultsIn } from "./verify.ts";
 
 interface MetaReader {
   get(name: string): Promise<string | undefined>;
@@ -48,7 +50,7 @@ export interface LedgerReader {
   snapshot<Result>(work: (snapshot: Snapshot) => Promise<Result>): Promise<Result>;
   /** The live process that writes this run now, if there is one. */
   writer(): Promise<Writer | undefined>;
-  /** Reads the whole file and throws LedgerError where it is damaged. */
+  /** Reads all of it and throws LedgerError where it is damaged, or keys and counts don't fit its rows. */
   verify(): Promise<void>;
   close(): Promise<void>;
 }
@@ -88,12 +90,11 @@ export interface Surroundings {
   /** Where several processes may work on it: this one. */
   readonly worker?: Worker;
   writer(): Promise<Writer | undefined>;
-  verify(): Promise<void>;
   /** Called once. */
   close(): Promise<void>;
 }
 
-export function ledgerOver(db: Database, { folder, worker, writer, verify, close }: Surroundings): Ledger {
+export function ledgerOver(db: Database, { folder, worker, writer, close }: Surroundings): Ledger {
   let closed = false;
   return {
     folder,
@@ -119,7 +120,10 @@ export function ledgerOver(db: Database, { folder, worker, writer, verify, close
     compact: (tables) => compact(db, folder, tables),
     exclusively: (name, work) => (worker === undefined ? work() : worker.exclusively(name, work)),
     writer,
-    verify,
+    async verify() {
+      const faults = await faultsIn(db);
+      if (faults.length > 0) throw damaged(faults, folder);
+    },
     async close() {
       if (closed) return;
       closed = true;

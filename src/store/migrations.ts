@@ -1,5 +1,7 @@
 import { sql } from "kysely";
 import { LedgerError } from "../schema/index.ts";
+import { recount } from "./counts.ts";
+import { drawsOf } from "./draws.ts";
 import { isPostgres, lockFor, transact } from "./engine.ts";
 import type { Database } from "./tables.ts";
 
@@ -64,27 +66,38 @@ export async function migrate(db: Database, file: string, steps: readonly Migrat
   }
 }
 
-/** Throws LedgerError unless a reader, which may not migrate, finds exactly the newest schema. */
-export async function requireCurrentSchema(db: Database, file: string): Promise<void> {
-  const version = await schemaVersion(db);
-  const newest = newestSchema;
-  refuseNewer(version, newest, file);
-  if (version === newest) return;
-  throw new LedgerError(
-    version === 0
-      ? "this file is not a ledger of Amalgam"
-      : `this ledger has the older schema ${version}; this Amalgam reads schema ${newest}`,
-    {
-      file,
-      hint:
-        version === 0
-          ? "Name a run folder in which `amalgam run` was started."
-          : "Continue the run once (`amalgam run`): that brings its ledger to the new schema.",
-    },
-  );
+/** Throws LedgerError for a ledger that a newer Amalgam wrote. */
+export async function requireKnownSchema(db: Database, file: string): Promise<void> {
+  refuseNewer(await schemaVersion(db), newestSchema, file);
 }
 
-function refuseNewer(version: number, newest: number, file: string): void {
+/** Brings the ledger of an earlier Amalgam to the newest schema, and counts what earlier schemas don't count. */
+export async function migrateAndCount(db: Database, file: string): Promise<void> {
+  await migrate(db, file);
+  for (const stage of new Set((await drawsOf(db)).map((draw) => draw.stage))) await recount(db, stage);
+}
+
+/** Whether a reader finds the newest schema or an older one. Throws LedgerError for a newer one, and for what is no ledger. */
+export async function readableSchema(db: Database, file: string): Promise<"newest" | "older"> {
+  const version = await schemaVersion(db);
+  refuseNewer(version, newestSchema, file);
+  if (version === newestSchema) return "newest";
+  if (version > 0) return "older";
+  throw new LedgerError("this file is not a ledger of Amalgam", {
+    file,
+    hint: "Name a run folder in which `amalgam run` was started.",
+  });
+}
+
+/** The error for a ledger of an older schema that others work on. */
+export const olderInUse = (file: string): LedgerError =>
+  new LedgerError("an earlier Amalgam works on this ledger, and this one must change it to read it", {
+    file,
+    hint: "Wait until that run ends, or stop it; then ask again.",
+  });
+
+/** Throws LedgerError for the schema of a newer Amalgam. */
+export function refuseNewer(version: number, newest: number, file: string): void {
   if (version <= newest) return;
   throw new LedgerError(`this ledger has schema ${version}; this Amalgam knows schemas up to ${newest}`, {
     file,

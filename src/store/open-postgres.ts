@@ -6,7 +6,7 @@ import { transact } from "./engine.ts";
 import { joinWorkers, liveWorker } from "./leases.ts";
 import { type Ledger, type LedgerReader, ledgerOver } from "./ledger.ts";
 import { heldBy, takeLock } from "./lock.ts";
-import { migrate, migrationsTo, newestSchema, requireCurrentSchema } from "./migrations.ts";
+import { migrate, migrateAndCount, migrationsTo, newestSchema, olderInUse, readableSchema } from "./migrations.ts";
 import { openPostgres, type PostgresAddress } from "./postgres.ts";
 import type { Database } from "./tables.ts";
 
@@ -63,7 +63,6 @@ export async function openShared(folder: string, recipe: LedgerRecipe, schema = 
       folder,
       worker,
       writer: () => liveWorker(db),
-      verify: async () => void (await sql`select 1`.execute(db)),
       async close() {
         try {
           // A worker that can't say goodbye is taken for dead when its lease ends.
@@ -91,12 +90,23 @@ async function makeSchema(db: Database, { schema }: PostgresAddress): Promise<vo
   });
 }
 
+/** Brings the ledger of an earlier Amalgam up to date for a reader. Throws LedgerError where somebody works on it. */
+async function renew(address: PostgresAddress): Promise<void> {
+  const db = openPostgres(address);
+  try {
+    if ((await liveWorker(db)) !== undefined) throw olderInUse(placeOf(address));
+    await migrateAndCount(db, placeOf(address));
+  } finally {
+    await db.destroy();
+  }
+}
+
 /** Opens a PostgreSQL ledger for reading. */
 export async function readShared(folder: string, recipe: LedgerRecipe): Promise<LedgerReader> {
   const address = addressOf(recipe);
   const db = openPostgres(address, { readOnly: true });
   try {
-    await requireCurrentSchema(db, placeOf(address));
+    if ((await readableSchema(db, placeOf(address))) === "older") await renew(address);
   } catch (error) {
     await db.destroy();
     throw error;
@@ -104,7 +114,6 @@ export async function readShared(folder: string, recipe: LedgerRecipe): Promise<
   return ledgerOver(db, {
     folder,
     writer: () => liveWorker(db),
-    verify: async () => void (await sql`select 1`.execute(db)),
     close: () => db.destroy(),
   });
 }

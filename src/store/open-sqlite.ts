@@ -1,10 +1,10 @@
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { sql } from "kysely";
 import { LedgerError } from "../schema/index.ts";
+import { damaged } from "./errors.ts";
 import { type Ledger, type LedgerReader, ledgerOver, metaStore } from "./ledger.ts";
 import { heldBy, isLocked, type Lock, takeLock, thisProcess, type Writer } from "./lock.ts";
-import { migrate, migrationsTo, newestSchema, requireCurrentSchema } from "./migrations.ts";
+import { migrate, migrateAndCount, migrationsTo, newestSchema, olderInUse, readableSchema } from "./migrations.ts";
 import { openSqlite, type SqliteOptions } from "./sqlite.ts";
 import type { Database } from "./tables.ts";
 
@@ -20,6 +20,7 @@ export async function openFile(
   const file = ledgerFile(folder);
   let db: Database | undefined;
   try {
+    refuseEmptied(folder);
     db = openSqlite(file, options);
     await migrate(db, file, migrationsTo(schema));
     await metaStore(db).set("writer", JSON.stringify(thisProcess()));
@@ -40,9 +41,15 @@ export async function readFile(folder: string): Promise<LedgerReader> {
       hint: "Name the folder of a run, or start one: amalgam run <folder> --recipe <file>.",
     });
   }
-  const db = openSqlite(file, { readOnly: true, unchanging: isUnchanging(folder) });
+  refuseEmptied(folder);
+  const open = () => openSqlite(file, { readOnly: true, unchanging: isUnchanging(folder) });
+  let db = open();
   try {
-    await requireCurrentSchema(db, file);
+    if ((await readableSchema(db, file)) === "older") {
+      await db.destroy();
+      await renew(folder);
+      db = open();
+    }
   } catch (error) {
     await db.destroy();
     throw error;
@@ -50,20 +57,27 @@ export async function readFile(folder: string): Promise<LedgerReader> {
   return ledgerOver(db, surroundings(db, folder, undefined));
 }
 
+/** Brings the ledger of an earlier Amalgam up to date for a reader. Throws LedgerError where somebody works on it, or nobody may write it. */
+async function renew(folder: string): Promise<void> {
+  const lock = takeLock(folder);
+  if (lock === undefined) throw olderInUse(ledgerFile(folder));
+  try {
+    const db = openSqlite(ledgerFile(folder));
+    try {
+      await migrateAndCount(db, ledgerFile(folder));
+    } finally {
+      await db.destroy();
+    }
+  } finally {
+    lock.release();
+  }
+}
+
 const surroundings = (db: Database, folder: string, lock: Lock | undefined) => ({
   folder,
   async writer() {
     const locked = lock !== undefined || (!isUnchanging(folder) && isLocked(folder));
     return locked ? parseWriter(await metaStore(db).get("writer")) : undefined;
-  },
-  async verify() {
-    const { rows } = await sql<{ quick_check: string }>`PRAGMA quick_check(1)`.execute(db);
-    const [finding] = rows;
-    if (finding?.quick_check === "ok") return;
-    throw new LedgerError(`the ledger is damaged: ${finding?.quick_check}`, {
-      file: ledgerFile(folder),
-      hint: "Keep a copy of the whole run folder, then save what can be read: sqlite3 run.db .recover | sqlite3 recovered.db.",
-    });
   },
   async close() {
     try {
@@ -80,6 +94,15 @@ const surroundings = (db: Database, folder: string, lock: Lock | undefined) => (
     }
   },
 });
+
+/** SQLite takes a file that was cut to nothing for a new one, and throws away the log beside it. */
+function refuseEmptied(folder: string): void {
+  const file = ledgerFile(folder);
+  const bytes = (path: string) => (existsSync(path) ? statSync(path).size : 0);
+  const hasLog = bytes(`${file}-wal`) > 0;
+  if (bytes(file) > 0 || (!existsSync(file) && !hasLog)) return;
+  throw damaged([existsSync(file) ? "the file is empty" : "the file is gone, and its log is still there"], folder);
+}
 
 /** Nobody can be writing where nobody may write: then SQLite needs no files for sharing, which it could not make there. */
 function isUnchanging(folder: string): boolean {

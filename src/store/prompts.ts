@@ -70,7 +70,7 @@ export function promptStore(db: Database, worker?: Worker): PromptStore {
 }
 
 /** The name in `meta` of the digest of all prompts: a run that goes on with the same ones need not write them again. */
-const digestName = "prompts";
+export const digestName = "prompts";
 
 async function storedDigest(db: Database): Promise<string | undefined> {
   const row = await db.selectFrom("meta").select("value").where("name", "=", digestName).executeTakeFirst();

@@ -1,5 +1,5 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import ts from "typescript";
 
 /** This repository's folder. */
@@ -13,8 +13,9 @@ export function compileRooms(name: string, rooms: readonly string[]): string {
   const folder = join(repository, "node_modules", `.amalgam-${name}-${process.pid}`);
   for (const room of rooms) {
     const from = join(repository, "src", room);
-    mkdirSync(join(folder, "dist", room), { recursive: true });
-    for (const file of readdirSync(from).filter((each) => each.endsWith(".ts") && !each.endsWith(".test.ts"))) {
+    for (const file of readdirSync(from, { recursive: true, encoding: "utf8" })) {
+      if (!file.endsWith(".ts") || file.endsWith(".test.ts") || file.startsWith("testing")) continue;
+      mkdirSync(dirname(join(folder, "dist", room, file)), { recursive: true });
       const { outputText } = ts.transpileModule(readFileSync(join(from, file), "utf8"), {
         fileName: file,
         compilerOptions: {
