@@ -1,6 +1,5 @@
-import { chmodSync, closeSync, mkdirSync, openSync, rmSync, statSync, writeFileSync, writeSync } from "node:fs";
+import { chmodSync, closeSync, openSync, rmSync, statSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { LedgerError } from "../schema/index.ts";
 import { type Ledger, openLedger, readLedger } from "./index.ts";
@@ -127,37 +126,17 @@ describe("schema", () => {
     await db.destroy();
   });
 
-  test("a ledger of the first schema is brought up to date with what it holds", async () => {
-    const old = join(folder, "old");
-    mkdirSync(old);
-    const db = openSqlite(join(old, "run.db"));
-    await migrate(db, join(old, "run.db"), [migrations[0]!]);
-    const row = { messages_json: "[]", messages_key: "m", checks_json: "[]", checks_key: "c", domain: null };
-    await db
-      .insertInto("prompts")
-      .values({ id: "a", position: 0, split: "wrpo", ...row })
-      .execute();
-    await sql`insert into selections (prompt_id, split, source_chosen, target_chosen, rejected)
-      values ('a', 'wrpo', 'k1', 'k2', 'k3')`.execute(db);
-    await db.destroy();
-    const opened = await openLedger(old);
-    expect(await opened.selections.list("wrpo")).toEqual([
-      { promptId: "a", sourceChosen: "k1", targetChosen: "k2", rejected: "k3" },
-    ]);
-    await opened.close();
-  });
-
   test("versions count up without a gap", () => {
     expect(migrations.map(({ version }) => version)).toEqual(migrations.map((_, index) => index + 1));
   });
 
-  test("a reader doesn't migrate, and takes no other file for a ledger", async () => {
+  test("a reader takes no other file for a ledger", async () => {
     await ledger.meta.set("schema_version", "0");
     await ledger.close();
     await expect(readLedger(folder)).rejects.toThrow(/not a ledger/);
     const db = openSqlite(join(folder, "run.db"));
     await db.updateTable("meta").set({ value: "-1" }).where("name", "=", "schema_version").execute();
     await db.destroy();
-    await expect(readLedger(folder)).rejects.toThrow(/older schema -1/);
+    await expect(readLedger(folder)).rejects.toThrow(/not a ledger/);
   });
 });
