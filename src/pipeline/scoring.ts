@@ -40,10 +40,10 @@ const ratedTogether = 4096;
 
 async function* rated(
   reward: RewardModel,
-  requests: AsyncIterable<ScoreRequest>,
+  parts: AsyncIterable<readonly ScoreRequest[]>,
   signal: AbortSignal,
 ): AsyncGenerator<Score | ScoreFailure> {
-  for await (const part of inParts(requests, ratedTogether)) {
+  for await (const part of parts) {
     if (signal.aborted) return;
     yield* reward.score(part, signal);
   }
@@ -67,8 +67,10 @@ export async function scoreMissing(
   let failed = 0;
   let reason = "";
   try {
-    const requests = ledger.scores.unscored(label, reward.identity);
-    for await (const outcomes of grouped(rated(reward, requests, run.signal), scoredTogether, storedWithinMs)) {
+    const requests = ledger.scores.unscored(label, reward.identity, run.signal);
+    // Who waits for other workers must not sit on what others wait for.
+    const parts = ledger.shared ? grouped(requests, ratedTogether, storedWithinMs) : inParts(requests, ratedTogether);
+    for await (const outcomes of grouped(rated(reward, parts, run.signal), scoredTogether, storedWithinMs)) {
       await reward.account?.save();
       scored += await ledger.scores.add(reward.identity, outcomes);
       for (const outcome of outcomes) {

@@ -47,6 +47,9 @@ const stages: Readonly<Record<StageName, (run: Run) => Promise<Outcome>>> = {
   report: reportRun,
 };
 
+/** Stages that several workers on one ledger share; all others are one worker's at a time. */
+const sharedStages: readonly StageName[] = ["sample", "score", "score_target"];
+
 /** What of the recipe each stage adds to what those before depend on. */
 const recipeParts: Readonly<Partial<Record<StageName, (recipe: Recipe) => unknown>>> = {
   sample: ({ seed, prompts, sources, sampling, selection, sft }) => [
@@ -116,7 +119,7 @@ async function runStage(run: Run, name: StageName): Promise<boolean> {
   let outcome: Outcome;
   try {
     const work = () => stages[name]({ ...run, listener: recording });
-    outcome = await (name === "sample" ? work() : run.ledger.exclusively(name, work));
+    outcome = await (sharedStages.includes(name) ? work() : run.ledger.exclusively(name, work));
     await recording.settle();
   } catch (error) {
     await recording.settle().catch(() => {});

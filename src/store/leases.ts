@@ -1,10 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import { LedgerError } from "../schema/index.ts";
-import type { StoredDraw } from "./draws.ts";
 import { lockFor, now, persistently, transact } from "./engine.ts";
 import { thisProcess, type Writer } from "./lock.ts";
-import type { Database } from "./tables.ts";
+import type { Database, Split } from "./tables.ts";
 
 /**
  * One of the processes that work on a shared ledger. It holds leases of what it is at, as long as its row in `workers` is
@@ -16,19 +15,26 @@ export interface Worker {
   /** The present token, after a look at the ledger where the last one is not recent. */
   token(): Promise<string>;
   /**
-   * Leases the next prompts after this position that lack responses of the draw, have not failed since, and that nobody
-   * is at. Gives the keys of their messages.
+   * Leases for a task the next prompts of these splits after this position that lack something, as `lacking` says of a row
+   * of `prompts`, and that nobody is at.
    */
-  claim(draw: StoredDraw, after: number, since: number): Promise<string[]>;
-  /** Whether others are at prompts of the draw. */
-  othersAt(draw: StoredDraw): Promise<boolean>;
+  claim(task: string, splits: readonly Split[], after: number, lacking: RawBuilder<boolean>): Promise<Claimed[]>;
+  /** Whether others are at prompts of the task. */
+  othersAt(task: string): Promise<boolean>;
   /** Gives leases back, as part of a transaction. */
-  release(transaction: Database, sampler: string, messagesKeys: readonly string[]): Promise<void>;
+  release(transaction: Database, task: string, messagesKeys: readonly string[]): Promise<void>;
   /** Does what only one worker at a time may do. Throws LedgerError naming the worker that is at it. */
   exclusively<T>(name: string, work: () => Promise<T>): Promise<T>;
   /** Throws LedgerError where others work on this ledger. */
   refuseBesideOthers(what: string): Promise<void>;
   close(): Promise<void>;
+}
+
+/** A prompt that was leased. */
+export interface Claimed {
+  /** The key of its messages. */
+  readonly item: string;
+  readonly position: number;
 }
 
 /** Prompts that are leased at once: few, so that the last ones are shared, too. */
@@ -115,41 +121,39 @@ export async function joinWorkers(db: Database, leaseMs: number, place: string):
   return {
     token,
 
-    claim: (draw, after, since) =>
+    claim: (task, splits, after, lacking) =>
       whileAlive(async (transaction, own) => {
-        await lockFor(transaction, `claim ${draw.sampler}`);
+        await lockFor(transaction, `claim ${task}`);
         await clear(transaction, own);
-        const { rows } = await sql<{ item: string }>`
-          insert into leases (task, item, worker)
-          select ${draw.sampler}, prompts.messages_key, ${own} from prompts
-          where prompts.position > ${after} and prompts.split in (${sql.join(draw.splits)})
-            and (select count(*) from responses where responses.sampler = ${draw.sampler}
-                and responses.messages_key = prompts.messages_key and responses.idx < ${draw.n})
-              + (select count(*) from failures where failures.sampler = ${draw.sampler}
-                and failures.messages_key = prompts.messages_key and failures.idx < ${draw.n}
-                and failures.failed_at >= ${since}) < ${draw.n}
-            and not exists (select 1 from leases where task = ${draw.sampler} and item = prompts.messages_key)
-          order by prompts.position limit ${claimSize}
-          on conflict do nothing returning item`.execute(transaction);
-        return rows.map(({ item }) => item);
+        const { rows } = await sql<Claimed>`
+          with claimed as (
+            insert into leases (task, item, worker)
+            select ${task}, prompts.messages_key, ${own} from prompts
+            where prompts.position > ${after} and prompts.split in (${sql.join(splits)}) and ${lacking}
+              and not exists (select 1 from leases where task = ${task} and item = prompts.messages_key)
+            order by prompts.position limit ${claimSize}
+            on conflict do nothing returning item)
+          select item, prompts.position from claimed join prompts on prompts.messages_key = item
+          order by prompts.position`.execute(transaction);
+        return rows;
       }),
 
-    async othersAt(draw) {
+    async othersAt(task) {
       const lease = await db
         .selectFrom("leases")
         .select("item")
-        .where("task", "=", draw.sampler)
+        .where("task", "=", task)
         .where("worker", "!=", id)
         .limit(1)
         .executeTakeFirst();
       return lease !== undefined;
     },
 
-    async release(transaction, sampler, messagesKeys) {
+    async release(transaction, task, messagesKeys) {
       if (messagesKeys.length === 0) return;
       await transaction
         .deleteFrom("leases")
-        .where("task", "=", sampler)
+        .where("task", "=", task)
         .where("item", "in", messagesKeys)
         .where("worker", "=", id)
         .execute();
@@ -178,7 +182,7 @@ export async function joinWorkers(db: Database, leaseMs: number, place: string):
       if (holder !== undefined)
         throw new LedgerError(`${describe(holder)} is at the stage ${name} of this ledger`, {
           file: place,
-          hint: "Only sampling is shared by several workers; wait until that one ends, or stop it.",
+          hint: "Only sampling and scoring are shared by several workers; wait until that one ends, or stop it.",
         });
       try {
         return await work();

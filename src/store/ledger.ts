@@ -102,7 +102,7 @@ export function ledgerOver(db: Database, { folder, worker, writer, close }: Surr
     meta: metaStore(db),
     prompts: promptStore(db, worker),
     responses: responseStore(db, worker),
-    scores: scoreStore(db),
+    scores: scoreStore(db, worker),
     selections: selectionStore(db),
     referenceLogps: referenceLogpStore(db),
     judgements: judgementStore(db),

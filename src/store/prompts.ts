@@ -77,12 +77,33 @@ async function storedDigest(db: Database): Promise<string | undefined> {
   return row?.value;
 }
 
+/** A prompt with the keys of its messages and checks. */
+export type PromptOnPage = StoredPrompt & { readonly messagesKey: string; readonly checksKey: string };
+
+/** The prompts with these messages, in their order. */
+export async function promptsWith(db: Database, messagesKeys: readonly string[]): Promise<PromptOnPage[]> {
+  if (messagesKeys.length === 0) return [];
+  const rows = await db
+    .selectFrom("prompts")
+    .selectAll()
+    .where("messages_key", "in", messagesKeys)
+    .orderBy("position")
+    .execute();
+  return rows.map(onPage);
+}
+
+const onPage = (row: PromptRow): PromptOnPage => ({
+  ...toPrompt(row),
+  messagesKey: row.messages_key,
+  checksKey: row.checks_key,
+});
+
 /** Prompts of `splits` page by page, so that a ledger of any size is read in little memory and no reader holds a lock. */
 export async function* promptPages(
   db: Database,
   splits: readonly Split[],
   pageSize = 256,
-): AsyncGenerator<readonly (StoredPrompt & { messagesKey: string; checksKey: string })[]> {
+): AsyncGenerator<readonly PromptOnPage[]> {
   let after = -1;
   while (splits.length > 0) {
     const rows = await db
@@ -95,7 +116,7 @@ export async function* promptPages(
       .execute();
     if (rows.length === 0) return;
     after = rows.at(-1)!.position;
-    yield rows.map((row) => ({ ...toPrompt(row), messagesKey: row.messages_key, checksKey: row.checks_key }));
+    yield rows.map(onPage);
   }
 }
 

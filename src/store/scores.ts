@@ -1,10 +1,12 @@
 import type { Response, Score, ScoreFailure, ScorePart, ScoreRequest } from "../schema/index.ts";
 import { chunks } from "./chunks.ts";
 import { countScores, type NewScore } from "./counts.ts";
-import { drawsOf, splitsOf } from "./draws.ts";
+import { drawsOf, type StoredDraw, splitsOf } from "./draws.ts";
 import { now, transact } from "./engine.ts";
-import { promptPages, type StoredPrompt } from "./prompts.ts";
+import type { Worker } from "./leases.ts";
+import { type PromptOnPage, promptPages, promptsWith, type StoredPrompt } from "./prompts.ts";
 import { responsesTo } from "./responses.ts";
+import { scoreShare } from "./shared-scores.ts";
 import { responsesDone, scoresDone } from "./status.ts";
 import type { Database, Split } from "./tables.ts";
 
@@ -23,8 +25,11 @@ export interface ScoredPrompt {
 export interface ScoreReader {
   /** Every prompt of the stage, or of one split of it, with its scored responses, in the prompts' order, then by source and index. */
   byPrompt(stage: string, reward: string, split?: Split): AsyncIterable<ScoredPrompt>;
-  /** Responses of the stage without a score of this reward (its identity), those that failed before included. */
-  unscored(stage: string, reward: string): AsyncIterable<ScoreRequest>;
+  /**
+   * Responses of the stage without a score of this reward (its identity), those that failed before included. Of a shared
+   * ledger, those that this worker alone is to score, prompt by prompt, as with what is missing of responses.
+   */
+  unscored(stage: string, reward: string, signal?: AbortSignal): AsyncIterable<ScoreRequest>;
   /** How many those are. */
   lacking(stage: string, reward: string): Promise<number>;
   /** The scores that are missing because the reward failed. */
@@ -39,19 +44,29 @@ export interface ScoreStore extends ScoreReader {
   add(reward: string, outcomes: readonly (Score | ScoreFailure)[]): Promise<number>;
 }
 
-export function scoreStore(db: Database): ScoreStore {
+export function scoreStore(db: Database, worker?: Worker): ScoreStore {
+  const share = worker && scoreShare(db, worker);
   async function* pages(stage: string, reward: string, split?: Split) {
     const draws = await drawsOf(db, stage);
     const splits = splitsOf(draws).filter((each) => split === undefined || each === split);
-    for await (const page of promptPages(db, splits)) {
-      const responses = await responsesTo(db, page, draws);
-      const scores = await scoresOf(db, reward, [...responses.values()].flat());
-      yield page.map(({ messagesKey, checksKey, ...prompt }) => ({
-        prompt,
-        responses: responses.get(messagesKey) ?? [],
-        scoreOf: (response: Response) => scores.get(`${response.key} ${checksKey}`),
-      }));
-    }
+    for await (const page of promptPages(db, splits)) yield await scoredPage(page, draws, reward);
+  }
+
+  async function scoredPage(page: readonly PromptOnPage[], draws: readonly StoredDraw[], reward: string) {
+    const responses = await responsesTo(db, page, draws);
+    const scores = await scoresOf(db, reward, [...responses.values()].flat());
+    return page.map(({ messagesKey, checksKey, ...prompt }) => ({
+      prompt,
+      messagesKey,
+      responses: responses.get(messagesKey) ?? [],
+      scoreOf: (response: Response) => scores.get(`${response.key} ${checksKey}`),
+    }));
+  }
+
+  async function leasedRequests(stage: string, reward: string, messagesKeys: readonly string[]) {
+    if (messagesKeys.length === 0) return new Map<string, readonly ScoreRequest[]>();
+    const page = await scoredPage(await promptsWith(db, messagesKeys), await drawsOf(db, stage), reward);
+    return new Map(page.map((prompt) => [prompt.messagesKey, [...unscoredOf(prompt)]]));
   }
 
   return {
@@ -67,17 +82,13 @@ export function scoreStore(db: Database): ScoreStore {
       }
     },
 
-    async *unscored(stage, reward) {
-      for await (const page of pages(stage, reward)) {
-        for (const { prompt: stored, responses, scoreOf } of page) {
-          const { split: _, ...prompt } = stored;
-          // Two names for one source share a response: it is scored once.
-          const byKey = new Map(responses.map((response) => [response.key, response]));
-          for (const response of byKey.values()) {
-            if (scoreOf(response) === undefined) yield { responseKey: response.key, prompt, text: response.text };
-          }
-        }
+    async *unscored(stage, reward, signal) {
+      if (share !== undefined) {
+        const draws = await drawsOf(db, stage);
+        if (draws.length === 0) return;
+        return yield* share.requests({ stage, reward, draws }, (keys) => leasedRequests(stage, reward, keys), signal);
       }
+      for await (const page of pages(stage, reward)) for (const prompt of page) yield* unscoredOf(prompt);
     },
 
     async lacking(stage, reward) {
@@ -114,11 +125,10 @@ export function scoreStore(db: Database): ScoreStore {
     },
 
     async add(reward, outcomes) {
+      const keys = outcomes.map((outcome) => outcome.responseKey);
+      const settled = share?.settled(reward, keys) ?? [];
       return await transact(db, async (transaction) => {
-        const scored = await scoredResponses(
-          transaction,
-          outcomes.map((outcome) => outcome.responseKey),
-        );
+        const scored = await scoredResponses(transaction, keys);
         const added: NewScore[] = [];
         for (const some of chunks(outcomes.filter(isScore))) {
           added.push(...(await insertScores(transaction, reward, some, scored)));
@@ -127,10 +137,25 @@ export function scoreStore(db: Database): ScoreStore {
           await recordFailure(transaction, reward, failed, scored.get(failed.responseKey)!.checksKey);
         }
         await countScores(transaction, reward, added);
+        for (const { task, item } of settled) await worker?.release(transaction, task, [item]);
         return added.length;
       });
     },
   };
+}
+
+function* unscoredOf({ prompt: stored, responses, scoreOf }: PromptWithScores): Generator<ScoreRequest> {
+  const { split: _, ...prompt } = stored;
+  // Two names for one source share a response: it is scored once.
+  const byKey = new Map(responses.map((response) => [response.key, response]));
+  for (const response of byKey.values())
+    if (scoreOf(response) === undefined) yield { responseKey: response.key, prompt, text: response.text };
+}
+
+interface PromptWithScores {
+  readonly prompt: StoredPrompt;
+  readonly responses: readonly Response[];
+  scoreOf(response: Response): { readonly value: number } | undefined;
 }
 
 const isScore = (outcome: Score | ScoreFailure): outcome is Score => "value" in outcome;
@@ -217,6 +242,15 @@ async function recordFailure(
   { responseKey, failure }: ScoreFailure,
   checksKey: string,
 ): Promise<void> {
+  const scored = await db
+    .selectFrom("scores")
+    .select("response_key")
+    .where("response_key", "=", responseKey)
+    .where("reward", "=", reward)
+    .where("checks_key", "=", checksKey)
+    .executeTakeFirst();
+  // Another worker may have been luckier.
+  if (scored !== undefined) return;
   const latest = { failure_json: JSON.stringify(failure), failed_at: now(db) };
   await db
     .insertInto("score_failures")

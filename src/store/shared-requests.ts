@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { type RawBuilder, sql } from "kysely";
 import type { SampleOutcome, SampleRequest } from "../schema/index.ts";
 import type { StoredDraw } from "./draws.ts";
 import { currentTime, persistently } from "./engine.ts";
@@ -37,9 +38,11 @@ export function workerShare(db: Database, worker: Worker): Share {
       const since = await currentTime(db);
       for (let after = -1; !signal?.aborted; ) {
         const own = await refresh();
-        const keys = await worker.claim(draw, after, since);
+        const keys = (await worker.claim(draw.sampler, draw.splits, after, lacksResponses(draw, since))).map(
+          ({ item }) => item,
+        );
         if (keys.length === 0 && after === -1) {
-          if (!(await worker.othersAt(draw))) return;
+          if (!(await worker.othersAt(draw.sampler))) return;
           await sleep(pollMs);
           continue;
         }
@@ -98,6 +101,14 @@ export function workerShare(db: Database, worker: Worker): Share {
     },
   };
 }
+
+/** Whether a prompt lacks responses of the draw that have not failed since. */
+const lacksResponses = ({ sampler, n }: StoredDraw, since: number): RawBuilder<boolean> =>
+  sql<boolean>`(select count(*) from responses where responses.sampler = ${sampler}
+      and responses.messages_key = prompts.messages_key and responses.idx < ${n})
+    + (select count(*) from failures where failures.sampler = ${sampler}
+      and failures.messages_key = prompts.messages_key and failures.idx < ${n}
+      and failures.failed_at >= ${since}) < ${n}`;
 
 async function promptsWith(db: Database, messagesKeys: readonly string[]) {
   if (messagesKeys.length === 0) return [];
