@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from "kysely";
 import { drawsOf, type StoredDraw } from "./draws.ts";
-import { isPostgres } from "./engine.ts";
+import { isPostgres, transact } from "./engine.ts";
 import type { RunTable } from "./raw-rows.ts";
 import type { Database } from "./tables.ts";
 
@@ -66,7 +66,7 @@ function conditions(
 
 /** Finds what nothing refers to, and removes it in one transaction where `remove` says so. */
 export async function collectGarbage(db: Database, needed: Needed, remove: boolean): Promise<Garbage[]> {
-  return await db.transaction().execute(async (transaction) => {
+  return await transact(db, async (transaction) => {
     const found: Garbage[] = [];
     for (const [table, texts, condition] of conditions(await drawsOf(transaction), needed)) {
       const bytes = sql.join(
