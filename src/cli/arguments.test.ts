@@ -117,6 +117,7 @@ test("commands and options stay as they are", () => {
       evaluate  compare the models before and after on held-out prompts; write the report
       sweep     run variants of a recipe, sharing what they have in common, and compare them
       status    how far a run or a sweep is; it may be running
+      recover   check a run's ledger, and save what can be read of a damaged one
       export    write a whole run as Parquet files: responses, scores, selections and all else
       import    make a run of an export
       gc        remove from a run what its recipe no longer refers to
@@ -212,6 +213,10 @@ test("commands and options stay as they are", () => {
       [
         "Usage: amalgam status [RUN FOLDER] [OPTIONS]",
         "--json",
+        "--help, -h",
+      ],
+      [
+        "Usage: amalgam recover [RUN FOLDER]",
         "--help, -h",
       ],
       [

@@ -32,32 +32,32 @@ export function embeddedWriter(
   return {
     identity: modelIdentity(files, recipe),
     async *read(questions, signal) {
-      const asked: { index: number; request: EngineRequest }[] = [];
+      const asked: { index: number; prompt: number[] }[] = [];
       for (const [index, { messages }] of questions.entries()) {
-        let prompt: number[];
         try {
-          prompt = tokenizer.encodePrompt(messages, { sanitizeContent: true });
+          asked.push({ index, prompt: tokenizer.encodePrompt(messages, { sanitizeContent: true }) });
         } catch (error) {
           if (!(error instanceof DataError)) throw error;
           yield { index, failure: error.message };
-          continue;
         }
-        const context = files.decoderConfig.maxPositions;
-        if (prompt.length + settings.maxTokens <= context)
-          asked.push({ index, request: { ...settings, prompt, streams: [randomStream("judge")] } });
-        else
-          yield {
-            index,
-            failure: `the judge's prompt has ${prompt.length} tokens and its answer up to ${settings.maxTokens}, the context of ${label} ${context}`,
-          };
       }
       if (asked.length === 0) return;
       model ??= loadFiles(files, recipe);
       const engine = new Engine(model.decoder);
       try {
-        const requests = asked.map(({ request }) => request);
+        const fits = ({ prompt }: { prompt: number[] }) => prompt.length + settings.maxTokens <= engine.room;
+        for (const { index, prompt } of asked.filter((one) => !fits(one)))
+          yield {
+            index,
+            failure: `the judge's prompt has ${prompt.length} tokens and its answer up to ${settings.maxTokens}, the context of ${label} ${engine.room}`,
+          };
+        const fitting = asked.filter(fits);
+        const requests = fitting.map(({ prompt }): EngineRequest => {
+          // The most probable tokens are taken: no number is drawn.
+          return { ...settings, prompt, streams: [randomStream("judge")] };
+        });
         for await (const { request, ids, finish } of responsesOf(engine, requests, signal)) {
-          const { index } = asked[request]!;
+          const { index } = fitting[request]!;
           if (finish === "length")
             yield { index, failure: `the judge's answer was cut off after ${ids.length} tokens` };
           else yield { index, ...readWritten(tokenizer.decode(ids, { skipSpecial: true }), scale) };

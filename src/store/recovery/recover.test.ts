@@ -114,7 +114,8 @@ test.each([0.6, 0.3])("a file that is cut off at %f of its length", async (share
   });
   await expect(readLedger(folder)).rejects.toMatchObject({ hint: expect.stringContaining("amalgam recover") });
   const { lost, told } = await recovered(folder);
-  expect(lost).toBeLessThanOrEqual(responses * (1.1 - share));
+  // Prompts and indices stand before some of the responses.
+  expect(lost).toBeLessThanOrEqual(responses * (1.15 - share));
   if (share > 0.5) expect(told.get("responses")).toBe(lost);
 });
 
