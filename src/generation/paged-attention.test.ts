@@ -3,6 +3,7 @@ import type { DecoderConfig } from "../models/index.ts";
 import { tinyModel } from "../models/testing/tiny-model.ts";
 import { type DType, manualSeed, noGrad, ops, type Tensor, toNumbers } from "../torch/index.ts";
 import { type Children, compileForChildren } from "../torch/testing/child.ts";
+import { instructionSets } from "../torch/testing/instruction-sets.ts";
 import { gatheredAttention } from "./gathered-attention.ts";
 import { copyPages, createPages, type PageStore } from "./page-store.ts";
 import { pagedAttention, type Run } from "./paged-attention.ts";
@@ -124,7 +125,7 @@ const deviation = `
   })));
 `;
 
-test.each(["default", "avx2", "avx512"])(
+test.each(instructionSets())(
   "it is exact but for rounding with the instructions of ATEN_CPU_CAPABILITY=%s",
   async (capability) => {
     const { stdout, stderr } = await children.run(deviation, [], { ATEN_CPU_CAPABILITY: capability });

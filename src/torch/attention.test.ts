@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Children, compileForChildren } from "./testing/child.ts";
+import { instructionSets } from "./testing/instruction-sets.ts";
 
 let children: Children;
 beforeAll(() => {
@@ -25,7 +26,7 @@ const deviations = `
   console.log(JSON.stringify(found));
 `;
 
-test.each(["default", "avx2", "avx512"])(
+test.each(instructionSets())(
   "attention and its gradients are exact but for rounding with the instructions of ATEN_CPU_CAPABILITY=%s",
   async (capability) => {
     const { stdout, stderr } = await children.run(deviations, [], { ATEN_CPU_CAPABILITY: capability });
