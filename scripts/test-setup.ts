@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { locateModel } from "../src/models/locate/index.ts";
+import { machineRates } from "../src/nn/index.ts";
 import { cacheFolder } from "../src/schema/index.ts";
 import { buildAddon } from "../src/torch/build.ts";
 import { locateTorch } from "../src/torch/index.ts";
@@ -13,13 +14,14 @@ const models = {
 };
 
 /**
- * What every test's process would do by itself, done once: finds libtorch and names it in AMALGAM_TORCH, compiles the addon,
- * and fetches the real models and names their folder in AMALGAM_TEST_MODELS, unless the caller has done so.
+ * What every test's process would do by itself, done once: finds libtorch and names it in AMALGAM_TORCH, compiles the addon, measures the
+ * machine while nothing else runs, and fetches the real models and names their folder in AMALGAM_TEST_MODELS, unless the caller has done so.
  */
 export default async function setup(): Promise<void> {
   const torch = locateTorch(console.log);
   buildAddon(torch, console.log);
   process.env.AMALGAM_TORCH = torch.root;
+  machineRates();
   if (process.env.AMALGAM_TEST_MODELS) return;
   const folder = join(cacheFolder(), "test-models");
   mkdirSync(folder, { recursive: true });

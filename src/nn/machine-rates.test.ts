@@ -1,8 +1,10 @@
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, expect, test, vi } from "vitest";
+import { cacheFolder } from "../schema/index.ts";
 import { native } from "../torch/index.ts";
+import { compileForChildren } from "../torch/testing/child.ts";
 import {
   fasterLibrary,
   fasterPrecision,
@@ -47,6 +49,22 @@ test("figures of an earlier process are taken; a file that holds something else 
   const halfAFile = emptyFolder();
   writeFileSync(join(halfAFile, file!), "half a fi");
   expect(inCache(halfAFile, machineRates).blas).toBeGreaterThan(1);
+});
+
+test("processes that measure at once all take the figures of the first to end", async () => {
+  const folder = emptyFolder();
+  for (const name of readdirSync(cacheFolder()))
+    if (!name.startsWith("rates-")) symlinkSync(join(cacheFolder(), name), join(folder, name));
+  const children = compileForChildren("nn");
+  try {
+    const script = `import { machineRates } from "./dist/nn/index.js"; console.log(JSON.stringify(machineRates()));`;
+    const both = await Promise.all([0, 1].map(() => children.run(script, [], { AMALGAM_CACHE: folder })));
+    expect(both.map(({ stderr }) => stderr)).toEqual(["", ""]);
+    expect(both[0]!.stdout).toBe(both[1]!.stdout);
+    expect(JSON.parse(both[0]!.stdout)).toMatchObject({ blas: expect.any(Number) as number });
+  } finally {
+    children.remove();
+  }
 });
 
 test("a cache that can't be written costs the measurement, not the answer", () => {

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { dirname, join } from "node:path";
 import { z } from "zod";
@@ -109,7 +109,7 @@ function findRates(folder: string): MachineRates {
     (name) => process.env[name],
   );
   const processor = [cpus()[0]?.model ?? "", cpus().length, ...held.map((isa) => isa ?? "")];
-  const key = contentKey([...processor, native().torchVersion, native().threads()]);
+  const key = contentKey([...processor, native().torchVersion, native().threads(), ...Object.keys(ratesSchema.shape)]);
   const file = join(folder, `rates-${key}.json`);
   return storedRates(file) ?? measureRates(file);
 }
@@ -133,14 +133,34 @@ function measureRates(file: string): MachineRates {
     bf16: rate("bfloat16", blasProduct),
     fewRows: fewRowsGain(fasterLibrary({ blas, onednn }) === "onednn" ? oneDnnProduct : blasProduct),
   };
+  return kept(rates, file);
+}
+
+/** Keeps what was measured, unless another process has done so meanwhile: then its figures count here, too. */
+function kept(rates: MachineRates, file: string): MachineRates {
+  const own = `${file}.${process.pid}`;
   try {
     mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(`${file}.${process.pid}`, JSON.stringify(rates));
-    renameSync(`${file}.${process.pid}`, file);
+    writeFileSync(own, JSON.stringify(rates));
+    const others = isLinked(own, file) ? rates : storedRates(file);
+    // What is there can't be read, or the disk knows no links.
+    if (others === undefined) renameSync(own, file);
+    else rmSync(own);
+    return others ?? rates;
   } catch {
     // Without a cache it is measured again by the next process.
+    return rates;
   }
-  return rates;
+}
+
+/** Gives a file a second name, unless there is one of that name. */
+function isLinked(file: string, name: string): boolean {
+  try {
+    linkSync(file, name);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The library for fp32 products: oneDNN where it is clearly the faster, as on AMD's processors with AVX-512. */

@@ -19,9 +19,9 @@ export interface Children {
   remove(): void;
 }
 
-/** Compiles the rooms `schema` and `torch` for plain Node processes, beside the packages that they import. */
-export function compileForChildren(): Children {
-  const folder = compileRooms("torch", ["schema", "torch"]);
+/** Compiles the rooms `schema`, `torch` and others for plain Node processes, beside the packages that they import. */
+export function compileForChildren(...others: string[]): Children {
+  const folder = compileRooms("torch", ["schema", "torch", ...others]);
   symlinkSync(join(repository, "native"), join(folder, "native"));
   let scripts = 0;
   return {
