@@ -41,19 +41,15 @@ interface Wanted {
  *
  * @throws ApiError 400 for what the model has no room for, what the server's limits don't allow, and unknown tokens
  */
-export function drawFor(
-  { vocabularySize, tokenizer, room }: ServedModel,
-  { limits }: Service,
-  fields: SamplingFields,
-  wanted: Wanted,
-): Draw {
+export function drawFor(model: ServedModel, { limits }: Service, fields: SamplingFields, wanted: Wanted): Draw {
+  const { vocabularySize, tokenizer } = model;
   const { prompts, responses } = wanted;
   if (prompts.length * responses > limits.choices)
     throw badRequest(
       `${prompts.length * responses} responses are asked for at once, and this server gives at most ${limits.choices}`,
       responses > 1 ? "n" : wanted.promptField,
     );
-  const maxTokens = responseTokens(Math.max(...prompts.map(({ length }) => length)), room, limits.tokens, wanted);
+  const maxTokens = responseTokens(Math.max(...prompts.map(({ length }) => length)), model, limits.tokens, wanted);
   const known = (id: number, field: string) => {
     if (id < vocabularySize) return id;
     throw badRequest(`there is no token ${id}: the model has ${vocabularySize}`, field);
@@ -88,18 +84,23 @@ export function drawFor(
 }
 
 /** How many tokens a response may have. */
-function responseTokens(promptTokens: number, context: number, most: number | undefined, wanted: Wanted): number {
-  const room = context - promptTokens;
+function responseTokens(
+  promptTokens: number,
+  { room: most, maxPositions }: ServedModel,
+  limit: number | undefined,
+  wanted: Wanted,
+): number {
+  const room = most - promptTokens;
   const asked = wanted.maxTokens;
   if (room < (asked ?? 1))
     throw badRequest(
-      `this model's context has ${context} tokens; the prompt has ${promptTokens}${asked === undefined ? "" : `, and ${asked} are asked for`}`,
+      `${most < maxPositions ? `this server's memory holds ${most} tokens of a text` : `this model's context has ${most} tokens`}; the prompt has ${promptTokens}${asked === undefined ? "" : `, and ${asked} are asked for`}`,
       wanted.promptField,
       "context_length_exceeded",
     );
-  if (asked !== undefined && most !== undefined && asked > most)
-    throw badRequest(`${asked} tokens are asked for, and this server gives at most ${most}`, wanted.maxTokensField);
-  return asked ?? Math.min(room, most ?? room, wanted.defaultTokens ?? room);
+  if (asked !== undefined && limit !== undefined && asked > limit)
+    throw badRequest(`${asked} tokens are asked for, and this server gives at most ${limit}`, wanted.maxTokensField);
+  return asked ?? Math.min(room, limit ?? room, wanted.defaultTokens ?? room);
 }
 
 /**
