@@ -96,7 +96,7 @@ describe("the estimate", () => {
     ["bfloat16", "selective"],
     ["bfloat16", "layer"],
   ] as const)(
-    "of %s, activation checkpointing %s: never less than what is taken, and about twice that a token at most",
+    "of %s, activation checkpointing %s: never less than what is taken, and less than twice that a token",
     async (dtype, checkpointing) => {
       const asked = await question(dtype, checkpointing, 3072);
       const [small, large] = [await peakOf(1024, dtype, checkpointing), await peakOf(3072, dtype, checkpointing)];
@@ -104,7 +104,7 @@ describe("the estimate", () => {
       const logits = 0.375 * asked.config.vocabularySize * (dtype === "float32" ? 4 : 2);
       const each = (large - small) / 2048 - logits;
       expect(bytesPerToken(asked) / each).toBeGreaterThan(0.95);
-      expect(bytesPerToken(asked) / each).toBeLessThan(2.1);
+      expect(bytesPerToken(asked) / each).toBeLessThan(2);
       expect(trainingMemory(asked)).toBeGreaterThan(large);
     },
   );
