@@ -1,8 +1,10 @@
 import { existsSync, readFileSync } from "node:fs";
 
-/** The values of ATEN_CPU_CAPABILITY that this processor can run: libtorch takes the word for it, and stops at the first unknown instruction. */
-export function instructionSets(): string[] {
+/** Values of ATEN_CPU_CAPABILITY. */
+export const instructionSets = ["default", "avx2", "avx512"] as const;
+
+/** Whether this processor has the instructions; libtorch takes the word for it, and dies at the first one that it lacks. */
+export function hasInstructions(set: (typeof instructionSets)[number]): boolean {
   const facts = "/proc/cpuinfo";
-  const flags = existsSync(facts) ? readFileSync(facts, "utf8") : "";
-  return ["default", ...["avx2", "avx512"].filter((name) => new RegExp(`\\b${name}`).test(flags))];
+  return set === "default" || (existsSync(facts) && new RegExp(`\\b${set}`).test(readFileSync(facts, "utf8")));
 }
