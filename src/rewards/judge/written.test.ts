@@ -4,6 +4,7 @@ import { tinyFolder } from "../../models/testing/tiny-model.ts";
 import { endpointSchema, type ScoreRequest, SourceError } from "../../schema/index.ts";
 import { completion, openAiError, sendJson } from "../../sources/testing/local-server.ts";
 import { serving } from "../../sources/testing/serving.ts";
+import { tensorMemory } from "../../torch/index.ts";
 import type { ComponentOutcome, RewardComponent } from "../component.ts";
 import { openJudge } from "./index.ts";
 import { readWritten } from "./written-form.ts";
@@ -51,6 +52,13 @@ describe("a model on this machine that writes its rating", () => {
       expect(outcome.parts).toEqual([{ name: "quality", value: expect.any(Number) as number, weight: 1 }]);
       expect([...Array(11).keys()].map((rating) => rating / 10)).toContain(outcome.parts[0]!.value);
     }
+  });
+
+  test("closed, it holds no memory of its cache or weights", async () => {
+    const before = tensorMemory().used;
+    await rate(await judge("reasoned"));
+    for (const one of opened.splice(0)) await one.close();
+    expect(tensorMemory().used).toBe(before);
   });
 
   test("without room for the answer it is a failure with the counts", async () => {
