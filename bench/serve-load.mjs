@@ -91,7 +91,7 @@ function ask(agent, localAddress, hangUp) {
             return resolve({ kind: `status ${answer.statusCode}` });
           }
           const whole = body.stream
-            ? received.endsWith("data: [DONE]\n\n") && !received.includes('"error"')
+            ? received.endsWith("data: [DONE]\n\n") && !received.includes('data: {"error"')
             : received.includes('"usage"');
           resolve({
             kind: whole ? "done" : `not whole: ${received.slice(-200)}`,
@@ -149,7 +149,15 @@ const watch = setInterval(async () => {
         ?.split(" ")
         .at(-1),
     );
-  memory.push({ resident: value("process_resident_memory_bytes"), heap: value("nodejs_heap_size_used_bytes") });
+  memory.push({
+    seconds: (Date.now() - started) / 1000,
+    resident: value("process_resident_memory_bytes"),
+    tensors: value("amalgam_tensor_bytes"),
+    kept: value("amalgam_tensor_kept_bytes"),
+    "heap, listening": value("nodejs_heap_size_used_bytes"),
+    "heap, computing": value("amalgam_engine_heap_bytes"),
+    external: value("nodejs_external_memory_bytes"),
+  });
 }, 2000);
 
 await Promise.all(Array.from({ length: given.clients }, (_, index) => client(index)));
@@ -167,9 +175,9 @@ const told = (name, values) =>
     `${name.padEnd(16)} median ${seconds(quantile(values, 0.5))}, p90 ${seconds(quantile(values, 0.9))}, p99 ${seconds(quantile(values, 0.99))}, most ${seconds(quantile(values, 1))}`,
   );
 const mib = (bytes) => `${Math.round(bytes / 2 ** 20)} MiB`;
-const third = (part) =>
-  memory.slice(Math.floor((part * memory.length) / 3), Math.ceil(((part + 1) * memory.length) / 3));
-const most = (part, field) => Math.max(...third(part).map((sample) => sample[field]));
+/** The most in each minute. */
+const most = (minute, field) =>
+  Math.max(...memory.filter(({ seconds }) => Math.floor(seconds / 60) === minute).map((sample) => sample[field]));
 
 /**
  * What each client was served: tokens of its prompts once, of its responses twice, as the line counts them. What came in the first
@@ -201,10 +209,10 @@ told(
 );
 const tokens = answered.reduce((sum, { responseTokens = 0 }) => sum + responseTokens, 0);
 console.log(`${(tokens / given.seconds).toFixed(0)} tokens of responses a second`);
-for (const field of ["resident", "heap"])
-  console.log(
-    `${field.padEnd(16)} most in each third of the time: ${[0, 1, 2].map((part) => mib(most(part, field))).join(", ")}`,
-  );
+const minutes = [...new Set(memory.map(({ seconds }) => Math.floor(seconds / 60)))];
+console.log("most of its memory in each minute:");
+for (const field of Object.keys(memory[0] ?? {}).filter((name) => name !== "seconds"))
+  console.log(`${field.padEnd(16)} ${minutes.map((minute) => mib(most(minute, field))).join(", ")}`);
 console.log(
   `fairness         Jain's index over the ${modest.length} clients with one request at a time ${jain(modest).toFixed(3)}; the ${greedy.length} with eight at a time were served ${(mean(greedy) / mean(modest)).toFixed(2)} times as much`,
 );

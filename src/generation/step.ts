@@ -1,4 +1,4 @@
-import { type Decoder, hiddenStates, nextLogits } from "../models/index.ts";
+import { type Decoder, hiddenStates } from "../models/index.ts";
 import type { Finish } from "../schema/index.ts";
 import { noGrad, scope, type Tensor, tensor } from "../torch/index.ts";
 import type { Response, Submission } from "./engine.ts";
@@ -7,6 +7,7 @@ import { copyPages, type PageStore } from "./page-store.ts";
 import { pagedAttention } from "./paged-attention.ts";
 import { type Draw, sampleTokens } from "./sampler.ts";
 import type { Scheduler, Work } from "./scheduler.ts";
+import { attendFirst, fillingOf, logitsOf } from "./step-sizes.ts";
 
 /** Rows whose logits are held at once. */
 const logitRows = 512;
@@ -44,8 +45,11 @@ export function computeStep(
         tokens.slice(computed, computed + count),
       );
       const positions = runs.flatMap(({ position, count }) => Array.from({ length: count }, (_, k) => position + k));
-      const attend = pagedAttention(model.config, store, runs);
-      const hidden = hiddenStates(model, int64(tokens), int64(positions), attend);
+      const count = tokens.length;
+      const filling = fillingOf(store[0]!.keys, count);
+      const fill = (values: readonly number[]) => int64([...values, ...Array<number>(filling).fill(0)]);
+      const attend = attendFirst(pagedAttention(model.config, store, runs), count, filling);
+      const hidden = hiddenStates(model, fill(tokens), fill(positions), attend);
 
       const drawing: { response: Response; row: number }[] = [];
       const computedPrompts: Response[] = [];
@@ -74,7 +78,7 @@ export function computeStep(
       for (let from = 0; from < wanting.length; from += logitRows) {
         const some = wanting.slice(from, from + logitRows);
         scope(() => {
-          const logits = nextLogits(model, hidden.index_select(0, int64(some.map(({ row }) => row))));
+          const logits = logitsOf(model, hidden.index_select(0, int64(some.map(({ row }) => row))));
           draw(logits, some);
         });
       }
@@ -107,7 +111,7 @@ function tellPrompt(
     const last = Math.min(end, promptLength - 1);
     for (let from = first; from < last; from += logitRows) {
       const count = Math.min(logitRows, last - from);
-      const logits = nextLogits(model, hidden.narrow(0, from - first, count));
+      const logits = logitsOf(model, hidden.narrow(0, from - first, count));
       const following = tokens.slice(from + 1, from + 1 + count);
       submission.promptLogProbs.push(
         ...tokenLogProbs(

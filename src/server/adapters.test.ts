@@ -1,6 +1,7 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -70,6 +71,24 @@ describe("adapters", () => {
       finish = next.value.choices[0]?.finish_reason ?? finish;
     expect(finish).toBe("length");
     expect(await names()).not.toContain("second");
+  });
+
+  test("give back their own memory when they go, and no other", async () => {
+    const tensors = async () => {
+      const answer = await fetch(`${server.url}/metrics`, { headers: { authorization: `Bearer ${testKey}` } });
+      return Number(/^amalgam_tensor_bytes (\d+)$/m.exec(await answer.text())?.[1]);
+    };
+    const base = await tensors();
+    expect(base).toBeGreaterThan(0);
+    for (let round = 0; round < 3; round++) {
+      await load({ lora_name: "third", lora_path: "dora", base_model_name: "tiny-llama" });
+      await client.completions.create({ model: "third", prompt: [5, 6, 7], max_tokens: 5, temperature: 0 });
+      // Its room for keys and values is the least that it takes.
+      expect(await tensors()).toBeGreaterThan(base + 2 ** 20);
+      await client.post("/unload_lora_adapter", { body: { lora_name: "third" } });
+      for (let tries = 0; tries < 200 && (await tensors()) > base; tries++) await sleep(10);
+      expect(await tensors()).toBe(base);
+    }
   });
 
   test("are refused where they don't fit, don't exist, or lie outside of the folder for them", async () => {

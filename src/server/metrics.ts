@@ -42,6 +42,10 @@ export function createMetrics(queue: FairQueue, models: ServedModels): Metrics {
   gauge("amalgam_responses_running", "Responses that are computed now", () => queue.running);
   gauge("amalgam_prompts_waiting", "Prompts that wait for their turn", () => queue.waiting);
 
+  gauge("amalgam_engine_heap_bytes", "JavaScript's heap in the thread that computes", () => models.memory().heap);
+  gauge("amalgam_tensor_bytes", "Large CPU tensors: weights, caches, steps", () => models.memory().tensors);
+  gauge("amalgam_tensor_kept_bytes", "Freed memory kept for the next tensors", () => models.memory().kept);
+
   const ofModels = (name: string, help: string, read: (load: EngineLoad) => number) => {
     const settings = { name, help, labelNames: ["model"], registers };
     const set = (metric: Gauge | Counter) => {

@@ -13,7 +13,7 @@ export async function readBody<Schema extends z.ZodType>(
   call: Call,
   { limits }: Service,
 ): Promise<z.output<Schema>> {
-  const body = await readJson(call, limits.body_mib * 2 ** 20);
+  const body = await readJson(call, Math.floor(limits.body_mib * 2 ** 20));
   const parsed = schema.safeParse(body);
   if (!parsed.success) throw schemaError(parsed.error.issues, body);
   return parsed.data;

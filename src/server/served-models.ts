@@ -4,6 +4,7 @@ import type { LocateOptions } from "../models/index.ts";
 import { ModelError, type ModelRecipe, modelSchema, RequestError } from "../schema/index.ts";
 import { createTokenizer, type Tokenizer } from "../tokenizers/index.ts";
 import { ApiError, badRequest } from "./api-error.ts";
+import type { ThreadMemory } from "./engine/messages.ts";
 import { type RemoteModel, startEngineThread } from "./engine/remote.ts";
 
 /** A model under the name that clients know it by; the engines' thread computes it. */
@@ -59,6 +60,8 @@ export interface ServedModels {
   loadAdapter(adapter: AdapterSettings): Promise<ServedModel>;
   /** Takes adapters away: what uses them ends first. @throws ApiError for a name that is no adapter's */
   unloadAdapter(name: string): void;
+  /** What the engines' thread held at its last step. */
+  memory(): ThreadMemory;
   /** Throws when the engines' thread ends before it is closed. */
   readonly ended: Promise<void>;
   close(): Promise<void>;
@@ -187,6 +190,7 @@ export async function openServedModels(
       entry.unloaded = true;
       if (entry.uses === 0) void entry.remote.free();
     },
+    memory: thread.memory,
     ended: thread.ended,
     close: thread.close,
   };

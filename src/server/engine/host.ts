@@ -1,3 +1,4 @@
+import { getHeapStatistics } from "node:v8";
 import { constraintsOf, Engine, randomStream, textStopper } from "../../generation/index.ts";
 import {
   type Decoder,
@@ -9,8 +10,9 @@ import {
 } from "../../models/index.ts";
 import { contentKey } from "../../schema/index.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
+import { tensorMemory } from "../../torch/index.ts";
 import { embed } from "./embed.ts";
-import type { Command, Message, ModelFacts, RemoteRequest, Report, Results } from "./messages.ts";
+import type { Command, Message, ModelFacts, RemoteRequest, Report, Results, ThreadMemory } from "./messages.ts";
 import { packError } from "./packed-error.ts";
 
 interface Hosted {
@@ -38,7 +40,8 @@ export function hostEngines(
     flushing = false;
     const told = reports;
     reports = [];
-    send({ reports: told, loads: [...models].map(([model, { engine }]) => [model, engine.load()] as const) });
+    const loads = [...models].map(([model, { engine }]) => [model, engine.load()] as const);
+    send({ reports: told, loads, memory: memoryOfThread() });
   };
   const flushSoon = () => {
     if (flushing) return;
@@ -67,7 +70,8 @@ export function hostEngines(
   };
 
   async function open({ model, recipe, settings }: Extract<Command, { kind: "open" }>): Promise<ModelFacts> {
-    const progress = (progress: Message["progress"] & {}) => send({ reports: [], loads: [], progress });
+    const progress = (progress: Message["progress"] & {}) =>
+      send({ reports: [], loads: [], memory: memoryOfThread(), progress });
     const loaded = await openModel(recipe, { ...locating, progress });
     const engine = new Engine(loaded.decoder, settings);
     const free = async () => {
@@ -146,6 +150,11 @@ export function hostEngines(
       for (const key of [...models.keys()].reverse()) await free(key);
     },
   };
+}
+
+function memoryOfThread(): ThreadMemory {
+  const { used, kept } = tensorMemory();
+  return { heap: getHeapStatistics().used_heap_size, tensors: used, kept };
 }
 
 function engineRequest(

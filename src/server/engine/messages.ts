@@ -75,10 +75,21 @@ export type Report =
   | { readonly kind: "done"; readonly id: number; readonly result: Results[keyof Results] }
   | { readonly kind: "failed"; readonly id: number; readonly error: PackedError };
 
+/** What the thread holds, in bytes. */
+export interface ThreadMemory {
+  /** JavaScript's heap, which is apart from the other threads'. */
+  readonly heap: number;
+  /** Large CPU tensors: weights, caches, and what a step computes. */
+  readonly tensors: number;
+  /** Freed memory of tensors that is kept for the next ones. */
+  readonly kept: number;
+}
+
 /** Everything of one turn, and what each model's engine is doing after it. */
 export interface Message {
   readonly reports: readonly Report[];
   readonly loads: readonly (readonly [model: number, load: EngineLoad])[];
+  readonly memory: ThreadMemory;
   readonly progress?: LocateProgress;
 }
 

@@ -3,7 +3,16 @@ import { SHARE_ENV, Worker } from "node:worker_threads";
 import { type EngineEvent, type EngineLoad, type EngineSettings, eventQueue } from "../../generation/index.ts";
 import type { LocateOptions } from "../../models/index.ts";
 import type { ModelRecipe } from "../../schema/index.ts";
-import type { Command, Message, ModelFacts, RemoteRequest, Report, Results, ThreadSettings } from "./messages.ts";
+import type {
+  Command,
+  Message,
+  ModelFacts,
+  RemoteRequest,
+  Report,
+  Results,
+  ThreadMemory,
+  ThreadSettings,
+} from "./messages.ts";
 import { unpackError } from "./packed-error.ts";
 
 /** A model that another thread computes. */
@@ -26,6 +35,8 @@ export interface EngineThread {
   open(recipe: ModelRecipe, settings: EngineSettings): Promise<RemoteModel>;
   /** The model with a folder of adapters. @throws ModelError where they can't be read or don't fit */
   adapt(base: RemoteModel, folder: string, settings: EngineSettings): Promise<RemoteModel>;
+  /** As of its last step. */
+  memory(): ThreadMemory;
   /** Ends when the thread does: in an error, unless it was closed. */
   readonly ended: Promise<void>;
   /** Ends what is under way, frees all models, and ends the thread. */
@@ -50,9 +61,11 @@ export function startEngineThread({ progress, ...locating }: LocateOptions): Eng
   let lastKey = 0;
   let closing = false;
   let failure: Error | undefined;
+  let memory: ThreadMemory = { heap: 0, tensors: 0, kept: 0 };
 
   worker.on("message", (message: Message) => {
     if (message.progress !== undefined) progress?.(message.progress);
+    memory = message.memory;
     for (const [model, load] of message.loads) loads.set(model, load);
     for (const report of message.reports) settle(report);
   });
@@ -171,6 +184,7 @@ export function startEngineThread({ progress, ...locating }: LocateOptions): Eng
       const facts = await result((id) => ({ kind: "adapt", id, model, base: keys.get(base)!, folder, settings }));
       return remote(model, facts);
     },
+    memory: () => memory,
     ended,
     async close() {
       if (closing || failure !== undefined) return;
