@@ -4,7 +4,7 @@ import { type TinyServer, tinyServer } from "./testing/tiny-server.ts";
 
 let server: TinyServer;
 beforeAll(async () => {
-  server = await tinyServer(["qwen2"], { keyVariables: [], limits: { bodies_mib: 0.2, cache_mib: 8 } });
+  server = await tinyServer(["qwen2"], { keyVariables: [], limits: { body_mib: 0.29, bodies_mib: 0.2, cache_mib: 8 } });
 });
 afterAll(() => server.close());
 
@@ -39,6 +39,14 @@ test("a text that no context holds is refused before its tokens are made", async
   expect(await send("/v1/completions", json, body)).toMatchObject({
     status: 400,
     error: { code: "context_length_exceeded", message: expect.stringContaining("100000 characters") },
+  });
+});
+
+test("a body beyond the limit is refused in whole bytes", async () => {
+  const body = JSON.stringify({ model: "tiny-qwen2", prompt: "x".repeat(310_000) });
+  expect(await send("/v1/completions", json, body)).toMatchObject({
+    status: 413,
+    error: { message: expect.stringContaining("more than 304087 bytes") },
   });
 });
 
