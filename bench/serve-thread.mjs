@@ -126,7 +126,7 @@ async function compare() {
     }
   }
   const least = (name) => Math.min(...rows[name]);
-  for (const [name, seconds] of Object.entries(rows))
+  for (const [name, seconds] of Object.entries(rows).filter(() => given.rounds > 0))
     console.log(
       `${name.padEnd(18)} ${want} tokens in ${seconds.map((s) => s.toFixed(2)).join(", ")} s: ${(least(name) / least("library")).toFixed(3)} of the library's time`,
     );

@@ -47,6 +47,8 @@ export interface EngineSettings {
   readonly cacheBytes?: number;
   /** Most responses that advance together. */
   readonly rows?: number;
+  /** Most prompt tokens that are computed in one step: whoever comes meanwhile waits for it. */
+  readonly promptTokens?: number;
 }
 
 /** What an engine is doing, and has done since it was made. */
@@ -109,7 +111,10 @@ export class Engine {
   #promptTokens = 0;
 
   /** @throws RequestError when the budget is below a page */
-  constructor(model: Decoder, { cacheBytes = defaultCacheBytes, rows = defaultRows }: EngineSettings = {}) {
+  constructor(
+    model: Decoder,
+    { cacheBytes = defaultCacheBytes, rows = defaultRows, promptTokens }: EngineSettings = {},
+  ) {
     const { config } = model;
     const dtype = computeType(model, {});
     const fitting = Math.floor(cacheBytes / (pageElements(config) * bytesOf(dtype)));
@@ -122,7 +127,7 @@ export class Engine {
     this.#model = model;
     this.#pool = new PagePool(pages);
     this.#store = createPages(config, pages, dtype, model.parameters.get("model.embed_tokens.weight")!.device);
-    this.#scheduler = new Scheduler(this.#pool, rows);
+    this.#scheduler = new Scheduler(this.#pool, rows, promptTokens);
   }
 
   /**

@@ -53,6 +53,31 @@ test("a long prompt is computed in parts beside the tokens of those who answer a
   ]);
 });
 
+test("a short prompt does not wait for long ones that came before it, and the first of these gets on", () => {
+  const scheduler = new Scheduler<Sequence>(new PagePool(400), 10, 1000);
+  const [first, second] = [sequence(3000), sequence(3000)];
+  scheduler.add(first);
+  expect(step(scheduler)).toEqual([[first, 1000]]);
+  scheduler.add(second);
+  expect(step(scheduler)).toEqual([
+    [first, 500],
+    [second, 500],
+  ]);
+  const short = sequence(30);
+  scheduler.add(short);
+  expect(step(scheduler)).toEqual([
+    [first, 500],
+    [second, 470],
+    [short, 30],
+  ]);
+  // Beside the one that is answered now, a step has fewer tokens of prompts.
+  expect(step(scheduler)).toEqual([
+    [short, 1],
+    [first, 256],
+    [second, 256],
+  ]);
+});
+
 test("no more responses go together than there are rows, followers counted", () => {
   const scheduler = new Scheduler<Sequence>(new PagePool(100), 3);
   const [first, second, third] = [sequence(10), sequence(10), sequence(10)];

@@ -26,10 +26,13 @@ export interface Work<S extends Sequence> {
   readonly count: number;
 }
 
-/** Prompt tokens of a step in which nobody waits for a token, and beside those who do. */
+/** Prompt tokens of a step in which nobody waits for a token, unless told, and beside those who do. */
 const prefillTokens = { alone: 4096, beside: 512 };
 
 const pagesFor = (tokens: number): number => Math.ceil(tokens / pageTokens);
+
+/** Tokens of a sequence that are still to be computed. */
+const missing = ({ tokens, computed }: Sequence): number => tokens.length - computed;
 
 /**
  * Who computes what in the next step. Sequences come in by order of arrival, as many as there are rows and pages for. One that needs a
@@ -38,6 +41,7 @@ const pagesFor = (tokens: number): number => Math.ceil(tokens / pageTokens);
 export class Scheduler<S extends Sequence> {
   readonly #pool: PagePool;
   readonly #rows: number;
+  readonly #alone: number;
   /** Both in the order of arrival. */
   #running: S[] = [];
   #waiting: S[] = [];
@@ -45,9 +49,11 @@ export class Scheduler<S extends Sequence> {
   reusedTokens = 0;
   preemptions = 0;
 
-  constructor(pool: PagePool, rows: number) {
+  /** @param alone most prompt tokens of a step in which nobody waits for a token */
+  constructor(pool: PagePool, rows: number, alone = prefillTokens.alone) {
     this.#pool = pool;
     this.#rows = rows;
+    this.#alone = alone;
   }
 
   get running(): readonly S[] {
@@ -65,24 +71,48 @@ export class Scheduler<S extends Sequence> {
   /** What the next step computes; empty only when nothing is left to do. */
   next(): Work<S>[] {
     const work: Work<S>[] = [];
-    const decodes = this.#running.some(({ tokens, computed }) => tokens.length - computed === 1);
-    let budget = decodes ? prefillTokens.beside : prefillTokens.alone;
     for (let k = 0; k < this.#running.length; k++) {
       const sequence = this.#running[k]!;
-      const missing = sequence.tokens.length - sequence.computed;
-      const count = missing === 1 ? 1 : Math.min(missing, budget);
-      if (count === 0 || !this.#grow(sequence, sequence.tokens.length)) continue;
-      if (missing > 1) budget -= count;
-      work.push({ sequence, count });
+      if (missing(sequence) === 1 && this.#grow(sequence, sequence.tokens.length)) work.push({ sequence, count: 1 });
     }
-    while (budget > 0) {
+    const budget = work.length > 0 ? Math.min(prefillTokens.beside, this.#alone) : this.#alone;
+    work.push(...this.#prompts(budget));
+    return work;
+  }
+
+  /**
+   * Shares a step's tokens among prompts: half of them, at least, goes to the one that came first, so that it comes to its end; of the
+   * others the shortest go first, so that they don't wait for a long one.
+   */
+  #prompts(budget: number): Work<S>[] {
+    const half = Math.ceil(budget / 2);
+    const prompts = this.#running.filter((sequence) => missing(sequence) > 1);
+    // Several long prompts leave room for those that come after them.
+    const claim = (one: S, k: number) => Math.min(missing(one), k === 0 ? half : Math.ceil(budget / 8));
+    let claimed = prompts.reduce((sum, one, k) => sum + claim(one, k), 0);
+    while (claimed < budget) {
       const sequence = this.#admit();
       if (sequence === undefined) break;
-      const count = Math.min(sequence.tokens.length - sequence.computed, budget);
-      budget -= count;
-      work.push({ sequence, count });
+      claimed += claim(sequence, prompts.length);
+      prompts.push(sequence);
     }
-    return work;
+    const [first, ...others] = prompts;
+    if (first === undefined) return [];
+    let left = budget;
+    const counts = new Map<S, number>();
+    const give = (sequence: S, most: number) => {
+      const given = counts.get(sequence) ?? 0;
+      const count = Math.min(missing(sequence) - given, most);
+      counts.set(sequence, given + count);
+      left -= count;
+    };
+    give(first, half);
+    for (const sequence of others.sort((a, b) => missing(a) - missing(b))) give(sequence, left);
+    give(first, left);
+    return prompts.flatMap((sequence) => {
+      const count = counts.get(sequence)!;
+      return count > 0 ? [{ sequence, count }] : [];
+    });
   }
 
   /** Takes the first of those that wait in, if there is room for its whole text, its followers and some growth of the others. */

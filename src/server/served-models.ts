@@ -74,6 +74,9 @@ interface Entry {
   unloaded: boolean;
 }
 
+/** Prompt tokens of a step: larger steps are hardly faster, and every client that comes waits for one. */
+const promptTokens = 1024;
+
 /** What engines are given where a model says nothing of its own. */
 interface Defaults {
   readonly rows: number;
@@ -94,7 +97,7 @@ export async function openServedModels(
   const bases = new Map<string, Entry>();
   /** Names of adapters that are being read. */
   const coming = new Set<string>();
-  const engineSettings = (cacheMib = defaultMib) => ({ rows, cacheBytes: cacheMib * 2 ** 20 });
+  const engineSettings = (cacheMib = defaultMib) => ({ rows, promptTokens, cacheBytes: cacheMib * 2 ** 20 });
 
   const isTaken = (name: string) => entries.has(name) || coming.has(name);
   const checkFree = (name: string) => {
