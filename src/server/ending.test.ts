@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import OpenAI from "openai";
 import { afterEach, expect, test } from "vitest";
@@ -58,6 +60,19 @@ test("closing ends what is there, takes nothing new, and then there is no server
   await closed;
   opened.length = 0;
   await expect(client.models.list()).rejects.toThrow(OpenAI.APIConnectionError);
+});
+
+test("a connection on which nothing was sent holds up no end", async () => {
+  const { server } = await open(["qwen2"], { limits: { cache_mib: 8 } });
+  const socket = connect(Number(new URL(server.url).port), "127.0.0.1");
+  socket.on("error", () => {});
+  await once(socket, "connect");
+  const ended = once(socket, "close");
+  const begun = performance.now();
+  await server.close();
+  opened.length = 0;
+  await ended;
+  expect(performance.now() - begun).toBeLessThan(5000);
 });
 
 test("what takes longer than the drain is broken off with an error", async () => {

@@ -19,8 +19,9 @@ const sweepsInTime = 8;
  * Here a hold-up counts as no more than the time between two sweeps, and what it left to be read is read before a sweep.
  *
  * @param late answers on a connection on which no answer has begun, and ends it
+ * @returns ends the connections on which nothing has ever arrived: Node counts them as no idle ones
  */
-export function limitReceiving(server: Server, seconds: number, late: (socket: Socket) => void): void {
+export function limitReceiving(server: Server, seconds: number, late: (socket: Socket) => void): () => void {
   const connections = new Map<Socket, Connection>();
   server.on("connection", (socket) => {
     connections.set(socket, { since: clock, current: undefined, idleBytes: 0 });
@@ -57,4 +58,7 @@ export function limitReceiving(server: Server, seconds: number, late: (socket: S
   const timer = setInterval(() => setImmediate(sweep), everyMs);
   timer.unref();
   server.once("close", () => clearInterval(timer));
+  return () => {
+    for (const socket of connections.keys()) if (socket.bytesRead === 0) socket.destroy();
+  };
 }

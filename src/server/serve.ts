@@ -39,6 +39,8 @@ export interface ServerHandle {
 
 const loopbacks = /^(localhost|127(\.\d{1,3}){3}|::1)$/;
 const headBytes = 16 * 1024;
+/** How long connections on which nothing was ever sent stay when the server ends. */
+const unusedMs = 500;
 
 /**
  * Opens the models and serves them over OpenAI's HTTP API.
@@ -86,7 +88,7 @@ export async function serve(options: ServeOptions): Promise<ServerHandle> {
   // A client that neither reads its answer nor goes away.
   server.setTimeout((limits.seconds + limits.receive_seconds) * 1000);
   server.on("clientError", answerBroken);
-  limitReceiving(server, limits.receive_seconds, (socket) =>
+  const endUnused = limitReceiving(server, limits.receive_seconds, (socket) =>
     answerRaw(socket, 408, "the request took too long to arrive"),
   );
   try {
@@ -111,9 +113,12 @@ export async function serve(options: ServeOptions): Promise<ServerHandle> {
       setTimeout(() => server.closeAllConnections(), 1000).unref();
     }, limits.drain_seconds * 1000);
     const idle = setInterval(() => server.closeIdleConnections(), 100);
+    // Clients open some in advance; whoever sends a request on one meanwhile is told that the server ends.
+    const unused = setTimeout(endUnused, unusedMs);
     await closed;
     clearTimeout(timer);
     clearInterval(idle);
+    clearTimeout(unused);
     await models.close();
     log.info("ended");
   };
