@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Message } from "../schema/index.ts";
+import { withOwnTokens } from "./own-usage.ts";
 import { type Parsed, parsed } from "./wire.ts";
 
 /** What is asked of a model, in whatever format: what is left out is the server's to decide. */
@@ -108,13 +109,25 @@ export const usageSchema = z
     ...(completion_tokens_details ? { completion_tokens_details } : {}),
   }));
 
-const completionSchema = z.object({ choices: z.array(choiceSchema), usage: usageSchema.nullish() });
+/** llama.cpp's server tells by them what it counted. */
+export const timingsSchema = z
+  .object({ predicted_n: z.int().min(0) })
+  .nullish()
+  .catch(undefined);
+
+const completionSchema = z
+  .object({ choices: z.array(choiceSchema), usage: usageSchema.nullish(), timings: timingsSchema })
+  .transform(({ timings, ...completion }) => (timings ? withOwnTokens(completion, timings) : completion));
 
 export type LogProbs = NonNullable<z.infer<typeof logProbsSchema>>;
-export type ChatChoice = z.infer<typeof choiceSchema>;
 export type ChatUsage = z.infer<typeof usageSchema>;
+/** `tokens`: its own, where it is known what each choice of a call had. */
+export type ChatChoice = z.infer<typeof choiceSchema> & { readonly tokens?: number };
 /** An answer in OpenAI's form, into which those of the other formats are brought. */
-export type ChatCompletion = z.infer<typeof completionSchema>;
+export interface ChatCompletion {
+  choices: ChatChoice[];
+  usage?: ChatUsage | null | undefined;
+}
 
 /** A whole chat completion, or which field is missing or wrong. */
 export function parseCompletion(value: unknown): Parsed<ChatCompletion> {

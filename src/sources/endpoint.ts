@@ -180,10 +180,7 @@ function readCompletion(
   const promptBytes = messages.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0);
   const promptTokens = completion.usage?.prompt_tokens ?? estimatedTokens(promptBytes);
   const choices = [...completion.choices].sort((a, b) => (a.index ?? 0) - (b.index ?? 0));
-  const tokens = responseTokens(
-    choices.map(({ message }) => message.content ?? ""),
-    completion.usage,
-  );
+  const tokens = responseTokens(choices, completion.usage);
   const begun = client.begunThinking(messages);
   const responses: Drawn[] = [];
   let fault = "the answer has no choices";

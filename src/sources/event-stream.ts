@@ -1,4 +1,5 @@
 import { utf8Text } from "../schema/index.ts";
+import type { ChatCompletion } from "./completion.ts";
 import { type Parsed, parseJson } from "./wire.ts";
 
 /** The answer is a stream of events, by its content type or by how it begins. */
@@ -42,6 +43,9 @@ export function readEvents(body: Uint8Array): Parsed<unknown[]> {
 
 export const brokenOff = "the stream broke off before the answer was whole";
 
-/** Why a stream can't be trusted whose pieces of text are more than its tokens: every piece is a token at least. */
-export const repeatedPieces = (pieces: number, tokens: number): string =>
-  `the stream has ${pieces} pieces of text for ${tokens} tokens: some came twice`;
+/** The answer of a stream with so many pieces of text; a fault where it has fewer tokens: every piece is one at least. */
+export function withoutRepeats(completion: ChatCompletion, pieces: number): Parsed<ChatCompletion> {
+  const tokens = completion.usage?.completion_tokens ?? pieces;
+  if (pieces <= tokens) return { value: completion };
+  return { fault: `the stream has ${pieces} pieces of text for ${tokens} tokens: some came twice` };
+}

@@ -38,6 +38,41 @@ describe("streams of chat completions", () => {
     expect(server.calls[0]!.body).toMatchObject({ stream: true, stream_options: { include_usage: true }, n: 2 });
   });
 
+  test("llama.cpp's server: each choice's tokens are told right after its end", async () => {
+    const server = await serve(
+      streamed([
+        piece("a ", {}, 1),
+        piece("on", {}, 0),
+        piece("n", {}, 1),
+        piece("other", {}, 1),
+        last("length", 1),
+        usage(3),
+        piece("e", {}, 0),
+        last(),
+        usage(2),
+        "[DONE]",
+      ]),
+    );
+    expect(await answersTo(server.url, { stream: true, retries: 0 }, 2)).toMatchObject([
+      { text: "one", finish: "stop", promptTokens: 7, responseTokens: 2 },
+      { text: "a nother", finish: "length", promptTokens: 7, responseTokens: 3 },
+    ]);
+  });
+
+  test("of two choices, a piece twice is seen, whether their tokens are told apart or together", async () => {
+    const twice = [piece("so "), piece("so "), last()];
+    const other = [piece("well", {}, 1), last("stop", 1)];
+    for (const events of [
+      [...twice, usage(1), ...other, usage(1)],
+      [...twice, ...other, usage(2)],
+      [...twice, usage(1), ...other, usage(1), usage(2)],
+    ]) {
+      const server = await serve(streamed([...events, "[DONE]"]));
+      const [one] = await answersTo(server.url, { stream: true, retries: 0 }, 2);
+      expect(one).toMatchObject({ failure: expect.stringMatching(/3 pieces of text for 2 tokens/) });
+    }
+  });
+
   test.each<[string, (object | string)[], RegExp]>([
     ["no end", [piece("half an ans")], /broke off/],
     ["an event cut in half", [piece("one"), '{"choices":[{"ind'], /event of the stream is damaged/],

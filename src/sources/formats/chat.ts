@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { type ChatCompletion, choiceSchema, parseCompletion, spokenSchema, usageSchema } from "../completion.ts";
-import { brokenOff, repeatedPieces } from "../event-stream.ts";
+import { brokenOff, withoutRepeats } from "../event-stream.ts";
+import { streamUsage } from "../own-usage.ts";
 import { type Parsed, parsed } from "../wire.ts";
 import type { FormatOf } from "./format.ts";
 
@@ -34,13 +35,12 @@ type Whole = ChatCompletion["choices"][number] & { index: number };
 
 function joinChat(events: readonly unknown[]): Parsed<ChatCompletion> {
   const choices = new Map<number, Whole>();
-  let usage: ChatCompletion["usage"];
+  const usage = streamUsage();
   // Of thoughts servers don't all count the tokens.
   let pieces = 0;
   for (const event of events) {
     const chunk = parsed(chunkSchema.safeParse(event), "a piece of a chat completion");
     if ("fault" in chunk) return chunk;
-    usage = chunk.value.usage ?? usage;
     for (const { index = 0, delta, finish_reason, logprobs } of chunk.value.choices) {
       const choice: Whole = choices.get(index) ?? { index, message: { content: null, refusal: null } };
       choices.set(index, choice);
@@ -54,10 +54,11 @@ function joinChat(events: readonly unknown[]): Parsed<ChatCompletion> {
       if (delta?.reasoning) message.reasoning = (message.reasoning ?? "") + delta.reasoning;
       if (logprobs?.content) choice.logprobs = { content: [...(choice.logprobs?.content ?? []), ...logprobs.content] };
       choice.finish_reason = finish_reason ?? choice.finish_reason;
+      if (finish_reason) usage.ended(index);
     }
+    usage.told(chunk.value.usage);
   }
   const whole = [...choices.values()];
   if (whole.length === 0 || whole.some(({ finish_reason }) => !finish_reason)) return { fault: brokenOff };
-  if (usage && pieces > usage.completion_tokens) return { fault: repeatedPieces(pieces, usage.completion_tokens) };
-  return { value: { choices: whole, usage } };
+  return withoutRepeats(usage.counted(whole), pieces);
 }

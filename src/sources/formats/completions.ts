@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { beginsThinking, compileChatTemplate } from "../../tokenizers/index.ts";
-import { type ChatCompletion, type ChatRequest, logProbsSchema, usageSchema } from "../completion.ts";
-import { brokenOff, repeatedPieces } from "../event-stream.ts";
+import { type ChatCompletion, type ChatRequest, logProbsSchema, timingsSchema, usageSchema } from "../completion.ts";
+import { brokenOff, withoutRepeats } from "../event-stream.ts";
+import { streamUsage, withOwnTokens } from "../own-usage.ts";
 import { type Parsed, parsed } from "../wire.ts";
 import type { FormatOf } from "./format.ts";
 
@@ -42,24 +43,25 @@ const textSchema = z.object({
     }),
   ),
   usage: usageSchema.nullish(),
+  timings: timingsSchema,
 });
 type TextCompletion = z.infer<typeof textSchema>;
 
-function asChat({ choices, usage }: TextCompletion): ChatCompletion {
-  return {
+function asChat({ choices, usage, timings }: TextCompletion): ChatCompletion {
+  const completion = {
     choices: choices.map(({ text, ...choice }) => ({ ...choice, message: { content: text, refusal: null } })),
     usage,
   };
+  return timings ? withOwnTokens(completion, timings) : completion;
 }
 
 function joinTexts(events: readonly unknown[]): Parsed<ChatCompletion> {
-  const whole = new Map<number, ChatCompletion["choices"][number]>();
-  let usage: ChatCompletion["usage"];
+  const whole = new Map<number, ChatCompletion["choices"][number] & { index: number }>();
+  const usage = streamUsage();
   let pieces = 0;
   for (const event of events) {
     const chunk = parsed(textSchema.safeParse(event), "a piece of a completion");
     if ("fault" in chunk) return chunk;
-    usage = chunk.value.usage ?? usage;
     for (const piece of asChat(chunk.value).choices) {
       const { index = 0, message, finish_reason, logprobs } = piece;
       const choice = whole.get(index) ?? { index, message: { content: "", refusal: null } };
@@ -70,10 +72,11 @@ function joinTexts(events: readonly unknown[]): Parsed<ChatCompletion> {
       choice.message.content = `${choice.message.content}${message.content}`;
       if (logprobs?.content) choice.logprobs = { content: [...(choice.logprobs?.content ?? []), ...logprobs.content] };
       choice.finish_reason = finish_reason ?? choice.finish_reason;
+      if (finish_reason) usage.ended(index);
     }
+    usage.told(chunk.value.usage);
   }
   const choices = [...whole.values()];
   if (choices.length === 0 || choices.some(({ finish_reason }) => !finish_reason)) return { fault: brokenOff };
-  if (usage && pieces > usage.completion_tokens) return { fault: repeatedPieces(pieces, usage.completion_tokens) };
-  return { value: { choices, usage } };
+  return withoutRepeats(usage.counted(choices), pieces);
 }
