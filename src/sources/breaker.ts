@@ -21,6 +21,12 @@ export function breaker(threshold: number, firstMs: number, now: () => number = 
   const waiting: (() => void)[] = [];
   let delay = firstMs;
 
+  /** Without it a program whose calls have all ended would wait half a minute for its own end. */
+  const stopProbing = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+  };
+
   const probeLater = (): void => {
     clearTimeout(timer);
     timer = setTimeout(
@@ -45,6 +51,7 @@ export function breaker(threshold: number, firstMs: number, now: () => number = 
         const leave = (): void => {
           const at = waiting.indexOf(enter);
           if (at >= 0) waiting.splice(at, 1);
+          if (waiting.length === 0) stopProbing();
           reject(signal.reason);
         };
         waiting.push(enter);
@@ -56,8 +63,7 @@ export function breaker(threshold: number, firstMs: number, now: () => number = 
       failures = 0;
       open = false;
       delay = firstMs;
-      clearTimeout(timer);
-      timer = undefined;
+      stopProbing();
       for (const enter of waiting.splice(0)) enter();
     },
     failed() {

@@ -149,6 +149,24 @@ describe("a breaker", () => {
     await expect(waiting).rejects.toThrow("enough");
     down.succeeded();
   });
+
+  test("when nobody waits any more, no timer keeps the program from its end", async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+    const down = breaker(1, 60_000);
+    down.failed();
+    const before = timers();
+    const stop = new AbortController();
+    const waiting = Promise.allSettled([down.pass(stop.signal), down.pass(stop.signal)]);
+    expect(timers()).toBe(before + 1);
+    stop.abort(new Error("enough"));
+    expect(timers()).toBe(before);
+    await waiting;
+    // One that comes later still has its turn.
+    const quick = breaker(1, 5);
+    quick.failed();
+    const left = quick.pass(stop.signal).catch(() => {});
+    await Promise.all([left, quick.pass(never)]);
+  });
 });
 
 describe("a second call beside a slow one", () => {

@@ -11,6 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
+const never = new AbortController().signal;
 const sampling = { temperature: 1, top_p: 1, top_k: 0, max_tokens: 8, stop: [], seed: 1 };
 let files = 0;
 const written = async (content: string | Uint8Array): Promise<string> => {
@@ -67,6 +68,68 @@ test("under other names, matched by the prompt, from tables", async () => {
   await writeFile(file, "question,answer\n,one\n");
   const error: unknown = await openRecorded("old", file, { fields }).catch((error: unknown) => error);
   expect(error).toMatchObject({ place: { file, line: 2, field: "question" } });
+});
+
+describe("`bad_rows: skip`", () => {
+  const drawn = async (file: string) => {
+    const skipped: DataError[] = [];
+    const source = await openRecorded("old", file, { bad_rows: "skip" }, { skip: (bad) => skipped.push(bad) });
+    const requests = ["a", "b"].map((promptId) => ({
+      promptId,
+      messages: [{ role: "user" as const, content: "?" }],
+      indices: [0, 1, 2],
+    }));
+    // Twice: what was passed over when the rows were checked is passed over again, and not told again.
+    for await (const _ of source.sample(requests, sampling, never));
+    const outcomes: SampleOutcome[] = [];
+    for await (const outcome of source.sample(requests, sampling, never)) outcomes.push(outcome);
+    const texts = outcomes.map(({ promptId, index, ...rest }) => [
+      `${promptId}${index}`,
+      "failure" in rest ? "lacking" : rest.text,
+    ]);
+    return { texts: Object.fromEntries(texts), skipped };
+  };
+
+  test("broken rows of every kind are told once with their lines; those between them are the responses", async () => {
+    const rows: [row: string | Uint8Array, problem?: RegExp][] = [
+      ['{"prompt_id":"a","text":"one"}'],
+      ['{"prompt_id":"a", broken', /not JSON/],
+      ['{"prompt_id":"a"}', /is missing/],
+      ['{"prompt_id":"a","text":"two","index":1}'],
+      ['{"prompt_id":"a","text":"again","index":1}', /there twice/],
+      [Uint8Array.from([0x7b, 0xff]), /UTF-8/],
+      ["[1]", /./],
+      ["null", /./],
+      ['{"text":"whose?"}', /is missing/],
+      ['{"prompt_id":"b","text":" "}', /empty/],
+      ['{"prompt_id":"b","text":"x","finish":"late"}', /late/],
+      ['{"prompt_id":"b","text":"x","index":-1}', /./],
+      // A row that was passed over takes no place: this is response 0.
+      ['{"prompt_id":"b","text":"three"}'],
+    ];
+    const file = await written(Buffer.concat(rows.flatMap(([row]) => [Buffer.from(row), Buffer.from("\n")])));
+    const { texts, skipped } = await drawn(file);
+    expect(texts).toEqual({ a0: "one", a1: "two", a2: "lacking", b0: "three", b1: "lacking", b2: "lacking" });
+    const bad = rows.flatMap(([, problem], at) => (problem === undefined ? [] : [{ line: at + 1, problem }]));
+    expect(skipped.map(({ place }) => place)).toMatchObject(bad.map(({ line }) => ({ file, line })));
+    for (const [at, { problem }] of bad.entries()) expect(skipped[at]!.message).toMatch(problem);
+  });
+
+  test("of a table, too", async () => {
+    const file = join(folder, "bad.csv");
+    await writeFile(file, "prompt_id,text,index\na,one,0\n,two,0\na,,1\na,three,first\nb,four,2\n");
+    const { texts, skipped } = await drawn(file);
+    expect(texts).toMatchObject({ a0: "one", a1: "lacking", b2: "four" });
+    expect(skipped.map(({ place: { line, field } }) => [line, field])).toEqual([
+      [3, "prompt_id"],
+      [4, "text"],
+      [5, "index"],
+    ]);
+  });
+
+  test("a file that isn't there is an error all the same", async () => {
+    await expect(openRecorded("old", join(folder, "none.jsonl"), { bad_rows: "skip" })).rejects.toThrow(DataError);
+  });
 });
 
 test("the identity is the file's content", async () => {
