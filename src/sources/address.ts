@@ -38,12 +38,12 @@ export function endpointAddress(
       hint: "Keep one of the two; key_env is the safer one.",
     });
   }
-  const key = recipe.key_env === undefined ? undefined : keyFrom(recipe.key_env, environment, "key_env");
+  const key = recipe.key_env === undefined ? undefined : headerFrom(recipe.key_env, environment, "key_env", "key");
   const basic = user === undefined ? undefined : Buffer.from(`${user.name}:${user.password}`).toString("base64");
   const further = Object.fromEntries(
     Object.entries(recipe.headers_env).map(([name, variable]) => [
       name.toLowerCase(),
-      headerFrom(variable, environment, `headers_env.${name}`),
+      headerFrom(variable, environment, `headers_env.${name}`, "header"),
     ]),
   );
   const secretParameters = [...url.searchParams].filter(([name]) => /key|token|secret|sig|pass/i.test(name));
@@ -132,29 +132,24 @@ function decoded(part: string): string {
   }
 }
 
-function keyFrom(variable: string, environment: Environment, named: string): string {
-  const key = variableValue(variable, environment, named, "an endpoint's key");
-  if (/^[\x21-\x7e]+$/.test(key)) return key;
-  throw new EnvironmentError(`the key in ${variable} has characters that no HTTP header may carry`, {
-    field: `endpoint.${named}`,
-    hint: "A key is one line of ASCII letters, digits and signs: look for spaces, line breaks and curly quotes in it.",
-  });
-}
+/** What may stand in a header of each kind, and how this is said. */
+const headerKinds = {
+  key: { form: /^[\x21-\x7e]+$/, holds: "an endpoint's key", of: "digits and signs", wrong: "spaces, line breaks" },
+  header: { form: /^[\x20-\x7e]+$/, holds: "a header's value", of: "digits, signs and spaces", wrong: "line breaks" },
+} as const;
 
-function headerFrom(variable: string, environment: Environment, named: string): string {
-  const value = variableValue(variable, environment, named, "a header's value");
-  if (/^[\x20-\x7e]+$/.test(value)) return value;
-  throw new EnvironmentError(`the header in ${variable} has characters that no HTTP header may carry`, {
-    field: `endpoint.${named}`,
-    hint: "A header is one line of ASCII letters, digits, signs and spaces: look for line breaks and curly quotes in it.",
-  });
-}
-
-function variableValue(variable: string, environment: Environment, named: string, what: string): string {
+function headerFrom(variable: string, environment: Environment, named: string, kind: keyof typeof headerKinds): string {
+  const { form, holds, of, wrong } = headerKinds[kind];
+  const field = `endpoint.${named}`;
   const value = environment[variable]?.trim() ?? "";
-  if (value !== "") return value;
-  throw new EnvironmentError(`the environment variable ${variable} is not set: it should hold ${what}`, {
-    field: `endpoint.${named}`,
-    hint: `Set it in the shell that starts Amalgam: export ${variable}=...`,
+  if (value === "")
+    throw new EnvironmentError(`the environment variable ${variable} is not set: it should hold ${holds}`, {
+      field,
+      hint: `Set it in the shell that starts Amalgam: export ${variable}=...`,
+    });
+  if (form.test(value)) return value;
+  throw new EnvironmentError(`the ${kind} in ${variable} has characters that no HTTP header may carry`, {
+    field,
+    hint: `A ${kind} is one line of ASCII letters, ${of}: look for ${wrong} and curly quotes in it.`,
   });
 }

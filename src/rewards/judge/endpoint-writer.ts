@@ -1,15 +1,7 @@
 import { type EndpointRecipe, SourceError } from "../../schema/index.ts";
-import {
-  CallError,
-  type ChatCompletion,
-  type EndpointClient,
-  type EndpointOptions,
-  endpointIdentity,
-  gathered,
-  openEndpointClient,
-  RejectedFieldError,
-} from "../../sources/index.ts";
-import type { JudgeReader, Question, ReadOutcome } from "./judge.ts";
+import type { ChatCompletion, EndpointClient, EndpointOptions } from "../../sources/index.ts";
+import { endpointReading } from "./endpoint-reading.ts";
+import type { JudgeReader } from "./judge.ts";
 import type { Scale } from "./scale.ts";
 import { answerSchema, mostTokens, readWritten, type WrittenAnswer } from "./written-form.ts";
 
@@ -33,37 +25,18 @@ export function endpointWriter(
       json_schema: { name: "judgement", strict: true, schema: answerSchema(answer, scale) },
     },
   };
-  let opened: EndpointClient | undefined;
-
-  const readOne = async (client: EndpointClient, { messages }: Question, signal: AbortSignal) => {
-    try {
-      return readCompletion(client, await client.chatCompletion({ messages, ...request }, signal), scale);
-    } catch (error) {
-      if (error instanceof CallError) return { failure: error.message };
-      if (!(error instanceof RejectedFieldError)) throw error;
-      throw new SourceError(`${error.message}: it can't be a judge that writes its answer`, {
+  return endpointReading(
+    recipe,
+    options,
+    async (client, { messages }, signal) =>
+      readCompletion(client, await client.chatCompletion({ messages, ...request }, signal), scale),
+    (error) =>
+      new SourceError(`${error.message}: it can't be a judge that writes its answer`, {
         field: `${field}.answer`,
         hint: "Take a server that knows `response_format` with a JSON schema, `answer: probabilities`, or a judge on this machine: `model` in place of `endpoint`.",
         cause: error,
-      });
-    }
-  };
-
-  return {
-    identity: endpointIdentity(recipe),
-    read(questions, signal) {
-      // Not before: where every response has its rating, no key is needed.
-      opened ??= openEndpointClient(recipe, options);
-      const client = opened;
-      return gathered<[number, Question], ReadOutcome>(
-        questions.entries(),
-        client.concurrency,
-        async ([index, question], emit, stop) => emit({ index, ...(await readOne(client, question, stop)) }),
-        signal,
-      );
-    },
-    close: async () => opened?.close(),
-  };
+      }),
+  );
 }
 
 function readCompletion(client: EndpointClient, { choices }: ChatCompletion, scale: Scale) {

@@ -1,15 +1,7 @@
 import { type EndpointRecipe, RecipeError, SourceError } from "../../schema/index.ts";
-import {
-  CallError,
-  type ChatCompletion,
-  type EndpointClient,
-  type EndpointOptions,
-  endpointIdentity,
-  gathered,
-  openEndpointClient,
-  RejectedFieldError,
-} from "../../sources/index.ts";
-import type { JudgeReader, Question, ReadOutcome } from "./judge.ts";
+import type { ChatCompletion, EndpointClient, EndpointOptions } from "../../sources/index.ts";
+import { endpointReading } from "./endpoint-reading.ts";
+import type { JudgeReader, Question } from "./judge.ts";
 import { ratingsOf, type Scale } from "./scale.ts";
 
 /** The most that the API gives. */
@@ -39,22 +31,14 @@ export function endpointReader(
       field: `${field}.scale`,
       hint: "Its answer is one token, and 10 may be two: take ratings up to 9, `answer: rating`, or a judge with `model` in place of `endpoint`.",
     });
-  let opened: EndpointClient | undefined;
   let gaveLogProbs = false;
 
-  const readOne = async (client: EndpointClient, { messages }: Question, signal: AbortSignal) => {
+  const ask = async (client: EndpointClient, { messages }: Question, signal: AbortSignal) => {
     for (let look = 1; ; look++) {
-      let completion: ChatCompletion;
-      try {
-        completion = await client.chatCompletion(
-          { messages, max_tokens: 1, temperature: 0, logprobs: true, top_logprobs: topLogProbs },
-          signal,
-        );
-      } catch (error) {
-        if (error instanceof CallError) return { failure: error.message };
-        if (error instanceof RejectedFieldError) throw unfit(error.message, field, error);
-        throw error;
-      }
+      const completion = await client.chatCompletion(
+        { messages, max_tokens: 1, temperature: 0, logprobs: true, top_logprobs: topLogProbs },
+        signal,
+      );
       const reading = readCompletion(completion, scale);
       if ("probabilities" in reading) {
         gaveLogProbs = true;
@@ -68,21 +52,7 @@ export function endpointReader(
     }
   };
 
-  return {
-    identity: endpointIdentity(recipe),
-    read(questions, signal) {
-      // Not before: where every response has its rating, no key is needed.
-      opened ??= openEndpointClient(recipe, options);
-      const client = opened;
-      return gathered<[number, Question], ReadOutcome>(
-        questions.entries(),
-        client.concurrency,
-        async ([index, question], emit, stop) => emit({ index, ...(await readOne(client, question, stop)) }),
-        signal,
-      );
-    },
-    close: async () => opened?.close(),
-  };
+  return endpointReading(recipe, options, ask, (error) => unfit(error.message, field, error));
 }
 
 function unfit(message: string, field: string, cause?: unknown): SourceError {

@@ -12,11 +12,13 @@ export interface Question {
 }
 
 /** For one question the probabilities of the ratings, from the lowest on, or the rating that was written; or why there is neither. */
-export type ReadOutcome = { readonly index: number } & (
+export type Said =
   | { readonly probabilities: readonly number[] }
   | { readonly rating: number }
-  | { readonly failure: string }
-);
+  | { readonly failure: string };
+
+/** What was said to the question of this number. */
+export type ReadOutcome = { readonly index: number } & Said;
 
 /** Asks a judge. */
 export interface JudgeReader {
