@@ -8,6 +8,7 @@ import { readLedger } from "../store/index.ts";
 import { runPaths } from "./run.ts";
 import { runStages } from "./stages.ts";
 import { runStatus } from "./status.ts";
+import { toldRun } from "./testing/child-run.ts";
 import { hearing, jsonLines, promptRows, runFolder, tinyWorld, withRun } from "./testing/tiny-world.ts";
 
 const world = tinyWorld();
@@ -122,6 +123,44 @@ describe("a budget", () => {
     expect(await drawn(folder)).toEqual({ s: 36 });
     expect(server.calls).toHaveLength(12);
     expect(await spent()).toBeCloseTo(12 * each, 9);
+  });
+
+  test("is not crossed where the process is killed over its calls: these count as they may have cost", async () => {
+    const server = await serve(async (call, answer, before) => {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      return willing(call, answer, before);
+    });
+    writeFileSync(join(world.folder, "many.jsonl"), promptRows("budget", 240));
+    const tokens = 10_000;
+    const more = { prompts: { file: "many.jsonl" }, budget: { tokens } };
+    const { folder, heard, run } = sample(
+      "killed",
+      [{ name: "s", endpoint: endpoint(server.url, { concurrency: 4 }) }],
+      more,
+    );
+    for (let kills = 0; kills < 3; kills += 1) {
+      const { signal, text } = await toldRun(
+        world.folder,
+        [folder, world.recipeFile, "finished sample"],
+        (line, child) => {
+          if (Number(/^progress sample s (\d+)/.exec(line)?.[1]) >= 30) child.kill("SIGKILL");
+        },
+      );
+      expect(signal, text).toBe("SIGKILL");
+      expect(text).not.toContain("finished sample");
+    }
+    expect(await refusal(run())).toMatch(/budget is used up/);
+    // Each call came to 19 tokens of a prompt and 30 of three responses, whether its answer was stored or lost.
+    expect(server.calls.length * 49).toBeLessThanOrEqual(tokens);
+    expect(heard.notices.join("\n")).toMatch(/counted as spent, as a process was killed over these calls: \d+ tokens/);
+    expect((await drawn(folder)).s).toBeGreaterThan(90);
+    expect((await drawn(folder)).s! / 3).toBeLessThan(server.calls.length);
+    // What was done in order counts no more than it cost.
+    world.write({ sources: [{ name: "s", endpoint: endpoint(server.url) }], ...more, budget: { tokens: 100_000 } });
+    const again = hearing();
+    await withRun({ folder, recipeFile: world.recipeFile, heard: again }, (it) => runStages(it, ["sample"]));
+    expect(again.notices.join("\n")).not.toContain("was killed");
+    expect(await drawn(folder)).toEqual({ s: 720 });
   });
 
   test("in tokens; in money it wants prices", async () => {

@@ -1,10 +1,15 @@
 import { hostname } from "node:os";
 import { z } from "zod";
 import { type EndpointRecipe, type Recipe, RecipeError } from "../schema/index.ts";
-import { type Budget, openBudget, type Spending } from "../sources/index.ts";
+import { type Budget, exceeds, negative, nothingSpent, openBudget, type Spending, sum } from "../sources/index.ts";
 import type { Run } from "./run.ts";
 
 const spendingSchema = z.object({ inputTokens: z.number(), outputTokens: z.number(), money: z.number() });
+const storedSchema = z.object({
+  ...spendingSchema.shape,
+  /** What a killed process may have spent besides, as nobody knows what became of its calls. */
+  underWay: spendingSchema.default(nothingSpent),
+});
 
 /** What the endpoints of a run have spent, as the ledger has it. */
 export interface SpendingAccount {
@@ -28,7 +33,7 @@ const endpointsOf = ({ sources, rewards }: Recipe): Placed[] =>
  *
  * @throws RecipeError where there is a budget in money and an endpoint has no price, or a budget on a shared ledger.
  */
-export async function spendingAccount({ recipe, ledger }: Run): Promise<SpendingAccount | undefined> {
+export async function spendingAccount({ recipe, ledger, listener }: Run): Promise<SpendingAccount | undefined> {
   const { money, tokens } = recipe.budget;
   if (money !== undefined) requirePrices(recipe);
   const priced = endpointsOf(recipe).some(([, { price }]) => price !== undefined);
@@ -41,22 +46,49 @@ export async function spendingAccount({ recipe, ledger }: Run): Promise<Spending
   // Of a shared ledger, each run folder keeps what it has spent itself.
   const entry = ledger.shared ? `spent by ${hostname()} in ${ledger.folder}` : "spent";
   const stored = await ledger.meta.get(entry);
-  const before: Spending =
-    stored === undefined
-      ? { inputTokens: 0, outputTokens: 0, money: 0 }
-      : spendingSchema.parse(JSON.parse(stored) as unknown);
-  const budget = openBudget(recipe.budget, before);
+  const { underWay, ...known } = storedSchema.parse(
+    stored === undefined ? nothingSpent : (JSON.parse(stored) as unknown),
+  );
+  const before = sum(known, underWay);
+  if (exceeds(underWay, nothingSpent)) {
+    await ledger.meta.set(entry, JSON.stringify(before));
+    listener.notice(`counted as spent, as a process was killed over these calls: ${spendingWords(underWay)}`);
+  }
   let saved = before;
+  /** What may be spent beside `saved`, as the ledger has it: the most that it came to. */
+  let noted = nothingSpent;
+  let writing = Promise.resolve();
+
+  const write = (budget: Budget): Promise<void> => {
+    saved = budget.spent();
+    if (budget.held() === nothingSpent) noted = nothingSpent;
+    const text = JSON.stringify(noted === nothingSpent ? saved : { ...saved, underWay: noted });
+    writing = writing.then(() => ledger.meta.set(entry, text));
+    return writing;
+  };
+
+  /** Before a call: what it may come to is in the ledger. */
+  const note = (budget: Budget): Promise<void> => {
+    const open = sum(budget.held(), sum(budget.spent(), negative(saved)));
+    if (!exceeds(open, noted)) return writing;
+    noted = mostOf(open, noted);
+    return write(budget);
+  };
+  const limited = money !== undefined || tokens !== undefined;
+  const budget = openBudget(recipe.budget, before, limited ? note : undefined);
   return {
     budget,
     async save() {
-      const spent = budget.spent();
-      if (spent === saved) return;
-      saved = spent;
-      await ledger.meta.set(entry, JSON.stringify(spent));
+      if (budget.spent() !== saved || (noted !== nothingSpent && budget.held() === nothingSpent)) await write(budget);
     },
   };
 }
+
+const mostOf = (a: Spending, b: Spending): Spending => ({
+  inputTokens: Math.max(a.inputTokens, b.inputTokens),
+  outputTokens: Math.max(a.outputTokens, b.outputTokens),
+  money: Math.max(a.money, b.money),
+});
 
 function requirePrices(recipe: Recipe): void {
   const unpriced = endpointsOf(recipe).find(([, { price }]) => price === undefined);

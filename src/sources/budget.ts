@@ -27,6 +27,8 @@ export interface Budget {
   readonly limits: BudgetLimits;
   /** What was spent: of calls under way nothing yet. */
   spent(): Spending;
+  /** What the calls under way may come to at most: `nothingSpent` where there are none. */
+  held(): Spending;
   /**
    * Sets aside what a call may come to at most. Where there is not enough, waits for the calls under way: they may leave
    * something of what they set aside, and an error would end them although they are paid. Throws BudgetError when there
@@ -39,10 +41,15 @@ export interface Budget {
   ): Promise<Reservation>;
 }
 
-/** A budget of which `before` was spent already: spent and reserved together never cross it. */
-export function openBudget(limits: BudgetLimits, before: Spending): Budget {
+export const nothingSpent: Spending = { inputTokens: 0, outputTokens: 0, money: 0 };
+
+/**
+ * A budget of which `before` was spent already: spent and reserved together never cross it. `note` is waited for before a
+ * reservation is given: it may write down what is held, for the case that the process is killed.
+ */
+export function openBudget(limits: BudgetLimits, before: Spending, note?: (budget: Budget) => Promise<void>): Budget {
   let spent = before;
-  let held: Spending = { inputTokens: 0, outputTokens: 0, money: 0 };
+  let held = nothingSpent;
   const waiting = new Set<() => void>();
 
   const within = (spending: Spending): boolean =>
@@ -55,9 +62,10 @@ export function openBudget(limits: BudgetLimits, before: Spending): Budget {
     return [...money, ...(limits.tokens === undefined ? [] : [`${tokens} of ${limits.tokens} tokens`])].join(", ");
   };
 
-  return {
+  const budget: Budget = {
     limits,
     spent: () => spent,
+    held: () => held,
     async reserve(most, price, signal) {
       const cost = costOf(most, price);
       while (!within(sum(sum(spent, held), cost))) {
@@ -70,17 +78,25 @@ export function openBudget(limits: BudgetLimits, before: Spending): Budget {
       }
       held = sum(held, cost);
       let open = true;
-      return {
-        settle(actual) {
-          if (!open) return;
-          open = false;
-          held = sum(held, negative(cost));
-          spent = sum(spent, actual === undefined ? cost : costOf(actual, price));
-          for (const wake of [...waiting]) wake();
-        },
+      const close = (came: Spending): void => {
+        if (!open) return;
+        open = false;
+        held = sum(held, negative(cost));
+        // Of money, sums and differences leave a trace.
+        if (isNothing(held)) held = nothingSpent;
+        spent = sum(spent, came);
+        for (const wake of [...waiting]) wake();
       };
+      try {
+        await note?.(budget);
+      } catch (error) {
+        close(nothingSpent);
+        throw error;
+      }
+      return { settle: (actual) => close(actual === undefined ? cost : costOf(actual, price)) };
     },
   };
+  return budget;
 }
 
 const million = 1e6;
@@ -92,17 +108,21 @@ function costOf(
   return { inputTokens, outputTokens, money: (inputTokens * input + outputTokens * output) / million };
 }
 
-const sum = (a: Spending, b: Spending): Spending => ({
+export const sum = (a: Spending, b: Spending): Spending => ({
   inputTokens: a.inputTokens + b.inputTokens,
   outputTokens: a.outputTokens + b.outputTokens,
   money: a.money + b.money,
 });
 
-const negative = ({ inputTokens, outputTokens, money }: Spending): Spending => ({
+export const negative = ({ inputTokens, outputTokens, money }: Spending): Spending => ({
   inputTokens: -inputTokens,
   outputTokens: -outputTokens,
   money: -money,
 });
+
+/** More of anything than the other. */
+export const exceeds = (a: Spending, b: Spending): boolean =>
+  a.inputTokens > b.inputTokens || a.outputTokens > b.outputTokens || a.money > b.money;
 
 const isNothing = ({ inputTokens, outputTokens }: Spending): boolean => inputTokens + outputTokens === 0;
 

@@ -1,5 +1,14 @@
 export { endpointIdentity } from "./address.ts";
-export { type Budget, BudgetError, openBudget, type Spending } from "./budget.ts";
+export {
+  type Budget,
+  BudgetError,
+  exceeds,
+  negative,
+  nothingSpent,
+  openBudget,
+  type Spending,
+  sum,
+} from "./budget.ts";
 export { type EndpointClient, type EndpointOptions, openEndpointClient } from "./client.ts";
 export { CallError, RejectedFieldError } from "./client-errors.ts";
 export type { ChatCompletion, ChatRequest } from "./completion.ts";
