@@ -41,7 +41,16 @@ export async function readPromptSet(
   const strict = fields === undefined && jsonLinesFile.test(path) && !isFolder(path);
   const found: PlacedPrompt[] = [];
   let rows = 0;
-  for await (const { file, line, value } of readRows(path, { split, config }, bad_rows === "skip" ? skip : undefined)) {
+  const skipping: SkipRow | undefined =
+    bad_rows === "error"
+      ? undefined
+      : (bad) => {
+          rows += 1;
+          if (limit === undefined || rows <= limit) skip(bad);
+        };
+  for await (const { file, line, value } of readRows(path, { split, config }, skipping)) {
+    rows += 1;
+    if (limit !== undefined && rows > limit) break;
     const place = { file, line };
     try {
       found.push({ prompt: strict ? promptOfRow(value, place) : toPrompt(value, fields ?? ownFields, place), place });
@@ -49,7 +58,6 @@ export async function readPromptSet(
       if (bad_rows === "error" || !(error instanceof DataError)) throw error;
       skip(error);
     }
-    rows += 1;
     if (rows === limit) break;
   }
   if (found.length > 0) return found;

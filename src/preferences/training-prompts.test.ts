@@ -89,6 +89,26 @@ describe("sets of prompts", () => {
     expect(skipped[1]!.message).toMatch(/not JSON/);
     expect(good.length + skipped.length).toBe(content.split("\n").length + 2);
   });
+
+  test("`limit` counts rows that are passed over, whatever is wrong with them", async () => {
+    const file = join(folder, "limited.jsonl");
+    const rows = ['{"prompt": "a"}', "{broken", '{"prompt": 1}', '{"prompt": "b"}', "{broken", '{"prompt": "c"}'];
+    writeFileSync(file, rows.join("\n"));
+    const first = async (limit: number) => {
+      const lines: (number | undefined)[] = [];
+      const good = await readPromptSet(file, { bad_rows: "skip", limit }, ({ place }) => lines.push(place.line));
+      return [good.map(({ prompt }) => prompt.messages[0]!.content).join(""), ...lines];
+    };
+    expect(await Promise.all([1, 2, 3, 4, 5, 6, 7].map(first))).toEqual([
+      ["a"],
+      ["a", 2],
+      ["a", 2, 3],
+      ["ab", 2, 3],
+      ["ab", 2, 3, 5],
+      ["abc", 2, 3, 5],
+      ["abc", 2, 3, 5],
+    ]);
+  });
 });
 
 describe("near duplicates", () => {
