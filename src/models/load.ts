@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { openSafetensors, resolvePrecision } from "../nn/index.ts";
 import type { ModelRecipe } from "../schema/index.ts";
-import { contentKey, EnvironmentError, issueWords, ModelError } from "../schema/index.ts";
+import { amended, contentKey, EnvironmentError, issueWords, ModelError } from "../schema/index.ts";
 import { type Tokenizer, tokenizerFromFolder, tokenizerFromGguf } from "../tokenizers/index.ts";
 import type { DType, Tensor } from "../torch/index.ts";
 import { ops, trimMemory } from "../torch/index.ts";
@@ -15,6 +15,7 @@ import { type Family, familyOfConfig } from "./families/index.ts";
 import { readGguf } from "./gguf/index.ts";
 import { configFromGguf, placeWeights, weightsFromGguf } from "./gguf-model.ts";
 import { type LocateOptions, locateModel } from "./locate/index.ts";
+import { headShapes, type RewardHead, rewardHead } from "./reward-head.ts";
 import { placeStored, readStored } from "./stored-weights.ts";
 
 /** A model with its tokenizer, ready to compute. */
@@ -42,6 +43,11 @@ export interface ModelFiles {
   readonly tokenizer: Tokenizer;
   readonly digest: string;
   weights(dtype: DType): Map<string, Tensor>;
+}
+
+/** A reward model's: among the weights are those of its head, and no output matrix. */
+export interface RewardModelFiles extends ModelFiles {
+  readonly head: RewardHead;
 }
 
 /** What a family reads out of `config`. @throws ModelError with the field that its ZodError names */
@@ -86,21 +92,31 @@ function readConfig(folder: string): Record<string, unknown> {
   }
 }
 
-async function filesOfFolder(folder: string, label: string, chatTemplate: string | undefined): Promise<ModelFiles> {
+async function filesOfFolder<Head extends RewardHead | undefined>(
+  folder: string,
+  label: string,
+  chatTemplate: string | undefined,
+  headOf: (config: Readonly<Record<string, unknown>>, file: string) => Head,
+): Promise<ModelFiles & { readonly head: Head }> {
   const file = join(folder, "config.json");
   const stated = readConfig(folder);
   const family = familyOfConfig(stated.model_type, file);
-  const decoderConfig = parsed(() => family.parse(stated), stated, file, configHint);
+  const head = headOf(stated, file);
+  const plain = parsed(() => family.parse(stated), stated, file, configHint);
+  // A reward model's output matrix is never read, so none has to be there.
+  const decoderConfig = head === undefined ? plain : { ...plain, tied: true };
   const config = family.folder?.config(stated) ?? stated;
   const tokenizer = await tokenizerFromFolder(folder, { chatTemplate });
   assertRows(decoderConfig, tokenizer, folder);
   const stored = openSafetensors(folder);
-  const placed = placeStored(stored.tensors, family, decoderConfig, folder);
+  const heads = head === undefined ? undefined : headShapes(head, decoderConfig.hiddenSize);
+  const placed = placeStored(stored.tensors, family, decoderConfig, folder, heads);
   return {
     label,
     path: folder,
     family,
     decoderConfig,
+    head,
     config,
     tokenizer,
     digest: digestFiles([file, ...stored.files]),
@@ -139,9 +155,47 @@ const specialIds = ({ bosId, eosId, padId }: Tokenizer) => ({
  * @throws ModelError when a file is missing, damaged, of an unknown architecture, or the parts don't fit together.
  */
 export async function readModelFiles(path: string, label: string, chatTemplate?: string): Promise<ModelFiles> {
-  const isFile = statSync(path, { throwIfNoEntry: false })?.isFile() === true;
-  return isFile ? filesOfGguf(path, label, chatTemplate) : filesOfFolder(path, label, chatTemplate);
+  if (isFile(path)) return filesOfGguf(path, label, chatTemplate);
+  return filesOfFolder(path, label, chatTemplate, (config, file) => {
+    const head = parsed(() => rewardHead(config), config, file, configHint);
+    if (head === undefined) return undefined;
+    throw new ModelError(`${head.architecture} is a reward model: it writes no text`, {
+      file,
+      field: "architectures",
+      hint: "Name it under `rewards` as {kind: model, name, model}, and a language model here.",
+    });
+  });
 }
+
+/**
+ * Config, head and tokenizer of a reward model's Hugging Face folder: a classifier with one label on a decoder, InternLM2's, or
+ * ArmoRM; the weights are read when asked for.
+ *
+ * @throws ModelError as `readModelFiles`, and for what is no reward model.
+ */
+export async function readRewardModelFiles(
+  path: string,
+  label: string,
+  chatTemplate?: string,
+): Promise<RewardModelFiles> {
+  if (isFile(path))
+    throw new ModelError("reward models are read from Hugging Face folders, not from GGUF files", {
+      file: path,
+      hint: "Take the model's original folder.",
+    });
+  return filesOfFolder(path, label, chatTemplate, (config, file) => {
+    const head = amended({ file }, () => parsed(() => rewardHead(config), config, file, configHint));
+    if (head !== undefined) return head;
+    const stated = JSON.stringify(config.architectures ?? null);
+    throw new ModelError(`no reward model is known by these architectures: ${stated}`, {
+      file,
+      field: "architectures",
+      hint: "Known: ...ForSequenceClassification with one label, InternLM2ForRewardModel, LlamaForRewardModelWithGating. A language model can rate as {kind: judge}.",
+    });
+  });
+}
+
+const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 
 function assertRows(
   { vocabularySize: rows }: DecoderConfig,
@@ -214,6 +268,15 @@ export async function findModel(recipe: ModelRecipe, options: LocateOptions): Pr
   const located = await locateModel(base, { ...options, baseFolder });
   const files = await readModelFiles(located.path, located.label, recipe.chat_template);
   return adapter === undefined ? files : adaptedFiles(files, adapter, recipe.chat_template);
+}
+
+/** The same for a reward model. */
+export async function findRewardModel(
+  recipe: Pick<ModelRecipe, "model" | "chat_template">,
+  options: LocateOptions,
+): Promise<RewardModelFiles> {
+  const located = await locateModel(recipe.model, options);
+  return readRewardModelFiles(located.path, located.label, recipe.chat_template);
 }
 
 /** Finds the model that a recipe names, and reads it. */

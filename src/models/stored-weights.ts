@@ -15,7 +15,8 @@ interface Placed {
 }
 
 /**
- * Where the weights of the architecture are stored, in its order; nothing is read of them yet but their shapes.
+ * Where the weights of the architecture are stored, in its order; nothing is read of them yet but their shapes. `head` has the
+ * shapes of a reward model's further tensors, which stand in place of an output matrix.
  *
  * @throws ModelError when one is missing, of another shape than config.json asks for, or of no use.
  */
@@ -24,15 +25,21 @@ export function placeStored(
   { folder: form }: Family,
   config: DecoderConfig,
   folder: string,
+  head: ReadonlyMap<string, readonly number[]> = new Map(),
 ): Map<string, Placed> {
-  const shapes = parameterShapes(config);
-  const partOf = (name: string): StoredPart => form?.place(name, config) ?? { names: [name] };
+  const shapes = new Map<string, readonly number[]>([...parameterShapes(config), ...head]);
+  const partOf = (name: string): StoredPart =>
+    (head.has(name) ? undefined : form?.place(name, config)) ?? { names: [name] };
   const parts = new Map([...shapes.keys()].map((name) => [name, partOf(name)]));
-  const repeated = config.tied ? partOf("lm_head.weight").names : [];
+  const output = partOf("lm_head.weight").names;
+  const repeated = config.tied && head.size === 0 ? output : [];
   const used = new Set([...parts.values()].flatMap(({ names }) => names));
   // Frequencies follow from the config.
   const needless = (name: string) =>
-    repeated.includes(name) || name.endsWith("rotary_emb.inv_freq") || form?.leftOut?.(name) === true;
+    repeated.includes(name) ||
+    (head.size > 0 && output.includes(name)) ||
+    name.endsWith("rotary_emb.inv_freq") ||
+    form?.leftOut?.(name) === true;
   const unused = [...stored.keys()].find((name) => !used.has(name) && !needless(name));
   if (unused !== undefined)
     throw new ModelError("the model has a weight that its architecture doesn't use here", {

@@ -1,6 +1,14 @@
 import { copyFileSync, existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { findModel, formatBytes, type LocateProgress, type ModelFiles } from "../models/index.ts";
+import {
+  findModel,
+  findRewardModel,
+  formatBytes,
+  type LocateOptions,
+  type LocateProgress,
+  type ModelFiles,
+  type RewardModelFiles,
+} from "../models/index.ts";
 import { splitPrompts } from "../preferences/index.ts";
 import {
   amended,
@@ -38,6 +46,9 @@ export interface RunOptions {
   readonly retry?: boolean;
 }
 
+/** How a recipe names a model, whatever it is used for. */
+type NamedModel = Pick<ModelRecipe, "model" | "chat_template" | "adapter">;
+
 /** An open run: its recipe, its ledger, and what its stages share. */
 export interface Run {
   readonly folder: string;
@@ -55,6 +66,8 @@ export interface Run {
   readonly retry: boolean;
   /** Config, tokenizer and digest of a model that the recipe names; found once. */
   model(recipe: ModelRecipe): Promise<ModelFiles>;
+  /** The same of a reward model. */
+  rewardModel(recipe: NamedModel): Promise<RewardModelFiles>;
   close(): Promise<void>;
 }
 
@@ -117,7 +130,7 @@ export function conversational(files: ModelFiles): ModelFiles {
 }
 
 /** The fields of a recipe that name a model. */
-function usesOf({ target, sources, rewards }: Recipe, { model }: ModelRecipe): string {
+function usesOf({ target, sources, rewards }: Recipe, { model }: NamedModel): string {
   const named = (list: string, entries: readonly object[]) =>
     entries.flatMap((entry, index) => ("model" in entry && entry.model === model ? [`${list}.${index}.model`] : []));
   return [
@@ -165,7 +178,26 @@ export async function openRun(options: RunOptions): Promise<Run> {
     await ledger.close();
     throw explainDisk(error, folder);
   }
-  const found = new Map<string, Promise<ModelFiles>>();
+  const models = new Map<string, Promise<ModelFiles>>();
+  const rewardModels = new Map<string, Promise<RewardModelFiles>>();
+  const locating: LocateOptions = {
+    baseFolder: loaded.baseFolder,
+    progress: fetchProgress(options.listener, "sample"),
+    ...(options.offline === undefined ? {} : { offline: options.offline }),
+  };
+  function once<Files>(
+    found: Map<string, Promise<Files>>,
+    recipe: NamedModel,
+    find: (options: LocateOptions) => Promise<Files>,
+  ): Promise<Files> {
+    const key = JSON.stringify([recipe.model, recipe.chat_template, recipe.adapter]);
+    const known = found.get(key);
+    if (known !== undefined) return known;
+    const hint = `The recipe names it in ${usesOf(loaded.recipe, recipe)}.`;
+    const looked = amended({ hint }, () => find(locating));
+    found.set(key, looked);
+    return looked;
+  }
   return {
     folder,
     recipe: loaded.recipe,
@@ -176,20 +208,8 @@ export async function openRun(options: RunOptions): Promise<Run> {
     signal: options.signal,
     profile: options.profile === true,
     retry: options.retry === true,
-    model(recipe) {
-      const key = JSON.stringify([recipe.model, recipe.chat_template, recipe.adapter]);
-      const known = found.get(key);
-      if (known !== undefined) return known;
-      const looked = amended({ hint: `The recipe names it in ${usesOf(loaded.recipe, recipe)}.` }, () =>
-        findModel(recipe, {
-          baseFolder: loaded.baseFolder,
-          progress: fetchProgress(options.listener, "sample"),
-          ...(options.offline === undefined ? {} : { offline: options.offline }),
-        }).then(conversational),
-      );
-      found.set(key, looked);
-      return looked;
-    },
+    model: (recipe) => once(models, recipe, (options) => findModel(recipe, options).then(conversational)),
+    rewardModel: (recipe) => once(rewardModels, recipe, (options) => findRewardModel(recipe, options)),
     close: () => ledger.close(),
   };
 }

@@ -16,6 +16,7 @@ export async function openReward(run: Run): Promise<AccountedReward> {
   const notice = (text: string) => run.listener.notice(text);
   const reward = await openRewards(run.recipe.rewards, {
     modelFiles: (recipe) => run.model(recipe),
+    rewardModelFiles: (recipe) => run.rewardModel(recipe),
     endpoint: { notice, ...(account === undefined ? {} : { budget: account.budget }) },
   });
   const before = account?.budget.spent();

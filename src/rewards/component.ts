@@ -1,4 +1,4 @@
-import type { ModelFiles } from "../models/index.ts";
+import type { ModelFiles, RewardModelFiles } from "../models/index.ts";
 import type { ModelRecipe, ScorePart, ScoreRequest } from "../schema/index.ts";
 import type { EndpointOptions } from "../sources/index.ts";
 
@@ -7,7 +7,7 @@ export type ComponentOutcome =
   | {
       readonly index: number;
       /**
-       * Values in 0..1 with weights of sum 1. A part of weight 0 is a figure that is kept beside the value. No parts at
+       * Values, of checks and judges in 0..1, with weights of sum 1. A part of weight 0 is a figure that is kept beside the value. No parts at
        * all: the component has nothing to say about this response, and the others decide alone.
        */
       readonly parts: readonly ScorePart[];
@@ -32,5 +32,7 @@ export interface RewardComponent {
 export interface RewardContext {
   /** Finds the model that a recipe names, and reads it but for its weights; those are read for the first response. */
   readonly modelFiles: (recipe: ModelRecipe) => Promise<ModelFiles>;
+  /** The same for a reward model. */
+  readonly rewardModelFiles: (recipe: Pick<ModelRecipe, "model" | "chat_template">) => Promise<RewardModelFiles>;
   readonly endpoint?: EndpointOptions;
 }

@@ -192,7 +192,10 @@ describe("identity and name", () => {
 });
 
 describe("the rewards of a recipe", () => {
-  const noModels = { modelFiles: () => Promise.reject(new Error("no model was asked for")) };
+  const noModels = {
+    modelFiles: () => Promise.reject(new Error("no model was asked for")),
+    rewardModelFiles: () => Promise.reject(new Error("no reward model was asked for")),
+  };
 
   test("checks and a judge at an endpoint, weighed", async () => {
     const server = await localServer((_, answer) => {

@@ -33,11 +33,11 @@ function openOne<Recipe extends RewardRecipe>(
 function refuseDoubles(recipes: readonly RewardRecipe[]): void {
   const seen = new Set<string>();
   for (const [index, recipe] of recipes.entries()) {
-    const name = recipe.kind === "judge" ? `judge ${recipe.name}` : recipe.kind;
+    const name = recipe.kind === "checks" ? recipe.kind : `${recipe.kind} ${recipe.name}`;
     if (seen.has(name))
       throw new RecipeError(`there are two rewards "${name}"`, {
         field: `rewards.${index}`,
-        hint: "Give each judge a name of its own, and write other rewards once with the weight that they are to have.",
+        hint: "Give each judge and each reward model a name of its own, and write other rewards once with the weight that they are to have.",
       });
     seen.add(name);
   }

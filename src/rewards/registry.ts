@@ -2,6 +2,7 @@ import type { RewardRecipe } from "../schema/index.ts";
 import { checksComponent } from "./checks-component.ts";
 import type { RewardComponent, RewardContext } from "./component.ts";
 import { openJudge } from "./judge/index.ts";
+import { openRewardModel } from "./reward-model/index.ts";
 
 type RecipeOf<Kind extends RewardRecipe["kind"]> = Extract<RewardRecipe, { kind: Kind }>;
 
@@ -18,4 +19,5 @@ export const openers: {
 } = {
   checks: checksComponent,
   judge: openJudge,
+  model: openRewardModel,
 };

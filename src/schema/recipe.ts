@@ -73,13 +73,27 @@ const judgeFields = {
   weight: positive.default(1),
 };
 
+const rewardModelFields = {
+  /** Tokens of a conversation, the response included; without it, as many as the model's context has. */
+  max_length: z.int().min(2).optional(),
+  /** What becomes of a longer one: no score, or its end is cut off. */
+  overlong: z.enum(["fail", "cut"]).default("fail"),
+  weight: positive.default(1),
+};
+
 const rewardSchema = z.union(
   [
     z.strictObject({ kind: z.literal("checks"), weight: positive.default(1) }),
     z.strictObject({ kind: z.literal("judge"), name: nameSchema, ...modelSchema.shape, ...judgeFields }),
     z.strictObject({ kind: z.literal("judge"), name: nameSchema, endpoint: endpointSchema, ...judgeFields }),
+    z.strictObject({
+      kind: z.literal("model"),
+      name: nameSchema,
+      ...modelSchema.omit({ adapter: true }).shape,
+      ...rewardModelFields,
+    }),
   ],
-  { error: "a reward is {kind: checks} or {kind: judge, name, model | endpoint}" },
+  { error: "a reward is {kind: checks}, {kind: judge, name, model | endpoint} or {kind: model, name, model}" },
 );
 export type RewardRecipe = z.infer<typeof rewardSchema>;
 

@@ -80,6 +80,11 @@ export interface Tokenizer {
    * in the messages become themselves; with `sanitizeContent` to its `sanitize_control_tokens=True`, where they don't.
    */
   encodePrompt(messages: readonly Turn[], options?: ChatOptions & { readonly sanitizeContent?: boolean }): number[];
+  /** The same of a whole conversation, without a generation prompt: `apply_chat_template(messages)`. */
+  encodeConversation(
+    messages: readonly Turn[],
+    options?: ChatOptions & { readonly sanitizeContent?: boolean },
+  ): number[];
   /**
    * Token ids of a response: its text as plain text, then the end-of-turn token exactly once (one that is already
    * written at the text's end is taken for it).
@@ -121,6 +126,17 @@ export function createTokenizer(parts: TokenizerParts): Tokenizer {
 
   function render(chat: ChatTemplate, messages: readonly Turn[], addGenerationPrompt: boolean, variables = {}) {
     return chat.render(messages, { ...named, ...variables, add_generation_prompt: addGenerationPrompt });
+  }
+
+  function encodeChat(
+    messages: readonly Turn[],
+    addGenerationPrompt: boolean,
+    { variables = {}, sanitizeContent = false }: ChatOptions & { readonly sanitizeContent?: boolean } = {},
+  ): number[] {
+    const chat = requireTemplate();
+    if (!sanitizeContent) return engine.encode(render(chat, messages, addGenerationPrompt, variables), "all");
+    const rendered = render(chat, guard().mark(messages), addGenerationPrompt, variables);
+    return guard().encode(rendered, engine.encode, origin.file);
   }
 
   /** The first special token after the assistant's text, in a conversation rendered for the purpose. */
@@ -180,12 +196,8 @@ export function createTokenizer(parts: TokenizerParts): Tokenizer {
     isSpecial: (id) => special.has(id),
     renderChat: (messages, { addGenerationPrompt = false, variables = {} } = {}) =>
       render(requireTemplate(), messages, addGenerationPrompt, variables),
-    encodePrompt(messages, { variables = {}, sanitizeContent = false } = {}) {
-      const chat = requireTemplate();
-      if (!sanitizeContent) return engine.encode(render(chat, messages, true, variables), "all");
-      const rendered = render(chat, guard().mark(messages), true, variables);
-      return guard().encode(rendered, engine.encode, origin.file);
-    },
+    encodePrompt: (messages, options) => encodeChat(messages, true, options),
+    encodeConversation: (messages, options) => encodeChat(messages, false, options),
     encodeResponse(text) {
       const closing = endOfTurnId === undefined ? undefined : engine.token(endOfTurnId);
       if (endOfTurnId === undefined || closing === undefined) {

@@ -6,6 +6,7 @@ import {
   inquireModel,
   type ModelFiles,
   readModelFiles,
+  readRewardModelFiles,
 } from "../../models/index.ts";
 import { resolvePrecision } from "../../nn/index.ts";
 import { splitPrompts } from "../../preferences/index.ts";
@@ -129,15 +130,23 @@ function promptsFinding(
     : ok(what, detail);
 }
 
-const modelKey = ({ model, chat_template, adapter }: ModelRecipe) => JSON.stringify([model, chat_template, adapter]);
+/** A model that a recipe names, for whatever: with `kind: "model"` it is a reward model. */
+type NamedModel = Pick<ModelRecipe, "model" | "chat_template" | "adapter"> & { readonly kind?: string };
+
+const modelKey = (named: NamedModel) =>
+  JSON.stringify([named.model, named.chat_template, named.adapter, named.kind === "model"]);
 
 type Named<T> = readonly (readonly [name: string, value: T])[];
 
-function entriesOf({ recipe }: LoadedRecipe): Named<ModelRecipe | { readonly endpoint: EndpointRecipe }> {
+function entriesOf({ recipe }: LoadedRecipe): Named<NamedModel | { readonly endpoint: EndpointRecipe }> {
   return [
     ["target", recipe.target] as const,
     ...recipe.sources.flatMap((source) => ("recorded" in source ? [] : [[`source ${source.name}`, source] as const])),
-    ...recipe.rewards.flatMap((reward) => (reward.kind === "judge" ? [[`judge ${reward.name}`, reward] as const] : [])),
+    ...recipe.rewards.flatMap((reward) =>
+      reward.kind === "checks"
+        ? []
+        : [[`${reward.kind === "judge" ? "judge" : "reward"} ${reward.name}`, reward] as const],
+    ),
   ];
 }
 
@@ -145,8 +154,8 @@ const endpointsOf = (loaded: LoadedRecipe): Named<EndpointRecipe> =>
   entriesOf(loaded).flatMap(([name, entry]) => ("endpoint" in entry ? [[name, entry.endpoint] as const] : []));
 
 /** Each model once, with all the names that it serves under. */
-function embeddedModels(loaded: LoadedRecipe): Named<ModelRecipe> {
-  const found = new Map<string, { names: string[]; model: ModelRecipe }>();
+function embeddedModels(loaded: LoadedRecipe): Named<NamedModel> {
+  const found = new Map<string, { names: string[]; model: NamedModel }>();
   for (const [name, entry] of entriesOf(loaded)) {
     if (!("model" in entry)) continue;
     const known = found.get(modelKey(entry)) ?? { names: [], model: entry };
@@ -158,7 +167,7 @@ function embeddedModels(loaded: LoadedRecipe): Named<ModelRecipe> {
 
 async function modelFinding(
   names: string,
-  recipe: ModelRecipe,
+  recipe: NamedModel,
   { loaded, offline }: RecipeQuestion,
 ): Promise<{ finding: Finding; files?: ModelFiles; bytes: number }> {
   const what = `model of ${names}`;
@@ -179,7 +188,8 @@ async function modelFinding(
       return { finding, bytes: bytes ?? 0 };
     }
     const { located } = inquiry;
-    const base = await readModelFiles(located.path, located.label, chat_template);
+    const read = recipe.kind === "model" ? readRewardModelFiles : readModelFiles;
+    const base = await read(located.path, located.label, chat_template);
     const files = adapter === undefined ? base : await adaptedFiles(base, adapter, chat_template);
     if (!files.tokenizer.hasChatTemplate) {
       const hint = "Take its instruction-tuned version, or write a `chat_template` into the recipe.";

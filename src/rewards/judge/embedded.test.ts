@@ -9,7 +9,6 @@ import type { ComponentOutcome, RewardComponent } from "../component.ts";
 import { embeddedReader } from "./embedded.ts";
 import { type JudgeSettings, judgeComponent } from "./judge.ts";
 import { ratingTokens } from "./rating-tokens.ts";
-import { batchPrompts } from "./read-ratings.ts";
 
 // Written by bench/fixtures/judge_truth.py with transformers.
 const { cases } = z
@@ -209,46 +208,5 @@ describe("a model on this machine", () => {
     expect(new Set(chains.map((chain) => chain.join()))).toEqual(new Set([`${id("1")}`, `${id("Ġ")},${id("1")}`]));
     // Ten digits and a space; a zero after the 1; the same after the space.
     expect(edges).toHaveLength(10 + 1 + 1 + 10 + 1);
-  });
-});
-
-describe("bundles of judge prompts", () => {
-  const ids = (start: number[], ...ends: number[][]) => ends.map((end) => [...start, ...end]);
-  const prompts = (...groups: number[][][]) =>
-    groups
-      .flatMap((members, group) => members.map((one) => ({ group: `${group}`, ids: one })))
-      .map((one, index) => ({ ...one, index }));
-
-  test("the common beginning of a group is laid once, in its own groups", () => {
-    const given = prompts(ids([1, 2, 3], [4, 5], [6]), ids([1, 2], [7]));
-    expect(batchPrompts(given, { chains: [[]] }, 100)).toEqual([
-      [
-        {
-          shared: [1, 2, 3],
-          endings: [
-            { index: 0, ids: [4, 5] },
-            { index: 1, ids: [6] },
-          ],
-        },
-        { shared: [1, 2], endings: [{ index: 2, ids: [7] }] },
-      ],
-    ]);
-  });
-
-  test("equal prompts keep a token each, and the budget splits groups and batches", () => {
-    const given = prompts(ids([1, 2, 3], [], [], []));
-    expect(batchPrompts(given, { chains: [[]] }, 4)).toEqual([
-      [
-        {
-          shared: [1, 2],
-          endings: [
-            { index: 0, ids: [3] },
-            { index: 1, ids: [3] },
-          ],
-        },
-      ],
-      [{ shared: [1, 2], endings: [{ index: 2, ids: [3] }] }],
-    ]);
-    expect(batchPrompts(given, { chains: [[]] }, 1)).toHaveLength(3);
   });
 });

@@ -2,9 +2,10 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { LoadedModel, ModelFiles } from "../../models/index.ts";
 import { disposeModel, loadFiles, modelIdentity } from "../../models/index.ts";
 import { DataError, type ModelRecipe } from "../../schema/index.ts";
+import { batchTexts, type ReadText } from "../shared-texts.ts";
 import type { JudgeReader } from "./judge.ts";
 import { ratingTokens } from "./rating-tokens.ts";
-import { batchPrompts, type JudgePrompt, readEdges } from "./read-ratings.ts";
+import { readEdges } from "./read-ratings.ts";
 import type { Scale } from "./scale.ts";
 
 /** Tokens computed at once: enough for fast matrix products, few enough for little memory. The ratings don't depend on it. */
@@ -31,7 +32,7 @@ export function embeddedReader(
   return {
     identity: modelIdentity(files, recipe),
     async *read(questions, signal) {
-      const prompts: JudgePrompt[] = [];
+      const prompts: ReadText[] = [];
       for (const [index, { messages, group }] of questions.entries()) {
         let ids: number[];
         try {
@@ -50,7 +51,7 @@ export function embeddedReader(
           };
         }
       }
-      for (const batch of batchPrompts(prompts, tokens, microBatchTokens)) {
+      for (const batch of batchTexts(prompts, tokens.chains, microBatchTokens)) {
         if (signal.aborted) return;
         model ??= loadFiles(files, recipe);
         for (const [index, logProbs] of readEdges(model.decoder, batch, tokens, recipe.device))

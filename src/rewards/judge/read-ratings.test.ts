@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 import { tinyFamilies, tinyModel } from "../../models/testing/tiny-model.ts";
 import { batchTokenLogProbs, packBundles } from "../../scoring/index.ts";
 import { noGrad, scope, toNumbers } from "../../torch/index.ts";
-import { batchPrompts, readEdges } from "./read-ratings.ts";
+import { batchTexts } from "../shared-texts.ts";
+import { readEdges } from "./read-ratings.ts";
 
 const draw = (length: number, seed: number) => Array.from({ length }, (_, t) => 5 + ((seed * 53 + t * 17) % 290));
 // The first two start alike, the last two have nothing in common.
@@ -32,7 +33,7 @@ test.each(tinyFamilies)(
       );
     for (const budget of [60, 1000]) {
       const read = new Map(
-        batchPrompts(prompts, tokens, budget).flatMap((batch) => [...readEdges(decoder, batch, tokens, "cpu")]),
+        batchTexts(prompts, tokens.chains, budget).flatMap((batch) => [...readEdges(decoder, batch, tokens, "cpu")]),
       );
       for (const { index, ids } of prompts) {
         const wanted = [logProbs(ids, [7])[0]!, logProbs(ids, [8])[0]!, logProbs(ids, [7, 9])[1]!];

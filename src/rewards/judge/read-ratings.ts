@@ -1,69 +1,11 @@
 import type { Decoder } from "../../models/index.ts";
-import { bundleAttention, hiddenStates, nextLogits } from "../../models/index.ts";
-import { type Bundle, bundleTokens, microBatches, packBundles } from "../../scoring/index.ts";
+import { nextLogits } from "../../models/index.ts";
 import { noGrad, ops, scope, tensor, toNumbers } from "../../torch/index.ts";
+import { type SharedTexts, statesAt } from "../shared-texts.ts";
 import type { RatingTokens } from "./rating-tokens.ts";
-
-/** A judge's prompt in tokens. Those of one group mostly start alike; `index` is its place among all. */
-export interface JudgePrompt {
-  readonly index: number;
-  readonly group: string;
-  readonly ids: readonly number[];
-}
-
-/** Judge's prompts with the beginning that they share. */
-interface SharedPrompts {
-  readonly shared: readonly number[];
-  readonly endings: readonly { readonly index: number; readonly ids: readonly number[] }[];
-}
 
 /** Rows of logits over the vocabulary that exist at a time. */
 const rowsAtATime = 64;
-
-/**
- * Lays the prompts of each group into bundles, the beginning that they share once and then each one's ending, in
- * bundles of at most `budget` tokens where one prompt alone does not have more; then bundles into micro-batches.
- */
-export function batchPrompts(
-  prompts: readonly JudgePrompt[],
-  { chains }: Pick<RatingTokens, "chains">,
-  budget: number,
-): SharedPrompts[][] {
-  const groups = new Map<string, JudgePrompt[]>();
-  for (const prompt of prompts) {
-    const members = groups.get(prompt.group);
-    if (members === undefined) groups.set(prompt.group, [prompt]);
-    else members.push(prompt);
-  }
-  const bundles = [...groups.values()].flatMap((members) => {
-    const length = sharedLength(members.map(({ ids }) => ids));
-    const endings = members.map(({ index, ids }) => ({ index, ids: ids.slice(length) }));
-    const cost = ({ ids }: { ids: readonly number[] }) =>
-      chains.reduce((sum, chain) => sum + chain.length, chains.length * ids.length);
-    return microBatches(endings, cost, budget - length).map((part) => ({
-      shared: members[0]!.ids.slice(0, length),
-      endings: part,
-    }));
-  });
-  return microBatches(bundles, (bundle) => bundleTokens(asBundle(bundle, chains)), budget);
-}
-
-/** How many tokens all start with; at least one is left to each, whose hidden state predicts the answer. */
-function sharedLength(sequences: readonly (readonly number[])[]): number {
-  const [first, ...others] = sequences;
-  let length = Math.min(...sequences.map((ids) => ids.length)) - 1;
-  for (const other of others) {
-    let same = 0;
-    while (same < length && other[same] === first![same]) same += 1;
-    length = same;
-  }
-  return length;
-}
-
-const asBundle = ({ shared, endings }: SharedPrompts, chains: RatingTokens["chains"]): Bundle => ({
-  prompt: shared,
-  responses: endings.flatMap(({ ids }) => chains.map((chain) => [...ids, ...chain])),
-});
 
 /**
  * The log-probs of the rating tokens' edges after each prompt of a micro-batch, by the prompt's index. Only the rows
@@ -71,7 +13,7 @@ const asBundle = ({ shared, endings }: SharedPrompts, chains: RatingTokens["chai
  */
 export function readEdges(
   model: Decoder,
-  batch: readonly SharedPrompts[],
+  batch: readonly SharedTexts[],
   { chains, edges }: Pick<RatingTokens, "chains" | "edges">,
   device: string,
 ): Map<number, number[]> {
@@ -92,12 +34,7 @@ export function readEdges(
   const int64 = (values: readonly number[]) => tensor(values, [values.length], "int64").to(device, "int64");
   const table = noGrad(() =>
     scope(() => {
-      const packed = packBundles(
-        batch.map((bundle) => asBundle(bundle, chains)),
-        device,
-      );
-      const attend = bundleAttention(model.config, packed.spans);
-      const hidden = hiddenStates(model, packed.ids, packed.positions, attend).index_select(0, int64(rows));
+      const hidden = statesAt(model, batch, chains, rows, device);
       const columns = int64(tokens);
       const parts = Array.from({ length: Math.ceil(rows.length / rowsAtATime) }, (_, i) =>
         scope(() => {

@@ -9,6 +9,8 @@ import type { ComponentOutcome, RewardComponent } from "../component.ts";
 import { openJudge } from "./index.ts";
 import { readWritten } from "./written-form.ts";
 
+const noModel = () => Promise.reject(new Error("none"));
+
 const never = new AbortController().signal;
 const { serve } = serving();
 const opened: RewardComponent[] = [];
@@ -35,6 +37,7 @@ describe("a model on this machine that writes its rating", () => {
     openJudge(
       { ...common, scale, answer, model: "tiny", precision: "fp32", device: "cpu" },
       {
+        rewardModelFiles: noModel,
         modelFiles: async () => {
           const files = await readModelFiles(tinyFolder("llama"), "tiny");
           // The tiny model was made for 256 tokens; its rotations go on beyond.
@@ -80,7 +83,7 @@ describe("a server that writes its rating", () => {
   const judge = (url: string) =>
     openJudge(
       { ...common, scale, answer: "reasoned", endpoint: endpointSchema.parse({ url, model: "m", retries: 0 }) },
-      { modelFiles: () => Promise.reject(new Error("none")), endpoint: { retryDelayMs: 1 } },
+      { modelFiles: noModel, rewardModelFiles: noModel, endpoint: { retryDelayMs: 1 } },
       "rewards.0",
     );
 
