@@ -132,7 +132,7 @@ describe("a mistake is named by file, line and field", () => {
       line: 15,
       field: "rewards.0.kind",
       message: '"check" is not known here',
-      hint: "Did you mean checks? It is one of checks, judge.",
+      hint: "Did you mean checks? It is one of checks, judge, model.",
     });
     expect(mistake("    name: judge\n", "    name: judge\n    scale: [5, 1]\n")).toMatchObject({
       line: 18,

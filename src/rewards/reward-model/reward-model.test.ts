@@ -3,10 +3,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
-import { readModelFiles, readRewardModelFiles } from "../../models/index.ts";
+import {
+  bundleAttention,
+  disposeModel,
+  hiddenStates,
+  loadFiles,
+  readModelFiles,
+  readRewardModelFiles,
+} from "../../models/index.ts";
 import { openSafetensors, writeSafetensorsFile } from "../../nn/index.ts";
 import { type Message, ModelError, type ScorePart, type ScoreRequest } from "../../schema/index.ts";
-import { tensor } from "../../torch/index.ts";
+import { scope, tensor, toNumbers } from "../../torch/index.ts";
 import { rewardModelComponent } from "./index.ts";
 
 /** What transformers and ArmoRM's own code compute: made by bench/fixtures/rewards_truth.py. */
@@ -31,19 +38,29 @@ const requests: ScoreRequest[] = truth.conversations.map(({ prompt, response }, 
 }));
 const endOfTurn = truth.ids[0]!.at(-1)!;
 
-/** A tiny language model with the head that transformers gave it in place of its output matrix. */
-function classifier(family: string, config: Readonly<Record<string, unknown>> = {}): string {
+/** A tiny language model with a head in place of its output matrix. */
+function headed(
+  family: string,
+  name: string,
+  head: readonly number[],
+  config: Readonly<Record<string, unknown>>,
+): string {
   const folder = mkdtempSync(join(scratch, `${family}-`));
   const base = fileURLToPath(new URL(`../../models/fixtures/tiny-${family}`, import.meta.url));
   for (const file of ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"])
     cpSync(join(fixture("tiny-armorm"), file), join(folder, file));
-  const { architecture, score } = truth.families[family]!;
   const stated = JSON.parse(readFileSync(join(base, "config.json"), "utf8")) as Record<string, unknown>;
-  const labels = { architectures: [architecture], id2label: { 0: "LABEL_0" }, pad_token_id: null };
-  writeFileSync(join(folder, "config.json"), JSON.stringify({ ...stated, ...labels, ...config }));
-  const weights = new Map(openSafetensors(base).tensors).set("score.weight", tensor(score, [1, score.length]));
+  writeFileSync(join(folder, "config.json"), JSON.stringify({ ...stated, pad_token_id: null, ...config }));
+  const weights = new Map(openSafetensors(base).tensors).set(name, tensor(head, [1, head.length]));
   writeSafetensorsFile(join(folder, "model.safetensors"), weights);
   return folder;
+}
+
+/** The same with the head that transformers gave it. */
+function classifier(family: string, config: Readonly<Record<string, unknown>> = {}): string {
+  const { architecture, score } = truth.families[family]!;
+  const labels = { architectures: [architecture], id2label: { 0: "LABEL_0" } };
+  return headed(family, "score.weight", score, { ...labels, ...config });
 }
 
 const settings = { name: "rm", precision: "fp32", device: "cpu", overlong: "fail" } as const;
@@ -117,6 +134,33 @@ test("ArmoRM: reward, objectives and gates are those of its own code", async () 
       expect(parts[38]!.name).toBe("rm:gate:code-readability");
     }
   }
+});
+
+test("InternLM2's reward is read at a token of its own behind the conversation", async () => {
+  const rewardToken = 317;
+  const head = Array.from({ length: 32 }, (_, k) => Math.sin(k));
+  const folder = headed("internlm2", "v_head.weight", head, {
+    architectures: ["InternLM2ForRewardModel"],
+    reward_token_id: rewardToken,
+  });
+  const found = valuesOf(await partsOf(folder));
+  const { decoder } = loadFiles(await readRewardModelFiles(folder, "tiny"), { precision: "fp32", device: "cpu" });
+  const wanted = truth.ids.map((conversation) =>
+    scope(() => {
+      const ids = [...conversation, rewardToken];
+      const positions = tensor([...ids.keys()], [ids.length], "int64");
+      const states = hiddenStates(
+        decoder,
+        tensor(ids, [ids.length], "int64"),
+        positions,
+        bundleAttention(decoder.config, [{ start: 0, promptLength: ids.length - 1, responseLengths: [1] }]),
+      );
+      const last = toNumbers(states).slice(-head.length);
+      return last.reduce((sum, value, k) => sum + value * head[k]!, 0);
+    }),
+  );
+  disposeModel({ decoder });
+  expectClose(found, wanted, 1e-4);
 });
 
 test("special tokens that a response writes are text: none opens another answer, or ends it", async () => {
