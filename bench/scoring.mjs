@@ -40,6 +40,6 @@ await score([{ prompt: bundles[0].prompt, responses: [bundles[0].responses[0].sl
 const samples = [];
 for (let repeat = 0; repeat < repeats; repeat++) {
   const { seconds, result } = await timed(() => score(bundles));
-  samples.push({ seconds, logps: result, tokens: bundles.reduce((sum, bundle) => sum + bundleTokens(bundle), 0) });
+  samples.push({ seconds, values: result, tokens: bundles.reduce((sum, bundle) => sum + bundleTokens(bundle), 0) });
 }
 report({ samples });

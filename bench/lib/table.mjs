@@ -8,8 +8,9 @@ export function table(rows) {
 
 export const gibibytes = (bytes) => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
 
-/** The sides of a comparison, the product first. */
+/** The sides of a comparison, the product first; tokens where they are counted. */
 export function comparison(summaries) {
+  const counted = summaries.every(({ tokens }) => tokens !== undefined);
   const head = [
     "",
     "runs",
@@ -19,8 +20,7 @@ export function comparison(summaries) {
     "median ratio",
     "peak",
     "our share",
-    "tokens",
-    "tokens/s",
+    ...(counted ? ["tokens", "tokens/s"] : []),
   ];
   const rows = summaries.map((side) => [
     side.name,
@@ -31,8 +31,7 @@ export function comparison(summaries) {
     `${side.ratioOfMedians.toFixed(2)}x`,
     gibibytes(side.peakBytes),
     side.peakShare.toFixed(2),
-    String(side.tokens),
-    (side.tokens / side.least).toFixed(0),
+    ...(counted ? [String(side.tokens), (side.tokens / side.least).toFixed(0)] : []),
   ]);
   return table([head, ...rows]);
 }

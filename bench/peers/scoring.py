@@ -53,5 +53,5 @@ samples = []
 for _ in range(asked.repeats):
     began = time.perf_counter()
     logps, tokens = score(pairs)
-    samples.append({"seconds": time.perf_counter() - began, "logps": logps, "tokens": tokens})
+    samples.append({"seconds": time.perf_counter() - began, "values": logps, "tokens": tokens})
 report(samples=samples)
