@@ -1,6 +1,17 @@
 import { execFileSync, type SpawnOptions, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -28,8 +39,14 @@ export function postgresPrograms(): string | undefined {
   return folders.find((folder) => existsSync(join(folder, "initdb")) && existsSync(join(folder, "postgres")));
 }
 
-/** Starts a server. It asks for a password, as one on another machine would. */
-export async function startPostgres(programs: string): Promise<TestPostgres> {
+/** Files of a certificate and its key, in PEM. */
+export interface Certificate {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** Starts a server. It asks for a password, as one on another machine would; with a certificate it takes encrypted connections only. */
+export async function startPostgres(programs: string, tls?: Certificate): Promise<TestPostgres> {
   const folder = mkdtempSync(join(tmpdir(), "amalgam-postgres-"));
   const data = join(folder, "data");
   mkdirSync(data);
@@ -41,6 +58,18 @@ export async function startPostgres(programs: string): Promise<TestPostgres> {
   if (user.uid !== undefined) for (const path of [folder, data, passwordFile]) chownSync(path, 65534, 65534);
   const initialising = ["-D", data, "-U", "amalgam", "-A", "scram-sha-256", `--pwfile=${passwordFile}`, "--no-sync"];
   execFileSync(join(programs, "initdb"), initialising, { ...user, cwd: folder, stdio: "pipe" });
+  if (tls !== undefined) {
+    const own = { certificate: join(folder, "server.crt"), key: join(folder, "server.key") };
+    for (const file of ["certificate", "key"] as const) {
+      copyFileSync(tls[file], own[file]);
+      // The server refuses a key that is another's, or that others may read.
+      chmodSync(own[file], 0o600);
+      if (user.uid !== undefined) chownSync(own[file], 65534, 65534);
+    }
+    const settings = ["ssl = on", `ssl_cert_file = '${own.certificate}'`, `ssl_key_file = '${own.key}'`];
+    appendFileSync(join(data, "postgresql.conf"), settings.map((line) => `${line}\n`).join(""));
+    writeFileSync(join(data, "pg_hba.conf"), "hostssl all all 127.0.0.1/32 scram-sha-256\n");
+  }
   const port = await freePort();
   const words = ["-D", data, "-k", folder, "-h", "127.0.0.1", "-p", String(port), "-c", "fsync=off"];
   const server = spawn(join(programs, "postgres"), words, { ...user, cwd: folder, stdio: "ignore" });
