@@ -1,13 +1,19 @@
 import { dirname } from "node:path";
 import { LedgerError } from "../schema/index.ts";
 
+/** SQLite's name for a disk that has no room for the file by which processes share a ledger. */
+const noRoomToShare = "SQLITE_IOERR_SHMSIZE";
+
+const full = [
+  "the disk is full: the last batch was not stored, everything before it is kept",
+  "Free some space on this disk and run the same command again; it goes on where it stopped.",
+] as const;
+
 /** What the person is told for each result code of SQLite that is about their disk or file, not about our queries. */
 const explanations: ReadonlyArray<readonly [code: string, message: string, hint: string]> = [
-  [
-    "SQLITE_FULL",
-    "the disk is full: the last batch was not stored, everything before it is kept",
-    "Free some space on this disk and run the same command again; it goes on where it stopped.",
-  ],
+  ["SQLITE_FULL", ...full],
+  // A process that opens the file first makes a small one beside it, for sharing.
+  [noRoomToShare, ...full],
   [
     "SQLITE_NOTADB",
     "this file is not a ledger of Amalgam, or its beginning is overwritten",
@@ -58,6 +64,10 @@ export function sqliteCode(error: unknown): string | undefined {
   if (/ConnectionFailed\(.*: \d+"\)$/s.test(error.message)) return "SQLITE_CANTOPEN";
   return undefined;
 }
+
+/** Whether an error of the ledger says that. */
+export const lacksRoomToShare = (error: unknown): boolean =>
+  error instanceof LedgerError && sqliteCode(error.cause) === noRoomToShare;
 
 /** The driver's error as the person should see it; a mistake in our own queries stays what it is. */
 export function explainSqlite(error: unknown, file: string): unknown {

@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { LedgerError } from "../schema/index.ts";
-import { damaged } from "./errors.ts";
+import { damaged, lacksRoomToShare } from "./errors.ts";
 import { type Ledger, type LedgerReader, ledgerOver, metaStore } from "./ledger.ts";
 import { heldBy, isLocked, type Lock, takeLock, thisProcess, type Writer } from "./lock.ts";
 import { migrate, migrateAndCount, migrationsTo, newestSchema, olderInUse, readableSchema } from "./migrations.ts";
@@ -42,10 +42,17 @@ export async function readFile(folder: string): Promise<LedgerReader> {
     });
   }
   refuseEmptied(folder);
-  const open = () => openSqlite(file, { readOnly: true, unchanging: isUnchanging(folder) });
+  const open = (unchanging = isUnchanging(folder)) => openSqlite(file, { readOnly: true, unchanging });
   let db = open();
   try {
-    if ((await readableSchema(db, file)) === "older") {
+    const schema = await readableSchema(db, file).catch(async (error: unknown) => {
+      // Who writes has made the file for sharing: nobody does, and on a full disk nobody can begin to.
+      if (!lacksRoomToShare(error) || hasLog(folder)) throw error;
+      await db.destroy();
+      db = open(true);
+      return readableSchema(db, file);
+    });
+    if (schema === "older") {
       await db.destroy();
       await renew(folder);
       db = open();
@@ -95,12 +102,15 @@ const surroundings = (db: Database, folder: string, lock: Lock | undefined) => (
   },
 });
 
+const bytes = (path: string): number => (existsSync(path) ? statSync(path).size : 0);
+
+/** Whether commits stand in the log that are not in the file yet. */
+const hasLog = (folder: string): boolean => bytes(`${ledgerFile(folder)}-wal`) > 0;
+
 /** SQLite takes a file that was cut to nothing for a new one, and throws away the log beside it. */
 function refuseEmptied(folder: string): void {
   const file = ledgerFile(folder);
-  const bytes = (path: string) => (existsSync(path) ? statSync(path).size : 0);
-  const hasLog = bytes(`${file}-wal`) > 0;
-  if (bytes(file) > 0 || (!existsSync(file) && !hasLog)) return;
+  if (bytes(file) > 0 || (!existsSync(file) && !hasLog(folder))) return;
   throw damaged([existsSync(file) ? "the file is empty" : "the file is gone, and its log is still there"], folder);
 }
 
@@ -110,8 +120,7 @@ function isUnchanging(folder: string): boolean {
     accessSync(folder, constants.W_OK);
     return false;
   } catch {
-    const log = `${ledgerFile(folder)}-wal`;
-    return !existsSync(log) || statSync(log).size === 0;
+    return !hasLog(folder);
   }
 }
 
