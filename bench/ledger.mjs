@@ -1,5 +1,6 @@
 // What a run's ledger costs when it is large. Run after `npm run build`:
 //   node bench/ledger.mjs [responses, default 200000] [characters a response, default 1500]
+//   LEDGER_URL=postgresql://user@host/database node bench/ledger.mjs ...    # in a schema of that database, which stays there
 // 5 responses of 10 sources to each prompt, stored in the order in which endpoints answer: all sources side by side, 320
 // responses a durable commit. The texts are pieces of this repository's documents. Then, in processes of their own: going
 // on with the run up to where its first response is asked for, and `status`. 3200000 are the responses of the paper's run
@@ -7,14 +8,22 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { openLedger, readLedger } from "amalgam/store";
+import { openLedger as open, readLedger } from "amalgam/store";
 
+const { LEDGER_URL: url } = process.env;
 const n = 5;
 const sources = Array.from({ length: 10 }, (_, i) => `source-${i}`);
 const [total = 200_000, characters = 1500, part = "all", folder = mkdtempSync(join(tmpdir(), "ledger-bench-"))] =
   process.argv.slice(2).map((word) => (/^\d+$/.test(word) ? Number(word) : word));
+/** PostgreSQL's schema is named after the folder: the parts of a bench find it again. */
+const shared = url && {
+  url_env: "LEDGER_URL",
+  schema: basename(folder).toLowerCase().replaceAll(/\W/g, "_"),
+  lease_seconds: 60,
+};
+const openLedger = (at) => open(at, url ? { shared } : {});
 const prompts = Array.from({ length: total / n / sources.length }, (_, i) => ({
   id: `prompt-${i}`,
   split: "wrpo",
@@ -81,7 +90,7 @@ async function fill() {
     }
   }
   await ledger.close();
-  console.log(`${(statSync(join(folder, "run.db")).size / stored).toFixed(0)} bytes a response`);
+  if (!url) console.log(`${(statSync(join(folder, "run.db")).size / stored).toFixed(0)} bytes a response`);
   memory();
 }
 
