@@ -155,7 +155,7 @@ export const commands = {
     positional: "RUN FOLDER",
     optional: true,
     options: ["dry-run", "offline"],
-    details: `Responses and scores of earlier settings, log-probs of other references, files of a stage that is off. The run must be complete, so that what its recipe refers to is known. ${here}`,
+    details: `Responses and scores of earlier settings, log-probs of other references, stale checkpoints, files of a stage that is off. The run may be anywhere on its way, and goes on as it would have. ${here}`,
   },
   chat: {
     summary: "talk to a model, or to the fused model of a run",

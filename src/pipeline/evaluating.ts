@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { type EvaluationSummary, type Reward, summarise } from "../evaluation/index.ts";
 import type { ModelFiles } from "../models/index.ts";
 import { contentKey } from "../schema/index.ts";
@@ -5,7 +6,7 @@ import type { Json } from "../store/index.ts";
 import { lazyModel } from "./lazy-source.ts";
 import { comparisonEvaluation, readComparison } from "./report/stored-evaluation.ts";
 import { type Run, runPaths } from "./run.ts";
-import { drawMissing, samplingOf } from "./sampling.ts";
+import { drawMissing, type PlannedDraw, samplingOf } from "./sampling.ts";
 import { openReward, scoreMissing } from "./scoring.ts";
 import { comparedModels } from "./trainings.ts";
 import { tunedFiles } from "./tuning.ts";
@@ -16,7 +17,7 @@ const evaluatedModels = {
   sft: (run: Run) => tunedFiles(runPaths(run.folder).sftModel, "sft"),
   wrpo: (run: Run) => tunedFiles(runPaths(run.folder).fusedModel, "wrpo"),
 };
-type EvaluatedModel = keyof typeof evaluatedModels;
+export type EvaluatedModel = keyof typeof evaluatedModels;
 
 /** The files of the models that a run compares, by name, the untuned target first. */
 export const evaluatedFiles = (run: Run): Promise<[EvaluatedModel, ModelFiles][]> =>
@@ -25,6 +26,27 @@ export const evaluatedFiles = (run: Run): Promise<[EvaluatedModel, ModelFiles][]
       async (label): Promise<[EvaluatedModel, ModelFiles]> => [label, await evaluatedModels[label](run)],
     ),
   );
+
+/** The same of those that are made, as far as the run is. */
+export async function madeFiles(run: Run): Promise<Map<EvaluatedModel, ModelFiles>> {
+  const { sftModel, fusedModel } = runPaths(run.folder);
+  const places: Record<EvaluatedModel, string | undefined> = { untuned: undefined, sft: sftModel, wrpo: fusedModel };
+  const made = comparedModels(run.recipe).filter((label) => {
+    const place = places[label];
+    return place === undefined || existsSync(place);
+  });
+  return new Map(await Promise.all(made.map(async (label) => [label, await evaluatedModels[label](run)] as const)));
+}
+
+/** What is asked of one of them. */
+export const evaluationDraws = (run: Run, files: ModelFiles): PlannedDraw[] => [
+  {
+    source: lazyModel(sourceName, files, run.recipe.target),
+    sampling: samplingOf(run, run.recipe.evaluation.sampling),
+    n: run.recipe.evaluation.k,
+    splits: ["evaluation"],
+  },
+];
 
 /** Under which name the ledger keeps the inputs of this run's comparison. */
 export const comparisonInputs = "comparison/inputs";
@@ -60,13 +82,7 @@ export async function evaluateModels(run: Run): Promise<Record<string, number> |
     const models = [];
     for (const [label, files] of await evaluatedFiles(run)) {
       const stage = `evaluation/${label}`;
-      const source = lazyModel(sourceName, files, recipe.target);
-      const sampling = samplingOf(run, recipe.evaluation.sampling);
-      await drawMissing(run, {
-        stage: "evaluate",
-        label: stage,
-        draws: [{ source, sampling, n: recipe.evaluation.k, splits: ["evaluation"] }],
-      });
+      await drawMissing(run, { stage: "evaluate", label: stage, draws: evaluationDraws(run, files) });
       await scoreMissing(run, "evaluate", stage, reward);
       models.push(await responsesOf(run, label, stage, reward.identity));
     }

@@ -41,6 +41,10 @@ interface Making {
   readonly recipe: Pick<OptimisationRecipe, "keep_last" | "keep_best">;
 }
 
+/** Whether checkpoints outlive their training: who asks for several means to look at them. */
+export const keepsCheckpoints = ({ keep_last, keep_best }: Pick<OptimisationRecipe, "keep_last" | "keep_best">) =>
+  keep_last > 1 || keep_best > 0;
+
 /**
  * Makes a model unless it stands and was made from the same inputs; undefined where it does. The checkpoints
  * go only when the ledger knows of the model: a training that was killed in between has them still.
@@ -52,8 +56,7 @@ export async function unlessMade<Outcome>(
   const stands = made.every((path) => existsSync(path)) && (await ledger.meta.get(name)) === inputs;
   const outcome = stands ? undefined : await make();
   if (!stands) await ledger.meta.set(name, inputs);
-  // Who asks for several means to look at them.
-  if (recipe.keep_last === 1 && recipe.keep_best === 0) rmSync(checkpoints, { recursive: true, force: true });
+  if (!keepsCheckpoints(recipe)) rmSync(checkpoints, { recursive: true, force: true });
   return outcome;
 }
 

@@ -1,3 +1,4 @@
+import type { ModelFiles } from "../models/index.ts";
 import {
   amended,
   contentKey,
@@ -13,7 +14,7 @@ import {
 } from "../schema/index.ts";
 import type { Draw } from "../store/index.ts";
 import type { StageName } from "./events.ts";
-import { type LazySource, lazySource } from "./lazy-source.ts";
+import { type LazySource, lazyModel, lazySource } from "./lazy-source.ts";
 import { checkInterrupted, type Run } from "./run.ts";
 import { type SpendingAccount, spendingAccount, spendingWords } from "./spending.ts";
 import { grouped } from "./streams.ts";
@@ -57,10 +58,7 @@ const namedPrompts = 5;
  * all they could; Interrupted on an abort.
  */
 export async function drawMissing(run: Run, plan: SamplingPlan): Promise<DrawCounts> {
-  await run.ledger.responses.declare(
-    plan.label,
-    plan.draws.map(({ source, ...draw }) => ({ ...draw, source: source.name, identity: source.identity })),
-  );
+  await run.ledger.responses.declare(plan.label, asDraws(plan.draws));
   await requireKeys(run, plan);
   let drawn = 0;
   for (;;) {
@@ -130,7 +128,11 @@ async function requireKeys({ ledger }: Run, { label, draws }: SamplingPlan): Pro
   }
 }
 
-type PlannedDraw = SamplingPlan["draws"][number];
+export type PlannedDraw = SamplingPlan["draws"][number];
+
+/** The draws as the ledger knows them. */
+export const asDraws = (draws: readonly PlannedDraw[]): Draw[] =>
+  draws.map(({ source, ...draw }) => ({ ...draw, source: source.name, identity: source.identity }));
 
 /** Embedded models in one turn; endpoints beside them, but those of one server and sampling share their responses. */
 function turns(draws: readonly PlannedDraw[]): PlannedDraw[][] {
@@ -238,17 +240,33 @@ export function samplingOf({ recipe }: Run, own: SamplingOverrides): Sampling {
   return { ...common, seed: recipe.seed, ...given };
 }
 
-/** n responses of every source to every training prompt (paper section 4.1). */
-export async function sampleSources(run: Run): Promise<Record<string, number>> {
-  // Hours may lie between the first response and the training.
-  checkTrainings(run.recipe, (await run.model(run.recipe.target)).decoderConfig);
-  const account = await spendingAccount(run);
+/** What the recipe asks of its sources; what endpoints spend goes to the account. */
+export async function sourceDraws(run: Run, account?: SpendingAccount): Promise<PlannedDraw[]> {
   const draws: PlannedDraw[] = [];
   for (const recipe of run.recipe.sources) {
     const source = await lazySource(run, recipe, account?.budget);
     const sampling = samplingOf(run, recipe.sampling);
     draws.push({ source, sampling, n: run.recipe.sampling.n, splits: ["sft", "wrpo"] });
   }
+  return draws;
+}
+
+/** What it asks of the model that WRPO starts from. */
+export const targetDraws = (run: Run, files: ModelFiles): PlannedDraw[] => [
+  {
+    source: lazyModel("target", files, run.recipe.target),
+    sampling: samplingOf(run, {}),
+    n: run.recipe.sampling.n,
+    splits: ["wrpo"],
+  },
+];
+
+/** n responses of every source to every training prompt (paper section 4.1). */
+export async function sampleSources(run: Run): Promise<Record<string, number>> {
+  // Hours may lie between the first response and the training.
+  checkTrainings(run.recipe, (await run.model(run.recipe.target)).decoderConfig);
+  const account = await spendingAccount(run);
+  const draws = await sourceDraws(run, account);
   for (const [index, { source, sampling }] of draws.entries()) {
     const key = contentKey({ identity: source.identity, sampling });
     const twin = draws

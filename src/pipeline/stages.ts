@@ -2,12 +2,11 @@ import { AmalgamError, contentKey, explainMemory, type Recipe } from "../schema/
 import { explainDisk } from "./disk.ts";
 import { evaluateModels } from "./evaluating.ts";
 import { type StageName, stageNames } from "./events.ts";
-import { lazyModel } from "./lazy-source.ts";
 import { evaluateLogProbs } from "./log-prob-evaluation.ts";
 import { recordingListener } from "./recording.ts";
 import { reportRun } from "./reporting.ts";
 import { checkInterrupted, Interrupted, type Run } from "./run.ts";
-import { drawMissing, sampleSources, samplingOf } from "./sampling.ts";
+import { drawMissing, sampleSources, targetDraws } from "./sampling.ts";
 import { scoreLabel } from "./scoring.ts";
 import { selectForSft, selectForWrpo, selectNothingForSft } from "./selecting.ts";
 import { startingFiles, tuneSft, tuneWrpo } from "./tuning.ts";
@@ -17,13 +16,8 @@ type Outcome = Record<string, number> | undefined;
 
 /** n responses of the model that WRPO starts from, the tuned target, to the prompts of the preference split (paper section 3.3). */
 export async function sampleTarget(run: Run): Promise<Record<string, number>> {
-  const source = lazyModel("target", await startingFiles(run), run.recipe.target);
-  const sampling = samplingOf(run, {});
-  return drawMissing(run, {
-    stage: "sample_target",
-    label: "target",
-    draws: [{ source, sampling, n: run.recipe.sampling.n, splits: ["wrpo"] }],
-  });
+  const draws = targetDraws(run, await startingFiles(run));
+  return drawMissing(run, { stage: "sample_target", label: "target", draws });
 }
 
 /** The comparison of the models, and how probable they find what WRPO learnt from. */

@@ -12,17 +12,25 @@ export interface SelectedRows {
   readonly digest: string;
 }
 
-/** The texts that a selection names, as rows; `pick` gives the response keys in the objective's order. */
-export async function rowsOf(
-  run: Run,
-  split: "sft" | "wrpo",
-  pick: (selection: StoredSelection) => readonly (string | undefined)[],
-): Promise<SelectedRows> {
+/** The keys of the responses of a selection, in the objective's order. */
+export type PickKeys = (selection: StoredSelection) => readonly (string | undefined)[];
+
+async function pickedOf(run: Run, split: "sft" | "wrpo", pick: PickKeys) {
   const selected = (await run.ledger.selections.list(split))
     .filter((selection) => selection.leftOut === undefined)
     .map((selection) => ({ promptId: selection.promptId, keys: pick(selection) }));
   const selections = selected.filter(isWhole);
   const lacking = selected.length - selections.length;
+  return { selections, lacking, digest: contentKey(selections.map(({ promptId, keys }) => [promptId, keys])) };
+}
+
+/** The digest of the rows that a selection gives. */
+export const rowsDigest = async (run: Run, split: "sft" | "wrpo", pick: PickKeys): Promise<string> =>
+  (await pickedOf(run, split, pick)).digest;
+
+/** The texts that a selection names, as rows. */
+export async function rowsOf(run: Run, split: "sft" | "wrpo", pick: PickKeys): Promise<SelectedRows> {
+  const { selections, ...picked } = await pickedOf(run, split, pick);
   const texts = await run.ledger.responses.texts(selections.flatMap(({ keys }) => keys));
   const prompts = new Map((await run.ledger.prompts.list([split])).map((prompt) => [prompt.id, prompt]));
   const rows = selections.map(({ promptId, keys }) => ({
@@ -30,7 +38,7 @@ export async function rowsOf(
     messages: prompts.get(promptId)!.messages,
     responses: keys.map((key) => texts.get(key)!),
   }));
-  return { rows, lacking, digest: contentKey(selections.map(({ promptId, keys }) => [promptId, keys])) };
+  return { rows, ...picked };
 }
 
 interface Picked<Key> {

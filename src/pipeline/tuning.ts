@@ -5,6 +5,7 @@ import { type Objective, objectiveOf } from "../objectives/index.ts";
 import { contentKey, expandHome, type OptimisationRecipe, TrainingError } from "../schema/index.ts";
 import { type Bundle, bundleTokens } from "../scoring/index.ts";
 import {
+  checkpointDigest,
   decisiveFields,
   holdOut,
   movingReference,
@@ -26,7 +27,7 @@ import { withMicroBatchTokens } from "./micro-batches.ts";
 import { computeTypes, trainModel, unlessMade } from "./model-training.ts";
 import { checkInterrupted, type Run, runPaths } from "./run.ts";
 import { sampledEvaluation } from "./sampled-evaluation.ts";
-import { fittingRows, keysOf, rowsOf, unfitCounts } from "./tuning-rows.ts";
+import { fittingRows, keysOf, type PickKeys, rowsDigest, rowsOf, unfitCounts } from "./tuning-rows.ts";
 
 type Stage = "sft" | "wrpo";
 type Counts = Record<string, number>;
@@ -64,6 +65,32 @@ const inputsOf = (run: Run, stage: Stage, files: ModelFiles, digest: string): st
     seed: run.recipe.seed,
     dtype: typesOf(run, stage).dtype,
   });
+
+const objectiveFor = ({ recipe }: Run): Objective => objectiveOf(recipe.wrpo, recipe.selection.source_responses);
+
+/** The responses that each training learns from. */
+const picks: Readonly<Record<Stage, (run: Run) => PickKeys>> = {
+  sft:
+    () =>
+    ({ sourceChosen }) => [sourceChosen],
+  wrpo: (run) => {
+    const objective = objectiveFor(run);
+    return (selection) => keysOf(selection, objective);
+  },
+};
+
+/** Rows that must stay in their batches. */
+const orderOf = (run: Run, stage: Stage): Pick<TrainingOptions, "order"> =>
+  stage === "wrpo" && objectiveFor(run).mismatched ? { order: "batches" } : {};
+
+/** What the checkpoints bear that a stage goes on from, when all stages before it are done. */
+export async function tuningDigest(run: Run, stage: Stage): Promise<string> {
+  const files = stage === "sft" ? await run.model(run.recipe.target) : await startingFiles(run);
+  const inputs = inputsOf(run, stage, files, await rowsDigest(run, stage, picks[stage](run)));
+  const { seed } = run.recipe;
+  const { dtype } = typesOf(run, stage);
+  return checkpointDigest({ recipe: run.recipe[stage], inputs, seed, dtype, ...orderOf(run, stage) });
+}
 
 /** Makes the model folder of a stage, unless it stands. */
 const unlessTuned = (run: Run, stage: Stage, inputs: string, folder: string, make: () => Promise<Counts>) =>
@@ -149,7 +176,7 @@ const resolved = (run: Run, stage: Stage, model: LoadedModel, inputs: string, lo
 export async function tuneSft(run: Run): Promise<Counts | undefined> {
   const asked = run.recipe.sft;
   const files = await run.model(run.recipe.target);
-  const { rows: texts, digest } = await rowsOf(run, "sft", ({ sourceChosen }) => [sourceChosen]);
+  const { rows: texts, digest } = await rowsOf(run, "sft", picks.sft(run));
   const inputs = inputsOf(run, "sft", files, digest);
   const folder = runPaths(run.folder).sftModel;
   return unlessTuned(run, "sft", inputs, folder, async () => {
@@ -206,8 +233,8 @@ export async function tuneWrpo(run: Run): Promise<Counts | undefined> {
   const { seed } = run.recipe;
   const paths = runPaths(run.folder);
   const files = await startingFiles(run);
-  const objective = objectiveOf(asked, run.recipe.selection.source_responses);
-  const { rows: texts, lacking, digest } = await rowsOf(run, "wrpo", (selection) => keysOf(selection, objective));
+  const objective = objectiveFor(run);
+  const { rows: texts, lacking, digest } = await rowsOf(run, "wrpo", picks.wrpo(run));
   const inputs = inputsOf(run, "wrpo", files, digest);
   return unlessTuned(run, "wrpo", inputs, paths.fusedModel, async () => {
     if (texts.length === 0)
@@ -235,7 +262,7 @@ export async function tuneWrpo(run: Run): Promise<Counts | undefined> {
         ...{ stage: "wrpo", recipe, inputs, target: paths.fusedModel },
         ...{ model, files, base: run.recipe.sft.enabled ? paths.sftModel : targetName(run, files) },
         task: { ...task, heldOut: known.slice(training.length) },
-        ...(objective.mismatched ? { order: "batches" } : {}),
+        ...orderOf(run, "wrpo"),
         heldOut: heldOut.map(({ id }) => id),
       });
       return { ...counts, ...unfitCounts(unfit), ...(lacking > 0 ? { lacking } : {}) };

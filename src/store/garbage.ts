@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from "kysely";
-import { drawsOf, type StoredDraw } from "./draws.ts";
+import { type Draw, drawsOf, type StoredDraw, samplerKey } from "./draws.ts";
 import { isPostgres, transact } from "./engine.ts";
 import type { RunTable } from "./raw-rows.ts";
 import type { Database } from "./tables.ts";
@@ -8,10 +8,14 @@ import type { Database } from "./tables.ts";
 export interface Needed {
   /** The identity of the reward. */
   readonly reward: string;
-  /** Whose reference log-probs: see `ReferenceLogpKey`. */
-  readonly models: readonly string[];
+  /** Whose reference log-probs: see `ReferenceLogpKey`; undefined where not all of these models are known. */
+  readonly models: readonly string[] | undefined;
   readonly evaluations: readonly { readonly name: string; readonly inputs: string }[];
+  /** What a stage may ask for when it comes, beside what stages have asked for. */
+  readonly draws?: readonly Draw[];
 }
+
+type Asking = Pick<StoredDraw, "sampler" | "n" | "splits">;
 
 /** Rows of one table that nothing refers to; bytes of their texts. */
 export interface Garbage {
@@ -26,7 +30,7 @@ const oneOf = (conditions: readonly Condition[]) =>
   conditions.length === 0 ? no : sql`(${sql.join(conditions, sql` or `)})`;
 
 /** Whether a draw asks for a response (or its failure) to a prompt p. */
-const asked = (draws: readonly StoredDraw[], of: "r" | "failures" | "responses") =>
+const asked = (draws: readonly Asking[], of: "r" | "failures" | "responses") =>
   oneOf(
     draws.map(
       ({ sampler, n, splits }) =>
@@ -34,10 +38,10 @@ const asked = (draws: readonly StoredDraw[], of: "r" | "failures" | "responses")
     ),
   );
 
-const unasked = (draws: readonly StoredDraw[], of: "failures" | "responses") => sql`not exists (
+const unasked = (draws: readonly Asking[], of: "failures" | "responses") => sql`not exists (
   select 1 from prompts p where p.messages_key = ${sql.ref(`${of}.messages_key`)} and ${asked(draws, of)})`;
 
-const unscored = (draws: readonly StoredDraw[], of: "scores" | "score_failures", reward: string) => sql`(
+const unscored = (draws: readonly Asking[], of: "scores" | "score_failures", reward: string) => sql`(
   reward <> ${reward} or not exists (select 1 from responses r, prompts p where r.key = ${sql.ref(`${of}.response_key`)}
   and p.messages_key = r.messages_key and p.checks_key = ${sql.ref(`${of}.checks_key`)} and ${asked(draws, "r")}))`;
 
@@ -46,10 +50,14 @@ const notIn = (column: string, values: readonly string[]) =>
 
 /** What no draw and nothing that is needed refers to; scores before the responses that they are of. */
 function conditions(
-  draws: readonly StoredDraw[],
-  { reward, models, evaluations }: Needed,
+  stored: readonly StoredDraw[],
+  { reward, models, evaluations, draws: further = [] }: Needed,
 ): readonly [table: RunTable, texts: readonly string[], condition: Condition][] {
   const kept = evaluations.map(({ name, inputs }) => sql`(name = ${name} and inputs = ${inputs})`);
+  const draws: Asking[] = [
+    ...stored,
+    ...further.map(({ identity, sampling, ...draw }) => ({ ...draw, sampler: samplerKey(identity, sampling) })),
+  ];
   const samplers = draws.map(({ sampler }) => sampler);
   return [
     ["scores", ["response_key", "reward", "checks_key", "parts_json"], unscored(draws, "scores", reward)],
@@ -59,7 +67,11 @@ function conditions(
     ["failures", ["sampler", "messages_key", "failure_json"], unasked(draws, "failures")],
     ["samplers", ["key", "identity", "sampling_json"], notIn("key", samplers)],
     ["selections", ["prompt_id", "further_sources_json"], sql`prompt_id not in (select id from prompts)`],
-    ["reference_logps", ["model", "template", "prompt_tokens", "response"], notIn("model", models)],
+    [
+      "reference_logps",
+      ["model", "template", "prompt_tokens", "response"],
+      models === undefined ? no : notIn("model", models),
+    ],
     ["evaluations", ["name", "inputs", "result_json"], sql`not ${oneOf(kept)}`],
   ];
 }

@@ -1,6 +1,6 @@
 export { type CopiedParts, copyLedger } from "./copy.ts";
 export { type Draw, responseKey } from "./draws.ts";
-export type { Garbage } from "./garbage.ts";
+export type { Garbage, Needed } from "./garbage.ts";
 export type { Ledger, LedgerReader } from "./ledger.ts";
 export { heldBy, holdFolder, type Lock, makeRunFolder, takeLock, type Writer } from "./lock.ts";
 export { newestSchema } from "./migrations.ts";

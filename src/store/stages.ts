@@ -40,6 +40,8 @@ export interface StageStore extends StageReader {
   ): Promise<void>;
   finish(name: string, counts: StageCounts): Promise<void>;
   fail(name: string, counts: StageCounts): Promise<void>;
+  /** Takes the stages for such as have not begun. */
+  forget(names: readonly string[]): Promise<void>;
 }
 
 export function stageStore(db: Database, now: () => number | Promise<number> = () => currentTime(db)): StageStore {
@@ -110,6 +112,9 @@ export function stageStore(db: Database, now: () => number | Promise<number> = (
     },
     finish: (name, counts) => end(name, "done", counts),
     fail: (name, counts) => end(name, "failed", counts),
+    async forget(names) {
+      if (names.length > 0) await persistently(() => db.deleteFrom("stages").where("name", "in", names).execute());
+    },
   };
 }
 

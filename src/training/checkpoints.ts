@@ -93,9 +93,22 @@ function retire(path: string): void {
   rmSync(`${path}.removed`, { recursive: true, force: true });
 }
 
+/** What a process that was killed has left half written or half removed. */
+const leftovers = (folder: string): string[] =>
+  readdirSync(folder).filter((name) => /^step-\d+\.(partial|removed)$/.test(name));
+
 function removeLeftovers(folder: string): void {
-  for (const name of readdirSync(folder))
-    if (/^step-\d+\.(partial|removed)$/.test(name)) rmSync(join(folder, name), { recursive: true, force: true });
+  for (const name of leftovers(folder)) rmSync(join(folder, name), { recursive: true, force: true });
+}
+
+/**
+ * Paths of what the training of these inputs does not go on from: checkpoints of other trainings, and what a killed process left
+ * half. Where the inputs are not known yet, of the latter only. Nobody may be writing there.
+ */
+export function staleCheckpoints(folder: string, inputs: string | undefined): string[] {
+  if (!existsSync(folder)) return [];
+  const isOthers = (name: string) => inputs !== undefined && readState(join(folder, name, stateFile)).inputs !== inputs;
+  return [...stepNames(folder).filter(isOthers), ...leftovers(folder)].map((name) => join(folder, name));
 }
 
 /** Names of the whole checkpoints, the latest first. */

@@ -1,4 +1,5 @@
 export * from "./available-memory.ts";
+export { staleCheckpoints } from "./checkpoints.ts";
 export { decisiveFields } from "./decisive.ts";
 export { flopCounter, type TrainedPart, type TrainingFlops } from "./flops.ts";
 export { holdOut, promptTokensOf } from "./held-out.ts";
@@ -21,5 +22,11 @@ export { type PlacedRow, type RowFile, writeRowFile } from "./row-file.ts";
 export * from "./rows.ts";
 export { type PackedSequence, packSequences, sftTask } from "./sft.ts";
 export type { MicroBatchResult, TaskOptions, TrainingTask, WholeBatch } from "./task.ts";
-export { type ResolvedOptimisation, type TrainingOptions, type TrainingSummary, train } from "./train.ts";
+export {
+  checkpointDigest,
+  type ResolvedOptimisation,
+  type TrainingOptions,
+  type TrainingSummary,
+  train,
+} from "./train.ts";
 export { trainedNames } from "./trainable.ts";

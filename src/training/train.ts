@@ -63,6 +63,16 @@ export interface TrainingSummary {
   readonly batches: readonly (readonly number[])[];
 }
 
+/** What the checkpoints of a training bear: it goes on from none that bears another digest. */
+export const checkpointDigest = ({
+  recipe,
+  inputs,
+  seed,
+  order,
+  dtype,
+}: Pick<TrainingOptions, "inputs" | "seed" | "order" | "dtype"> & { readonly recipe: OptimisationRecipe }): string =>
+  contentKey({ inputs, decisive: decisiveFields(recipe), seed, order, dtype });
+
 /**
  * The one training loop. Each optimiser step takes the batch in micro-batches of at most `micro_batch_tokens` tokens and
  * divides the loss by the weight of the whole batch, so that micro-batching bounds the memory and never the result, dropouts
@@ -94,13 +104,7 @@ export async function train<Item>(
   const factorAt = scheduleOf(recipe, totalSteps);
   const optimiser = optimiserOf(recipe, trained, model.config.layers.length);
   const kept = keepingTask(optimiser, task);
-  const inputs = contentKey({
-    inputs: options.inputs,
-    decisive: decisiveFields(recipe),
-    seed: options.seed,
-    order: options.order,
-    dtype: options.dtype,
-  });
+  const inputs = checkpointDigest(options);
   const keeper = checkpointKeeper(options.checkpoints, { inputs, weights: trained, optimiser: kept }, recipe);
   const start = keeper.load();
   const evaluations = [...start.evaluations];
