@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync } from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { readLedger } from "../store/index.ts";
@@ -8,7 +8,7 @@ import { type StageName, stageNames } from "./events.ts";
 import { runSummary } from "./reporting.ts";
 import { Interrupted, runPaths } from "./run.ts";
 import { runStages } from "./stages.ts";
-import { hearing, runFolder, tinyWorld, withRun } from "./testing/tiny-world.ts";
+import { hearing, promptRows, runFolder, tinyWorld, withRun } from "./testing/tiny-world.ts";
 
 const world = tinyWorld();
 afterAll(() => world.remove());
@@ -115,5 +115,16 @@ describe("gc", () => {
     const stale = ["step-00000003", "step-00000007.partial"];
     expect((await collect(folder)).files).toEqual(stale.map((name) => `checkpoints/sft/${name}`));
     expect(readdirSync(checkpoints)).toEqual([]);
+  });
+
+  test("takes the responses to prompts that are gone, and every stage looks at the others again", async () => {
+    writeFileSync(join(world.folder, "prompts.jsonl"), promptRows("train", 11));
+    const { responses } = rowsOf(await collect(whole));
+    expect(responses).toBeGreaterThanOrEqual(9);
+    await expect(withRun({ folder: whole }, (run) => runCommand(run, "train"))).rejects.toThrow(/nothing is ready/);
+    const heard = hearing();
+    await work(whole, through("score"), [], heard);
+    expect(heard.finished.map(([, skipped]) => skipped)).toEqual([true, true]);
+    await checkedLedger(whole);
   });
 });
