@@ -1,5 +1,6 @@
 import { existsSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { readTable } from "../../data/index.ts";
 import { syncFolder } from "../../nn/index.ts";
 import {
@@ -141,15 +142,18 @@ async function fill(ledger: Ledger, folder: string, { tables }: Manifest, around
       const file = exportPaths(folder).table(name);
       let row = 0;
       for await (const page of readTable(file, fileColumns(name))) {
-        const stored = page.map((cells, at) => amended({ file, line: row + at + 1 }, () => toStoredRow(name, cells)));
-        row += page.length;
-        for (let start = 0; start < stored.length; start += insertedTogether) {
+        for (let start = 0; start < page.length; start += insertedTogether) {
           checkInterrupted(around);
-          const some = stored.slice(start, start + insertedTogether);
+          const some = page
+            .slice(start, start + insertedTogether)
+            .map((cells, at) => amended({ file, line: row + start + at + 1 }, () => toStoredRow(name, cells)));
           await inserted(file, insert, name, some);
           done += some.length;
           around.listener.progress({ stage: "import", label: "the ledger", done, total, unit: "rows" });
+          // What the database's driver has done with is let go of when the event loop turns.
+          await nextTurn();
         }
+        row += page.length;
       }
       if (row !== tables[name]!.rows)
         throw new DataError(`the file has ${row} rows; the manifest says ${tables[name]!.rows}`, {
@@ -160,7 +164,7 @@ async function fill(ledger: Ledger, folder: string, { tables }: Manifest, around
   });
 }
 
-const insertedTogether = 5000;
+const insertedTogether = 1000;
 
 /** What the database refuses of rows that have the right types: the same key twice. */
 async function inserted(file: string, insert: InsertRows, table: RunTable, rows: readonly StoredRow[]): Promise<void> {
