@@ -58,3 +58,4 @@ export { type ServerLimits, serverLimitsSchema } from "./server-limits.ts";
 export { type GridValue, type Sweep, sweepSchema } from "./sweep.ts";
 export { type LoadedSweep, loadSweep, type SweepChanges, type SweepVariant, sweepJsonSchema } from "./sweep-file.ts";
 export { utf8Text } from "./utf8.ts";
+export { whenUsed } from "./when-used.ts";

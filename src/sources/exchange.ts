@@ -1,7 +1,10 @@
 import { Buffer } from "node:buffer";
-import { type Dispatcher, EnvHttpProxyAgent, request } from "undici";
+import type { Dispatcher } from "undici";
+import { whenUsed } from "../schema/index.ts";
 import type { Environment } from "./address.ts";
 import type { HeaderValues } from "./headers.ts";
+
+const undici = whenUsed<typeof import("undici")>("undici");
 
 export interface Answer {
   readonly status: number;
@@ -39,7 +42,7 @@ const mostBytes = 64 * 2 ** 20;
 /** Connections to an endpoint, through the proxy that the environment names, if any; never through it to this machine. */
 export function connections(environment: Environment): Dispatcher {
   const excepted = environment.no_proxy ?? environment.NO_PROXY ?? "";
-  return new EnvHttpProxyAgent({
+  return new (undici().EnvHttpProxyAgent)({
     httpProxy: environment.http_proxy ?? environment.HTTP_PROXY ?? "",
     httpsProxy: environment.https_proxy ?? environment.HTTPS_PROXY ?? "",
     noProxy: excepted === "*" ? "*" : ["localhost", "127.0.0.1", "[::1]", excepted].filter(Boolean).join(","),
@@ -67,7 +70,7 @@ export async function exchange(dispatcher: Dispatcher, call: Call, signal: Abort
   const timer = setTimeout(() => end.abort(late), Math.min(timeoutMs, 2 ** 31 - 1));
   signal.addEventListener("abort", abort, { once: true });
   try {
-    const given = await request(url, {
+    const given = await undici().request(url, {
       method,
       headers,
       ...(body === undefined ? {} : { body }),

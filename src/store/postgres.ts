@@ -1,5 +1,6 @@
 import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, type PostgresQueryResult } from "kysely";
-import pg from "pg";
+import type pg from "pg";
+import { whenUsed } from "../schema/index.ts";
 import { ConnectionLost, persistently } from "./engine.ts";
 import { explainPostgres } from "./explain-postgres.ts";
 import { checked } from "./parameters.ts";
@@ -13,6 +14,7 @@ export interface PostgresAddress {
   readonly schema: string;
 }
 
+const driver = whenUsed<typeof pg>("pg");
 const connectTimeoutMs = 15_000;
 const connections = 4;
 const bigint = 20;
@@ -25,7 +27,8 @@ export function openPostgres(
   address: PostgresAddress,
   { idleMs = 30_000, readOnly = false }: { readonly idleMs?: number; readonly readOnly?: boolean } = {},
 ): Database {
-  const pool = new pg.Pool({
+  const { Pool, types } = driver();
+  const pool = new Pool({
     ...withOptions(address.url, [
       `-c search_path=${address.schema}`,
       // A process that is paused within a transaction must not hold up the others: the server ends it.
@@ -38,7 +41,7 @@ export function openPostgres(
     // Counts and times are far below 2^53.
     types: {
       getTypeParser: ((oid: number, format?: "text") =>
-        oid === bigint ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
+        oid === bigint ? Number : types.getTypeParser(oid, format)) as typeof types.getTypeParser,
     },
   });
   // A connection that breaks shows at the next call on it; without listeners it would end the process.

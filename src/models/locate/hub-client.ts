@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { EnvHttpProxyAgent, fetch, type Headers, type Response } from "undici";
-import { EnvironmentError } from "../../schema/index.ts";
+import type { Headers, Response } from "undici";
+import { EnvironmentError, whenUsed } from "../../schema/index.ts";
 import { errorCode } from "./disk.ts";
 import type { HubConfig } from "./hub-config.ts";
+
+const undici = whenUsed<typeof import("undici")>("undici");
 
 /** The hub gave no answer at all: no network, no such host, refused, silent. */
 export class HubUnreachable extends EnvironmentError {}
@@ -39,7 +41,7 @@ const mostTries = 3;
 /** A client for one hub, through the proxy that the environment names, if any. */
 export function hubClient(config: HubConfig): HubClient {
   const { environment } = config;
-  const dispatcher = new EnvHttpProxyAgent({
+  const dispatcher = new (undici().EnvHttpProxyAgent)({
     httpProxy: environment.http_proxy ?? environment.HTTP_PROXY ?? "",
     httpsProxy: environment.https_proxy ?? environment.HTTPS_PROXY ?? "",
     noProxy: environment.no_proxy ?? environment.NO_PROXY ?? "",
@@ -57,7 +59,7 @@ export function hubClient(config: HubConfig): HubClient {
       const authorization = own && config.token !== undefined ? { authorization: `Bearer ${config.token}` } : {};
       let response: Response;
       try {
-        response = await fetch(at, {
+        response = await undici().fetch(at, {
           headers: { "user-agent": "amalgam", ...headers, ...authorization },
           redirect: "manual",
           dispatcher,
