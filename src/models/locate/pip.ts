@@ -51,10 +51,12 @@ export async function downloadWheel(
   await mkdir(wheels);
 
   let most = 0;
+  let ended = false;
   const watch = setInterval(async () => {
     // pip moves the wheel from one folder to the other, so that the sum may fall for a moment.
     most = Math.max(most, await folderBytes(folder).catch(() => 0));
-    onBytes(most);
+    // The folder may still have been read when pip ended.
+    if (!ended) onBytes(most);
   }, 200);
   const download = [
     ...["download", `${project}==${version}`, "--dest", wheels],
@@ -66,7 +68,10 @@ export async function downloadWheel(
   const { status, errors } = await execute(pip.command, [...pip.arguments, ...download], {
     ...environment,
     TMPDIR: scratch,
-  }).finally(() => clearInterval(watch));
+  }).finally(() => {
+    ended = true;
+    clearInterval(watch);
+  });
 
   if (status !== 0) throw pipFailure(`${project} ${version}`, errors);
   const wheel = (await readdir(wheels)).find((name) => name.endsWith(".whl"));
