@@ -1,6 +1,7 @@
-import { cpSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { afterAll } from "vitest";
 import { tokenizerFromGguf } from "../../tokenizers/index.ts";
 import { byteLevelMetadata } from "../../tokenizers/testing/synthetic.ts";
 import type { DType } from "../../torch/index.ts";
@@ -40,9 +41,13 @@ const fixture = (name: string): URL => new URL(`../fixtures/${name}`, import.met
 export const tinyFigures = (family: TinyFamily): TinyFigures =>
   JSON.parse(readFileSync(fixture(`tiny-${family}.json`), "utf8")) as TinyFigures;
 
+/** Where a test file keeps its tiny models. */
+const scratch = mkdtempSync(join(tmpdir(), "amalgam-tiny-models-"));
+afterAll(() => rmSync(scratch, { recursive: true }));
+
 /** A Hugging Face folder of a random model with two or three layers and a vocabulary of 320, in a temporary place. */
 export function tinyFolder(family: TinyFamily): string {
-  const folder = mkdtempSync(join(tmpdir(), `amalgam-tiny-${family}-`));
+  const folder = mkdtempSync(join(scratch, `${family}-`));
   cpSync(fixture(`tiny-${family}`), folder, { recursive: true });
   const tokenizer = tokenizerFromGguf(byteLevelMetadata("qwen2"), "synthetic");
   for (const [name, text] of Object.entries(tokenizer.files())) writeFileSync(join(folder, name), text);
