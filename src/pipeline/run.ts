@@ -26,7 +26,7 @@ import {
 } from "../schema/index.ts";
 import { type Ledger, openLedger, type StoredPrompt } from "../store/index.ts";
 import { explainDisk } from "./disk.ts";
-import { type Activity, type Listener, stageNames } from "./events.ts";
+import type { Activity, Listener } from "./events.ts";
 import { leftOutWords, type PreparedPrompts, preparePrompts, skippedWords, writeLeftOut } from "./prompts.ts";
 
 export interface RunOptions {
@@ -166,10 +166,7 @@ export async function openRun(options: RunOptions): Promise<Run> {
   const ledger = await amended({ file: loaded.file }, () => openLedger(folder, { shared: loaded.recipe.ledger }));
   try {
     // The prompts first: they may be refused, and then the run keeps the recipe that it had.
-    const before = await ledger.meta.get("prompts");
     await ledger.prompts.replace(prompts);
-    // What was done with other prompts is not done with these.
-    if (before !== undefined && before !== (await ledger.meta.get("prompts"))) await ledger.stages.forget(stageNames);
     const file = runPaths(folder).recipe;
     keepWritten(file);
     replaceFile(file, resolvedYaml(resolved));

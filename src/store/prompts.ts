@@ -20,7 +20,8 @@ export interface PromptReader {
 export interface PromptStore extends PromptReader {
   /**
    * Makes these the prompts of the run. Responses and scores of prompts that are gone stay under their content keys,
-   * and count again when the prompt comes back. Throws DataError for the same id or the same messages twice.
+   * and count again when the prompt comes back; what stages did with other prompts is not done with these. Throws DataError
+   * for the same id or the same messages twice.
    */
   replace(prompts: readonly StoredPrompt[]): Promise<void>;
 }
@@ -57,6 +58,7 @@ export function promptStore(db: Database, worker?: Worker): PromptStore {
         if (digest === before) return;
         if (before !== undefined) await worker?.refuseBesideOthers("the prompts are not those of the ledger");
         await transaction.deleteFrom("prompts").execute();
+        await transaction.deleteFrom("stages").execute();
         for (const some of chunks(rows)) await transaction.insertInto("prompts").values(some).execute();
         await transaction
           .insertInto("meta")
