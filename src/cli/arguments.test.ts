@@ -239,6 +239,7 @@ test("commands and options stay as they are", () => {
         "Usage: amalgam chat MODEL OR RUN FOLDER [OPTIONS]",
         "--temperature NUMBER",
         "--max-tokens NUMBER",
+        "--precision auto|fp32|bf16",
         "--offline",
         "--help, -h",
       ],

@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { didYouMean } from "../schema/index.ts";
+import { didYouMean, type Precision, precisionSchema } from "../schema/index.ts";
 import { type CommandName, commands, globalOptions, type OptionName, options } from "./command-table.ts";
 import { type Serving, servingOf } from "./serve-arguments.ts";
 import { UsageError } from "./usage-error.ts";
@@ -25,6 +25,8 @@ export interface Arguments {
   readonly withoutModels: boolean;
   readonly dryRun: boolean;
   readonly json: boolean;
+  /** Of `chat` and `serve`: what to compute in. */
+  readonly precision: Precision | undefined;
   readonly temperature: string | undefined;
   readonly maxTokens: string | undefined;
 }
@@ -159,10 +161,17 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
       withoutModels: single("without-models") !== undefined,
       dryRun: single("dry-run") !== undefined,
       json: single("json") !== undefined,
+      precision: precisionOf(single("precision")),
       temperature: single("temperature"),
       maxTokens: single("max-tokens"),
     },
   };
+}
+
+function precisionOf(given: string | undefined): Precision | undefined {
+  const precision = precisionSchema.optional().safeParse(given);
+  if (precision.success) return precision.data;
+  throw new UsageError(`--precision ${given}: it is auto, fp32 or bf16`);
 }
 
 /** The options of a training without a run: all four that it needs, or none. */

@@ -161,7 +161,7 @@ export const commands = {
     summary: "talk to a model, or to the fused model of a run",
     positional: "MODEL OR RUN FOLDER",
     optional: false,
-    options: ["temperature", "max-tokens", "offline"],
+    options: ["temperature", "max-tokens", "precision", "offline"],
     details:
       "A model is a folder or .gguf file, owner/name on the hub, or package:NAME. Text that is piped in is answered once.",
   },

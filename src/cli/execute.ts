@@ -211,6 +211,7 @@ async function chat(given: Arguments, { signal, output, printer }: Surroundings)
     temperature: numberOption("temperature", given.temperature, 0.7, (value) => value >= 0),
     topP: 0.95,
     maxTokens: numberOption("max-tokens", given.maxTokens, 1024, (value) => Number.isInteger(value) && value > 0),
+    ...(given.precision === undefined ? {} : { precision: given.precision }),
     offline: given.offline,
     progress: ({ label, step, doneBytes, totalBytes }) => {
       if (step === "done") printer.clear();

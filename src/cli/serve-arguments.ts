@@ -1,5 +1,5 @@
 import { basename, extname } from "node:path";
-import { issueWords, precisionSchema, type ServerLimits, serverLimitsSchema } from "../schema/index.ts";
+import { issueWords, type ServerLimits, serverLimitsSchema } from "../schema/index.ts";
 import type { OptionName } from "./command-table.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -17,7 +17,6 @@ export interface Serving {
   readonly port: number | undefined;
   readonly keyVariables: readonly string[];
   readonly limits: ServerLimits;
-  readonly precision: "auto" | "fp32" | "bf16" | undefined;
   readonly device: string | undefined;
 }
 
@@ -50,8 +49,6 @@ export function servingOf(
   const port = single("port");
   if (port !== undefined && !/^\d{1,5}$/.test(port)) throw new UsageError(`--port ${port}: not a port's number`);
   if (Number(port ?? 0) > 65_535) throw new UsageError(`--port ${port}: the highest is 65535`);
-  const precision = precisionSchema.optional().safeParse(single("precision"));
-  if (!precision.success) throw new UsageError(`--precision ${single("precision")}: it is auto, fp32 or bf16`);
   return {
     models: models.map((model) => ({ ...model, ...own(model.name) })),
     adapters: adapters.map((adapter) => ({ ...adapter, ...own(adapter.name) })),
@@ -59,7 +56,6 @@ export function servingOf(
     port: port === undefined ? undefined : Number(port),
     keyVariables: all("key-env"),
     limits: limitsOf(all("limit")),
-    precision: precision.data,
     device: single("device"),
   };
 }

@@ -6,7 +6,8 @@ import type { Surroundings } from "./execute.ts";
 
 /** Serves until a signal ends it. */
 export async function serveModels(given: Arguments, { signal, output, printer }: Surroundings): Promise<0> {
-  const { models, precision, device, host, port, ...serving } = given.serving!;
+  const { precision } = given;
+  const { models, device, host, port, ...serving } = given.serving!;
   const server = await serve({
     ...serving,
     models: models.map(({ name, model, ...own }) => ({

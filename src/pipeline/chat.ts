@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { Engine, randomStream } from "../generation/index.ts";
 import { disposeModel, type LocateOptions, openModel } from "../models/index.ts";
-import { DataError, LedgerError, type Message, ModelError, modelSchema } from "../schema/index.ts";
+import { DataError, LedgerError, type Message, ModelError, modelSchema, type Precision } from "../schema/index.ts";
 import { hasLedger } from "../store/index.ts";
 import { runPaths } from "./run.ts";
 
@@ -12,6 +12,8 @@ export interface ChatOptions extends Pick<LocateOptions, "offline" | "progress">
   readonly topP: number;
   /** Most tokens of an answer. */
   readonly maxTokens: number;
+  /** What to compute in; what this machine is fast at unless given. In bf16 an answer may differ where it is asked for again. */
+  readonly precision?: Precision;
   /** Names the random streams; another one each time unless given. */
   readonly seed?: number;
 }
@@ -52,8 +54,8 @@ export function fusedOrModel(reference: string): string {
  * @throws ModelError when there is no such model or it has no chat template; LedgerError for a run without fused model.
  */
 export async function openChat(reference: string, options: ChatOptions): Promise<Chat> {
-  const { temperature, topP, maxTokens, seed = randomInt(2 ** 31), ...locating } = options;
-  const recipe = modelSchema.parse({ model: fusedOrModel(reference) });
+  const { temperature, topP, maxTokens, precision, seed = randomInt(2 ** 31), ...locating } = options;
+  const recipe = modelSchema.parse({ model: fusedOrModel(reference), precision });
   const model = await openModel(recipe, { ...locating, baseFolder: process.cwd() });
   const { tokenizer } = model;
   if (!tokenizer.hasChatTemplate) {
