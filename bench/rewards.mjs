@@ -5,22 +5,10 @@ import { readRewardModelFiles } from "amalgam/models";
 import { readQuadruples } from "amalgam/preferences";
 import { rewardModelComponent } from "amalgam/rewards";
 import { rowsFile } from "./lib/data.mjs";
-import { options } from "./lib/options.mjs";
+import { scoringOptions } from "./lib/options.mjs";
 import { report, timed } from "./lib/worker.mjs";
 
-const {
-  model: folder,
-  precision,
-  prompts,
-  repeats,
-  ...asked
-} = options({
-  model: "",
-  precision: "fp32",
-  prompts: 16,
-  repeats: 1,
-  "micro-batch-tokens": 4096,
-});
+const { model: folder, precision, prompts, repeats, ...asked } = scoringOptions();
 const recipe = { name: "reward", precision, device: "cpu", overlong: "fail" };
 const component = rewardModelComponent(await readRewardModelFiles(folder, folder), recipe, asked["micro-batch-tokens"]);
 const rows = (await readQuadruples(rowsFile)).slice(0, 64);

@@ -4,22 +4,10 @@
 import { batchLogProbs, bundleTokens, microBatches, packBundles } from "amalgam/scoring";
 import { noGrad, scope, toNumbers } from "amalgam/torch";
 import { tokenisedQuadruples } from "./lib/data.mjs";
-import { options } from "./lib/options.mjs";
+import { scoringOptions } from "./lib/options.mjs";
 import { openWorkerModel, report, timed } from "./lib/worker.mjs";
 
-const {
-  model: folder,
-  precision,
-  prompts,
-  repeats,
-  ...asked
-} = options({
-  model: "",
-  precision: "fp32",
-  prompts: 16,
-  repeats: 1,
-  "micro-batch-tokens": 4096,
-});
+const { model: folder, precision, prompts, repeats, ...asked } = scoringOptions();
 const model = await openWorkerModel(folder, precision);
 const rows = await tokenisedQuadruples(model.tokenizer, 64);
 const bundles = rows.slice(0, prompts).map(({ prompt, responses }, at) => ({

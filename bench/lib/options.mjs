@@ -26,3 +26,7 @@ export const toArguments = (values) =>
   Object.entries(values).flatMap(([name, value]) =>
     typeof value === "boolean" ? (value ? [`--${name}`] : []) : [`--${name}`, String(value)],
   );
+
+/** The options of a worker that scores five responses to a prompt. */
+export const scoringOptions = () =>
+  options({ model: "", precision: "fp32", prompts: 16, repeats: 1, "micro-batch-tokens": 4096 });

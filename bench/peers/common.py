@@ -19,6 +19,18 @@ def training_options():
     return parser
 
 
+def scoring_options():
+    """The options of every peer that scores five responses to a prompt."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument("--prompts", type=int, default=16)
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--by-length", action="store_true")
+    return parser.parse_args()
+
+
 def read_rows(count):
     with open(ROWS, encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]

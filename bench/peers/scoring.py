@@ -5,25 +5,17 @@
 --by-length puts sequences of like length into one batch, which leaves less padding.
 """
 
-import argparse
 import os
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import torch  # noqa: E402
-from common import read_rows, report, tokenised  # noqa: E402
+from common import read_rows, report, scoring_options, tokenised  # noqa: E402
 from padded import response_logps  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--model", required=True)
-parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
-parser.add_argument("--prompts", type=int, default=16)
-parser.add_argument("--repeats", type=int, default=1)
-parser.add_argument("--batch", type=int, default=8)
-parser.add_argument("--by-length", action="store_true")
-asked = parser.parse_args()
+asked = scoring_options()
 
 tokenizer = AutoTokenizer.from_pretrained(asked.model)
 model = AutoModelForCausalLM.from_pretrained(

@@ -157,7 +157,7 @@ const specialIds = ({ bosId, eosId, padId }: Tokenizer) => ({
 export async function readModelFiles(path: string, label: string, chatTemplate?: string): Promise<ModelFiles> {
   if (isFile(path)) return filesOfGguf(path, label, chatTemplate);
   return filesOfFolder(path, label, chatTemplate, (config, file) => {
-    const head = parsed(() => rewardHead(config), config, file, configHint);
+    const head = headIn(config, file);
     if (head === undefined) return undefined;
     throw new ModelError(`${head.architecture} is a reward model: it writes no text`, {
       file,
@@ -184,7 +184,7 @@ export async function readRewardModelFiles(
       hint: "Take the model's original folder.",
     });
   return filesOfFolder(path, label, chatTemplate, (config, file) => {
-    const head = amended({ file }, () => parsed(() => rewardHead(config), config, file, configHint));
+    const head = headIn(config, file);
     if (head !== undefined) return head;
     const stated = JSON.stringify(config.architectures ?? null);
     throw new ModelError(`no reward model is known by these architectures: ${stated}`, {
@@ -194,6 +194,9 @@ export async function readRewardModelFiles(
     });
   });
 }
+
+const headIn = (config: Readonly<Record<string, unknown>>, file: string) =>
+  amended({ file }, () => parsed(() => rewardHead(config), config, file, configHint));
 
 const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 
