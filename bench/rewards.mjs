@@ -10,7 +10,12 @@ import { report, timed } from "./lib/worker.mjs";
 
 const { model: folder, precision, prompts, repeats, ...asked } = scoringOptions();
 const recipe = { name: "reward", precision, device: "cpu", overlong: "fail" };
-const component = rewardModelComponent(await readRewardModelFiles(folder, folder), recipe, asked["micro-batch-tokens"]);
+const component = rewardModelComponent(
+  await readRewardModelFiles(folder, folder),
+  recipe,
+  "rewards.0",
+  asked["micro-batch-tokens"],
+);
 const rows = (await readQuadruples(rowsFile)).slice(0, 64);
 const texts = rows.map(({ sourceChosen, targetChosen, rejected }) => [sourceChosen, targetChosen, rejected]);
 const requests = rows.slice(0, prompts).flatMap(({ promptId, messages }, at) =>

@@ -8,6 +8,6 @@ export { families } from "./families/index.ts";
 export * from "./load.ts";
 export * from "./locate/index.ts";
 export { readAdapters, writeAdapters } from "./peft.ts";
-export { gateLayer, gateScale, objectiveTransform, type RewardGate, type RewardHead } from "./reward-head.ts";
+export { gateScale, type HeadLayer, normTensors, objectiveTransform, type RewardHead } from "./reward-head.ts";
 export { saveModel } from "./save.ts";
 export { softcap } from "./softcap.ts";

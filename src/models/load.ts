@@ -109,7 +109,7 @@ async function filesOfFolder<Head extends RewardHead | undefined>(
   const tokenizer = await tokenizerFromFolder(folder, { chatTemplate });
   assertRows(decoderConfig, tokenizer, folder);
   const stored = openSafetensors(folder);
-  const heads = head === undefined ? undefined : headShapes(head, decoderConfig.hiddenSize);
+  const heads = head === undefined ? undefined : headShapes(head);
   const placed = placeStored(stored.tensors, family, decoderConfig, folder, heads);
   return {
     label,
@@ -168,8 +168,8 @@ export async function readModelFiles(path: string, label: string, chatTemplate?:
 }
 
 /**
- * Config, head and tokenizer of a reward model's Hugging Face folder: a classifier with one label on a decoder, InternLM2's, or
- * ArmoRM; the weights are read when asked for.
+ * Config, head and tokenizer of a reward model's Hugging Face folder, of any kind that `rewardHead` knows;
+ * the weights are read when asked for.
  *
  * @throws ModelError as `readModelFiles`, and for what is no reward model.
  */
@@ -190,7 +190,7 @@ export async function readRewardModelFiles(
     throw new ModelError(`no reward model is known by these architectures: ${stated}`, {
       file,
       field: "architectures",
-      hint: "Known: ...ForSequenceClassification with one label, InternLM2ForRewardModel, LlamaForRewardModelWithGating. A language model can rate as {kind: judge}.",
+      hint: "Known: ...ForSequenceClassification with one label, ...ForRewardModel of InternLM2 and Qwen2, ...ForProcessRewardModel, ...ForRewardModelWithGating (ArmoRM, QRM), value heads (vhead_layer_type). A language model can rate as {kind: judge}, and steps with `steps.labels`.",
     });
   });
 }

@@ -34,10 +34,10 @@ export function placeStored(
   const output = partOf("lm_head.weight").names;
   const repeated = config.tied && head.size === 0 ? output : [];
   const used = new Set([...parts.values()].flatMap(({ names }) => names));
-  // Frequencies follow from the config.
+  // Frequencies follow from the config; how long a batch norm was trained plays no part.
   const needless = (name: string) =>
     repeated.includes(name) ||
-    (head.size > 0 && output.includes(name)) ||
+    (head.size > 0 && (output.includes(name) || name.endsWith(".num_batches_tracked"))) ||
     name.endsWith("rotary_emb.inv_freq") ||
     form?.leftOut?.(name) === true;
   const unused = [...stored.keys()].find((name) => !used.has(name) && !needless(name));

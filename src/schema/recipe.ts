@@ -78,6 +78,20 @@ const rewardModelFields = {
   max_length: z.int().min(2).optional(),
   /** What becomes of a longer one: no score, or its end is cut off. */
   overlong: z.enum(["fail", "cut"]).default("fail"),
+  /** Of a process reward: what the steps of a response are, and what their values come to. */
+  steps: z
+    .strictObject({
+      /** Parts the steps. */
+      separator: z.string().min(1).default("\n\n"),
+      /** Stands after each step; the model judges it there. */
+      token: z.string().regex(/\S/u, "is blank").default("<extra_0>"),
+      /** Stands between a step with its token and the next. */
+      joined_by: z.string().default(""),
+      value: z.enum(["min", "last", "mean", "product"]).default("min"),
+      /** Of a language model: the tokens that it writes after a good step, and after a bad one. */
+      labels: z.tuple([z.string().min(1), z.string().min(1)]).optional(),
+    })
+    .optional(),
   weight: positive.default(1),
 };
 

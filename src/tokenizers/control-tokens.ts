@@ -30,11 +30,13 @@ export function controlTokenGuard(addedTokens: readonly AddedToken[], literals: 
   const anyMarker = new RegExp(`[${start}${end}]`, "gu");
 
   return {
-    /** The messages with their control tokens marked, ready to be rendered. */
-    mark: (messages: readonly Turn[]): Turn[] =>
+    /** The messages with their control tokens marked, all but `except`, ready to be rendered. */
+    mark: (messages: readonly Turn[], except?: string): Turn[] =>
       messages.map((message) => ({
         ...message,
-        content: message.content.replace(anyMarker, "").replace(controlTokens, `${start}$&${end}`),
+        content: message.content
+          .replace(anyMarker, "")
+          .replace(controlTokens, (token) => (token === except ? token : `${start}${token}${end}`)),
       })),
 
     /**

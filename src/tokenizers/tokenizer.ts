@@ -30,6 +30,13 @@ export interface ChatOptions {
   readonly variables?: Readonly<Record<string, unknown>>;
 }
 
+export interface EncodeChatOptions extends ChatOptions {
+  /** Control tokens that are written in the messages are spelled out as text. */
+  readonly sanitizeContent?: boolean;
+  /** Not this one: it stands there for what it does. */
+  readonly except?: string;
+}
+
 /** Text of tokens that come one by one. Never gives half a character; joined, it is `decode` of all the ids. */
 export interface IncrementalDecoder {
   push(id: number): string;
@@ -79,12 +86,9 @@ export interface Tokenizer {
    * the template writes it. Equal to `apply_chat_template(messages, add_generation_prompt=True)`, where special tokens
    * in the messages become themselves; with `sanitizeContent` to its `sanitize_control_tokens=True`, where they don't.
    */
-  encodePrompt(messages: readonly Turn[], options?: ChatOptions & { readonly sanitizeContent?: boolean }): number[];
+  encodePrompt(messages: readonly Turn[], options?: EncodeChatOptions): number[];
   /** The same of a whole conversation, without a generation prompt: `apply_chat_template(messages)`. */
-  encodeConversation(
-    messages: readonly Turn[],
-    options?: ChatOptions & { readonly sanitizeContent?: boolean },
-  ): number[];
+  encodeConversation(messages: readonly Turn[], options?: EncodeChatOptions): number[];
   /**
    * Token ids of a response: its text as plain text, then the end-of-turn token exactly once (one that is already
    * written at the text's end is taken for it).
@@ -131,11 +135,11 @@ export function createTokenizer(parts: TokenizerParts): Tokenizer {
   function encodeChat(
     messages: readonly Turn[],
     addGenerationPrompt: boolean,
-    { variables = {}, sanitizeContent = false }: ChatOptions & { readonly sanitizeContent?: boolean } = {},
+    { variables = {}, sanitizeContent = false, except }: EncodeChatOptions = {},
   ): number[] {
     const chat = requireTemplate();
     if (!sanitizeContent) return engine.encode(render(chat, messages, addGenerationPrompt, variables), "all");
-    const rendered = render(chat, guard().mark(messages), addGenerationPrompt, variables);
+    const rendered = render(chat, guard().mark(messages, except), addGenerationPrompt, variables);
     return guard().encode(rendered, engine.encode, origin.file);
   }
 

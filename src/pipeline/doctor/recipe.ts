@@ -10,6 +10,7 @@ import {
 } from "../../models/index.ts";
 import { resolvePrecision } from "../../nn/index.ts";
 import { splitPrompts } from "../../preferences/index.ts";
+import { type RewardModelRecipe, readsLabels } from "../../rewards/index.ts";
 import type { EndpointRecipe, LoadedRecipe, ModelRecipe, Precision, Prompt, Recipe } from "../../schema/index.ts";
 import { probeEndpoint } from "../../sources/index.ts";
 import {
@@ -130,11 +131,17 @@ function promptsFinding(
     : ok(what, detail);
 }
 
-/** A model that a recipe names, for whatever: with `kind: "model"` it is a reward model. */
-type NamedModel = Pick<ModelRecipe, "model" | "chat_template" | "adapter"> & { readonly kind?: string };
+/** A model that a recipe names, for whatever. */
+type NamedModel = Pick<ModelRecipe, "model" | "chat_template" | "adapter"> & {
+  readonly kind?: string;
+  readonly steps?: RewardModelRecipe["steps"];
+};
+
+/** A reward model is one with a head of its own. */
+const hasHead = (named: NamedModel) => named.kind === "model" && !readsLabels(named);
 
 const modelKey = (named: NamedModel) =>
-  JSON.stringify([named.model, named.chat_template, named.adapter, named.kind === "model"]);
+  JSON.stringify([named.model, named.chat_template, named.adapter, hasHead(named)]);
 
 type Named<T> = readonly (readonly [name: string, value: T])[];
 
@@ -188,7 +195,7 @@ async function modelFinding(
       return { finding, bytes: bytes ?? 0 };
     }
     const { located } = inquiry;
-    const read = recipe.kind === "model" ? readRewardModelFiles : readModelFiles;
+    const read = hasHead(recipe) ? readRewardModelFiles : readModelFiles;
     const base = await read(located.path, located.label, chat_template);
     const files = adapter === undefined ? base : await adaptedFiles(base, adapter, chat_template);
     if (!files.tokenizer.hasChatTemplate) {

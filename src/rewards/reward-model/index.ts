@@ -1,13 +1,26 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { disposeModel, type LoadedModel, loadFiles, modelIdentity, type RewardModelFiles } from "../../models/index.ts";
+import {
+  disposeModel,
+  type LoadedModel,
+  loadFiles,
+  type ModelFiles,
+  modelIdentity,
+  nextLogits,
+  type RewardHead,
+} from "../../models/index.ts";
 import { contentKey, DataError, ModelError, type RewardRecipe, type ScorePart } from "../../schema/index.ts";
-import { noGrad, scope, toNumbers } from "../../torch/index.ts";
+import { noGrad, ops, scope, type Tensor, tensor, toNumbers } from "../../torch/index.ts";
 import type { ComponentOutcome, RewardComponent, RewardContext } from "../component.ts";
-import { batchTexts, noChains, type ReadText, type SharedTexts, statesAt } from "../shared-texts.ts";
-import { readHead } from "./head.ts";
+import { batchTexts, noChains, type ReadText, statesAt } from "../shared-texts.ts";
+import { type HeadFigures, readHead } from "./head.ts";
+import { type Laid, type Layout, layOut, rowsOf } from "./layout.ts";
 import { objectiveNames } from "./objectives.ts";
+import { type Steps, stepId, stepsValue } from "./steps.ts";
 
 export type RewardModelRecipe = Extract<RewardRecipe, { kind: "model" }>;
+
+/** Files of a reward model, or of a language model whose step labels are read. */
+type Files = ModelFiles & { readonly head?: RewardHead | undefined };
 
 /** Tokens computed at once. The rewards don't depend on it. */
 const usualMicroBatch = 4096;
@@ -15,25 +28,39 @@ const usualMicroBatch = 4096;
 /** Rises with every change of how texts are laid out or rewards read. */
 const rewardModelVersion = 1;
 
-/** Where ArmoRM's gate looks at the prompt: at the first token of this, the end of the question. */
+/** Where a gate looks at the prompt: at the first token of this, the end of the question. */
 const answerOpening = "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n";
 
+/** Rows of logits over the vocabulary that exist at a time. */
+const rowsAtATime = 64;
+
 /** Opens a reward model on this machine. @throws ModelError as `rewardModelComponent` */
-export const openRewardModel = async (recipe: RewardModelRecipe, context: RewardContext): Promise<RewardComponent> =>
-  rewardModelComponent(await context.rewardModelFiles(recipe), recipe);
+export async function openRewardModel(
+  recipe: RewardModelRecipe,
+  context: RewardContext,
+  field: string,
+): Promise<RewardComponent> {
+  const files: Files = await (readsLabels(recipe) ? context.modelFiles(recipe) : context.rewardModelFiles(recipe));
+  return rewardModelComponent(files, recipe, field);
+}
+
+/** Whether the model is a language model, of which the probabilities of two labels are read. */
+export const readsLabels = ({ steps }: Pick<RewardModelRecipe, "steps">): boolean => steps?.labels !== undefined;
 
 /**
  * A reward model: a decoder with a head that reads the reward off the last token of the conversation, laid out by the model's own chat
  * template, with special tokens that are written in the texts spelled out as text. Responses to one prompt share its computation.
- * ArmoRM's objectives and gates stand beside the reward with weight 0 (`<name>:<objective>`, `<name>:gate:<objective>`). The weights are
- * read for the first response. A conversation of more than `max_length` tokens, or than the context, is a failure with its counts;
- * with `overlong: cut` its end is cut off, as the truncation of `transformers` does.
+ * ArmoRM's and QRM's objectives and gates stand beside the reward with weight 0 (`<name>:<objective>`, `<name>:gate:<objective>`), and so
+ * do the steps of a process reward (`<name>:step:<k>`), which is read at the token after each. The weights are read for the first
+ * response. A conversation of more than `max_length` tokens, or than the context, is a failure with its counts; with `overlong: cut` its
+ * end is cut off, as the truncation of `transformers` does.
  *
- * @throws ModelError for a model without a chat template, or a gate whose place the template doesn't write.
+ * @throws ModelError for a model without a chat template, or whose head and recipe disagree about steps.
  */
 export function rewardModelComponent(
-  files: RewardModelFiles,
+  files: Files,
   recipe: Omit<RewardModelRecipe, "kind" | "model" | "weight">,
+  field: string,
   microBatchTokens = usualMicroBatch,
 ): RewardComponent {
   const { tokenizer, label, head } = files;
@@ -42,30 +69,39 @@ export function rewardModelComponent(
     throw new ModelError(`${label} has no chat template, so a conversation can't be laid out for it`, {
       hint: "Write its `chat_template` into the recipe.",
     });
-  const opening = head.gate === null ? [] : tokenizer.encode(answerOpening, { special: true });
+  const steps = stepsOf(head, recipe.steps, label, field);
   const context = files.decoderConfig.maxPositions;
   const longest = Math.min(recipe.max_length ?? context, context);
-  const names = objectiveNames(head.outputs);
+  const layout: Layout = {
+    files,
+    head,
+    longest,
+    overlong,
+    opening:
+      (head?.gate ?? null) === null
+        ? undefined
+        : { text: answerOpening, ids: tokenizer.encode(answerOpening, { special: true }) },
+    steps:
+      steps === undefined
+        ? undefined
+        : { recipe: steps, id: stepId(tokenizer, steps.token, label, `${field}.steps.token`) },
+  };
+  const labels = steps?.labels?.map((each) => stepId(tokenizer, each, label, `${field}.steps.labels`));
+  const names = head === undefined ? [] : objectiveNames(head.outputs);
   let model: LoadedModel | undefined;
 
-  /** The tokens up to the one that is read. */
-  function tokensOf(ids: readonly number[]): readonly number[] {
-    const kept = ids.length > longest ? ids.slice(0, longest) : ids;
-    if (head.endToken !== null) return [...kept.slice(0, longest - 1), head.endToken];
-    const last = kept.findLastIndex((id) => id !== head.padToken);
-    return kept.slice(0, Math.max(last, 0) + 1);
-  }
-
-  function partsOf(at: number, figures: { rewards: number[]; objectives: number[]; gates: number[] }): ScorePart[] {
+  /** Of one text, which is the `at`-th of its micro-batch, with the rewards that were read of it. */
+  function partsOf(at: number, rewards: readonly number[], { objectives, gates }: Figures): ScorePart[] {
     const beside = (prefix: string, values: readonly number[]) =>
-      head.gate === null
+      values.length === 0
         ? []
         : names.map((each, k) => ({ name: `${prefix}:${each}`, value: values[at * names.length + k]!, weight: 0 }));
-    return [
-      { name, value: figures.rewards[at]!, weight: 1 },
-      ...beside(name, figures.objectives),
-      ...beside(`${name}:gate`, figures.gates),
-    ];
+    if (steps !== undefined)
+      return [
+        { name, value: stepsValue(rewards, steps.value), weight: 1 },
+        ...rewards.map((value, k) => ({ name: `${name}:step:${k + 1}`, value, weight: 0 })),
+      ];
+    return [{ name, value: rewards[0]!, weight: 1 }, ...beside(name, objectives), ...beside(`${name}:gate`, gates)];
   }
 
   return {
@@ -76,21 +112,16 @@ export function rewardModelComponent(
       model: modelIdentity(files, recipe),
       longest,
       overlong,
+      ...(steps === undefined ? {} : { steps }),
     }),
     async *rate(requests, signal): AsyncGenerator<ComponentOutcome> {
       const texts: ReadText[] = [];
+      const laid = new Map<number, Laid>();
       for (const [index, { prompt, text }] of requests.entries()) {
         try {
-          const turns = [...prompt.messages, { role: "assistant" as const, content: text }];
-          const ids = tokenizer.encodeConversation(turns, { sanitizeContent: true });
-          if (ids.length > longest && overlong === "fail")
-            throw new DataError(`the conversation has ${ids.length} tokens, the context of ${label} ${longest}`);
-          const kept = tokensOf(ids);
-          if (head.gate !== null && lastOccurrence(kept, opening) < 0)
-            throw new DataError(
-              `nothing opens the answer as ${label}'s gate expects it (${JSON.stringify(answerOpening)})`,
-            );
-          texts.push({ index, group: JSON.stringify(prompt.messages), ids: kept });
+          const one = layOut(layout, prompt.messages, text);
+          laid.set(index, one);
+          texts.push({ index, group: JSON.stringify(prompt.messages), ids: one.ids });
         } catch (error) {
           if (!(error instanceof DataError)) throw error;
           yield { index, failure: error.message };
@@ -99,22 +130,25 @@ export function rewardModelComponent(
       for (const batch of batchTexts(texts, noChains, microBatchTokens)) {
         if (signal.aborted) return;
         model ??= loadFiles(files, recipe);
-        const { parameters } = model.decoder;
-        const { indices, last, gates } = rowsOf(batch, head.gate === null ? undefined : opening);
-        const read = noGrad(() =>
+        const { decoder } = model;
+        const { indices, reads, gates } = rowsOf(batch, laid);
+        const figures = noGrad(() =>
           scope(() => {
-            const states = statesAt(model!.decoder, batch, noChains, [...last, ...gates], recipe.device);
-            const prompts = gates.length === 0 ? undefined : states.narrow(0, last.length, gates.length);
-            const { rewards, objectives } = readHead(head, parameters, states.narrow(0, 0, last.length), prompts);
-            return {
-              rewards: toNumbers(rewards),
-              objectives: objectives === undefined ? [] : toNumbers(objectives.rewards),
-              gates: objectives === undefined ? [] : toNumbers(objectives.gates),
-            };
+            const states = statesAt(decoder, batch, noChains, [...reads, ...gates], recipe.device);
+            const last = states.narrow(0, 0, reads.length);
+            const prompts = gates.length === 0 ? undefined : states.narrow(0, reads.length, gates.length);
+            return asNumbers(
+              head === undefined
+                ? { rewards: goodLabels(last, labels!, (some) => nextLogits(decoder, some)) }
+                : readHead(head, decoder.parameters, last, prompts),
+            );
           }),
         );
+        let from = 0;
         for (const [at, index] of indices.entries()) {
-          const parts = partsOf(at, read);
+          const end = from + laid.get(index)!.reads.length;
+          const parts = partsOf(at, figures.rewards.slice(from, end), figures);
+          from = end;
           const unusable = parts.find(({ value }) => !Number.isFinite(value));
           if (unusable === undefined) yield { index, parts };
           else yield { index, failure: `${unusable.name} is ${unusable.value}` };
@@ -129,28 +163,47 @@ export function rewardModelComponent(
   };
 }
 
-/** Where `pattern` begins in `ids` for the last time; -1 where it doesn't. */
-function lastOccurrence(ids: readonly number[], pattern: readonly number[]): number {
-  for (let at = ids.length - pattern.length; at >= 0; at--) if (pattern.every((id, k) => ids[at + k] === id)) return at;
-  return -1;
+interface Figures {
+  readonly rewards: number[];
+  readonly objectives: number[];
+  readonly gates: number[];
 }
 
-/** Rows of a micro-batch, laid flat, that are read: of each text its last token, and where the answer opens. */
-function rowsOf(batch: readonly SharedTexts[], opening: readonly number[] | undefined) {
-  const [indices, last, gates]: [number[], number[], number[]] = [[], [], []];
-  let start = 0;
-  for (const { shared, endings } of batch) {
-    let at = start + shared.length;
-    for (const { index, ids } of endings) {
-      indices.push(index);
-      last.push(at + ids.length - 1);
-      if (opening !== undefined) {
-        const place = lastOccurrence([...shared, ...ids], opening);
-        gates.push(place < shared.length ? start + place : at + place - shared.length);
-      }
-      at += ids.length;
-    }
-    start = at;
-  }
-  return { indices, last, gates };
+const asNumbers = ({ rewards, objectives }: HeadFigures): Figures => ({
+  rewards: toNumbers(rewards),
+  objectives: objectives === undefined ? [] : toNumbers(objectives.rewards),
+  gates: objectives === undefined ? [] : toNumbers(objectives.gates),
+});
+
+/** The probability of the good label, out of the good and the bad one: states [rows, hidden] -> [rows]. */
+function goodLabels(states: Tensor, labels: readonly number[], logitsOf: (states: Tensor) => Tensor): Tensor {
+  const columns = tensor(labels, [labels.length], "int64").to(states.device, "int64");
+  const rows = states.shape[0]!;
+  const parts = Array.from({ length: Math.ceil(rows / rowsAtATime) }, (_, part) =>
+    scope(() => {
+      const from = part * rowsAtATime;
+      const logits = logitsOf(states.narrow(0, from, Math.min(rowsAtATime, rows - from)));
+      return logits.index_select(1, columns).softmax(-1, "float32").select(-1, 0);
+    }),
+  );
+  return ops.cat(parts);
+}
+
+/** The steps that a recipe asks for. @throws ModelError where the model has no such head, or no other. */
+function stepsOf(
+  head: RewardHead | undefined,
+  steps: Steps | undefined,
+  label: string,
+  field: string,
+): Steps | undefined {
+  if (head === undefined || head.process === (steps !== undefined)) return steps;
+  if (head.process)
+    throw new ModelError(`${label} judges the steps of a response, and the recipe doesn't say what its steps are`, {
+      field: `${field}.steps`,
+      hint: "Write `steps: {}`: a step then ends at an empty line, with <extra_0> after it, as Qwen2.5-Math-PRM has it.",
+    });
+  throw new ModelError(`${label} gives one reward to a whole response, not to its steps`, {
+    field: `${field}.steps`,
+    hint: "Take `steps` out, or a model that was trained to judge steps.",
+  });
 }

@@ -71,7 +71,7 @@ async function partsOf(
   recipe: Partial<Parameters<typeof rewardModelComponent>[1]> = {},
 ): Promise<(readonly ScorePart[] | string)[]> {
   const files = await readRewardModelFiles(folder, "tiny");
-  const component = rewardModelComponent(files, { ...settings, ...recipe }, options.microBatchTokens);
+  const component = rewardModelComponent(files, { ...settings, ...recipe }, "rewards.0", options.microBatchTokens);
   const order = options.order ?? requests.map((_, index) => index);
   const found: (readonly ScorePart[] | string)[] = [];
   try {
