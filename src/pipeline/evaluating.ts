@@ -48,6 +48,9 @@ export const evaluationDraws = (run: Run, files: ModelFiles): PlannedDraw[] => [
   },
 ];
 
+/** Under which label the baseline's responses are, which are drawn first. */
+const baseline = "evaluation/untuned";
+
 /** Under which name the ledger keeps the inputs of this run's comparison. */
 export const comparisonInputs = "comparison/inputs";
 
@@ -83,7 +86,7 @@ export async function evaluateModels(run: Run): Promise<Record<string, number> |
     for (const [label, files] of await evaluatedFiles(run)) {
       const stage = `evaluation/${label}`;
       await drawMissing(run, { stage: "evaluate", label: stage, draws: evaluationDraws(run, files) });
-      await scoreMissing(run, "evaluate", stage, reward);
+      await scoreMissing(run, "evaluate", stage, reward, baseline);
       models.push(await responsesOf(run, label, stage, reward.identity));
     }
     const resampling = { resamples: recipe.evaluation.bootstrap, seed: recipe.seed };

@@ -51,7 +51,8 @@ async function* rated(
 }
 
 /**
- * Scores every response under the label that has no score of this reward yet.
+ * Scores every response under the label that has no score of this reward yet. What compares responses compares them with those of
+ * the label `rivals`, with those of their own unless it is given.
  *
  * @throws SourceError when none of them could be scored, then and before; Interrupted on an abort.
  */
@@ -60,6 +61,7 @@ export async function scoreMissing(
   stage: StageName,
   label: string,
   reward: AccountedReward,
+  rivals = label,
 ): Promise<Record<string, number>> {
   const { ledger, listener } = run;
   const total = await ledger.scores.lacking(label, reward.identity);
@@ -68,7 +70,7 @@ export async function scoreMissing(
   let failed = 0;
   let reason = "";
   try {
-    const requests = ledger.scores.unscored(label, reward.identity, run.signal);
+    const requests = ledger.scores.unscored(label, reward.identity, { signal: run.signal, rivals });
     // Who waits for other workers must not sit on what others wait for.
     const parts = ledger.shared ? grouped(requests, ratedTogether, storedWithinMs) : inParts(requests, ratedTogether);
     for await (const outcomes of grouped(rated(reward, parts, run.signal), scoredTogether, storedWithinMs)) {

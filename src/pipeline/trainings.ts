@@ -1,6 +1,6 @@
 import { adaptedNames, type DecoderConfig, parameterShapes } from "../models/index.ts";
 import { adapterNames } from "../nn/index.ts";
-import { amended, type OptimisationRecipe, type Recipe } from "../schema/index.ts";
+import { amended, type OptimisationRecipe, type Recipe, RecipeError } from "../schema/index.ts";
 import { trainedNames } from "../training/index.ts";
 
 /** Names of what a training could train of a model: its weights, or the tensors of its adapters. */
@@ -23,11 +23,19 @@ export const comparedModels = (recipe: Trainings) => ["untuned", ...trainingsOf(
 /**
  * Holds what the trainings of a recipe say of weights to those that the target has.
  *
- * @throws TrainingError, ModelError where a pattern or a target module matches none.
+ * @throws TrainingError, ModelError where a pattern or a target module matches none; RecipeError where a training is to be watched by a
+ * reward that only compares.
  */
-export function checkTrainings(recipe: Pick<Recipe, "sft" | "wrpo">, target: DecoderConfig): void {
-  for (const stage of trainingsOf(recipe))
+export function checkTrainings(recipe: Pick<Recipe, "sft" | "wrpo" | "rewards">, target: DecoderConfig): void {
+  const comparing = recipe.rewards.findIndex((reward) => "compare" in reward && reward.compare !== undefined);
+  for (const stage of trainingsOf(recipe)) {
+    if (comparing >= 0 && recipe[stage].evaluation_samples > 0)
+      throw new RecipeError("a judge that compares the responses of one model tells nothing of the model", {
+        field: `${stage}.evaluation_samples`,
+        hint: `Set it to 0, or take \`compare\` out of rewards.${comparing}.`,
+      });
     amended({ hint: `It is a field of the recipe's ${stage}.` }, () => checkTraining(recipe[stage], target));
+  }
 }
 
 /** The same for one training. */

@@ -45,6 +45,8 @@ export interface ScoreRequest {
   readonly responseKey: string;
   readonly prompt: Prompt;
   readonly text: string;
+  /** Responses to the same prompt, this one perhaps among them, for what compares them. */
+  readonly rivals?: readonly { readonly key: string; readonly text: string }[];
 }
 
 export interface ScoreFailure {

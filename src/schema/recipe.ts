@@ -70,6 +70,10 @@ const judgeFields = {
   scale: z.tuple([z.int().min(0), z.int().max(10)]).default([1, 5]),
   /** Read by the ratings' probabilities, or written as JSON that the judge is held to: the rating alone, or after reasons. */
   answer: z.enum(["probabilities", "rating", "reasoned"]).default("probabilities"),
+  /** Compares the responses to a prompt instead of rating each: two at a time, or several. */
+  compare: z.enum(["pairs", "list"]).optional(),
+  /** How many others a response is compared with; all, in a list at most eight. */
+  opponents: z.int().min(1).optional(),
   weight: positive.default(1),
 };
 

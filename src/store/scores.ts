@@ -27,9 +27,14 @@ export interface ScoreReader {
   byPrompt(stage: string, reward: string, split?: Split): AsyncIterable<ScoredPrompt>;
   /**
    * Responses of the stage without a score of this reward (its identity), those that failed before included. Of a shared
-   * ledger, those that this worker alone is to score, prompt by prompt, as with what is missing of responses.
+   * ledger, those that this worker alone is to score, prompt by prompt, as with what is missing of responses. Their rivals are the
+   * responses of the stage `rivals`, of the same one unless it is given.
    */
-  unscored(stage: string, reward: string, signal?: AbortSignal): AsyncIterable<ScoreRequest>;
+  unscored(
+    stage: string,
+    reward: string,
+    options?: { readonly signal?: AbortSignal; readonly rivals?: string },
+  ): AsyncIterable<ScoreRequest>;
   /** How many those are. */
   lacking(stage: string, reward: string): Promise<number>;
   /** The scores that are missing because the reward failed. */
@@ -63,10 +68,12 @@ export function scoreStore(db: Database, worker?: Worker): ScoreStore {
     }));
   }
 
-  async function leasedRequests(stage: string, reward: string, messagesKeys: readonly string[]) {
-    if (messagesKeys.length === 0) return new Map<string, readonly ScoreRequest[]>();
-    const page = await scoredPage(await promptsWith(db, messagesKeys), await drawsOf(db, stage), reward);
-    return new Map(page.map((prompt) => [prompt.messagesKey, [...unscoredOf(prompt)]]));
+  async function requestsOf(page: readonly PromptOnPage[], stage: string, reward: string, rivals = stage) {
+    const prompts = await scoredPage(page, await drawsOf(db, stage), reward);
+    const others = rivals === stage ? undefined : await responsesTo(db, page, await drawsOf(db, rivals));
+    return new Map(
+      prompts.map((prompt) => [prompt.messagesKey, [...unscoredOf(prompt, others?.get(prompt.messagesKey))]]),
+    );
   }
 
   return {
@@ -82,13 +89,16 @@ export function scoreStore(db: Database, worker?: Worker): ScoreStore {
       }
     },
 
-    async *unscored(stage, reward, signal) {
+    async *unscored(stage, reward, { signal, rivals } = {}) {
+      const draws = await drawsOf(db, stage);
       if (share !== undefined) {
-        const draws = await drawsOf(db, stage);
         if (draws.length === 0) return;
-        return yield* share.requests({ stage, reward, draws }, (keys) => leasedRequests(stage, reward, keys), signal);
+        const ofPrompts = async (keys: readonly string[]) =>
+          keys.length === 0 ? new Map() : requestsOf(await promptsWith(db, keys), stage, reward, rivals);
+        return yield* share.requests({ stage, reward, draws }, ofPrompts, signal);
       }
-      for await (const page of pages(stage, reward)) for (const prompt of page) yield* unscoredOf(prompt);
+      for await (const page of promptPages(db, splitsOf(draws)))
+        for (const requests of (await requestsOf(page, stage, reward, rivals)).values()) yield* requests;
     },
 
     async lacking(stage, reward) {
@@ -144,12 +154,16 @@ export function scoreStore(db: Database, worker?: Worker): ScoreStore {
   };
 }
 
-function* unscoredOf({ prompt: stored, responses, scoreOf }: PromptWithScores): Generator<ScoreRequest> {
+function* unscoredOf(
+  { prompt: stored, responses, scoreOf }: PromptWithScores,
+  others: readonly Response[] = responses,
+): Generator<ScoreRequest> {
   const { split: _, ...prompt } = stored;
   // Two names for one source share a response: it is scored once.
-  const byKey = new Map(responses.map((response) => [response.key, response]));
-  for (const response of byKey.values())
-    if (scoreOf(response) === undefined) yield { responseKey: response.key, prompt, text: response.text };
+  const distinct = (some: readonly Response[]) => [...new Map(some.map((each) => [each.key, each])).values()];
+  const rivals = distinct(others);
+  for (const response of distinct(responses))
+    if (scoreOf(response) === undefined) yield { responseKey: response.key, prompt, text: response.text, rivals };
 }
 
 interface PromptWithScores {

@@ -1,7 +1,7 @@
 import type { Scale } from "./scale.ts";
 
 /** Share of the probability that the ratings must have together: below it the judge did not rate, it said something else. */
-const leastMass = 0.01;
+export const leastMass = 0.01;
 
 export type ExpectedRating =
   | {
@@ -30,4 +30,4 @@ export function expectedRating(probabilities: readonly number[], scale: Scale): 
   return { value: Math.min(1, steps / (highest - lowest)), mass: Math.min(1, mass) };
 }
 
-const percent = (share: number): string => `${Number((100 * share).toPrecision(2))} %`;
+export const percent = (share: number): string => `${Number((100 * share).toPrecision(2))} %`;
