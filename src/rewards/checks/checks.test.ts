@@ -129,6 +129,54 @@ const examples: [id: string, args: object, follows: string, breaks: string, says
   ["change_case:english_capital", {}, "THIS IS IT", "THIS Is IT", "is in English and in capital letters only"],
   ["change_case:english_lowercase", {}, "this is it", "This is it", "is in English and in lower-case letters only"],
   ["punctuation:no_comma", {}, "a and b", "a, b", "has no comma"],
+  ["math:answer", { answer: "1/2" }, "It is $\\frac{1}{2}$.", "It is 2.", 'comes to "1/2"'],
+  ["choice:answer", { answer: "B" }, "The answer is (B).", "The answer is (A).", "chooses B"],
+  [
+    "match:exact",
+    { answer: ["Paris", "Lutetia"], part: "final" },
+    "The answer is: the Paris!",
+    "Paris. The answer is Rome.",
+    'says "Paris" or "Lutetia" as its final answer and nothing else, whatever case, punctuation and articles',
+  ],
+  [
+    "match:contains",
+    { answer: "Paris" },
+    "It is in Paris, I think.",
+    "It is in Parisian hands",
+    'has "Paris" in it, whatever case, punctuation and articles',
+  ],
+  ["match:f1", { answer: "a red fox" }, "Fox, red", "cat", 'has the words of "a red fox" and no others: their F1'],
+  ["match:edit_ratio", { answer: "fox" }, "The fox.", "cat", 'is like "fox": 1 less the share of characters to edit'],
+  ["regex:match", { pattern: "^ba+$", flags: "m" }, "b\nbaa", "baab", "matches /^ba+$/m somewhere"],
+  ["regex:no_match", { pattern: "sorry", flags: "i" }, "Fine.", "I'm Sorry", "matches /sorry/i nowhere"],
+  [
+    "json:schema",
+    { schema: { type: "object", required: ["a"] } },
+    '```json\n{"a": 1}\n```',
+    '{"b": 1}',
+    'is JSON that fits the schema {"required":["a"],"type":"object"}, in a code fence or without',
+  ],
+  [
+    "length:target",
+    { min: 2, max: 3, reach: 2 },
+    "one two three",
+    "one two three four five",
+    "has at least 2 and at most 3 words; falls to 0 over the next 2",
+  ],
+  [
+    "language:share",
+    { language: "de" },
+    "Das ist nicht gut.\n42",
+    "This is not good.",
+    "is in German: the share of its letters, line by line",
+  ],
+  [
+    "repetition:ngrams",
+    { n: 1 },
+    "all of these differ",
+    " \n",
+    "repeats no run of 1 words: the share of its runs that are different",
+  ],
 ];
 
 describe("each instruction", () => {
@@ -138,22 +186,20 @@ describe("each instruction", () => {
 
   test.each(examples)("%s", (id, args, follows, breaks, says) => {
     const instruction = instructions.get(id)!;
-    expect(instruction.check(follows, args)).toBe(true);
-    expect(instruction.check(breaks, args)).toBe(false);
+    expect(instruction.rate(follows, args)).toBe(1);
+    expect(instruction.rate(breaks, args)).toBe(0);
     expect(instruction.describe(args)).toBe(says);
-    for (const empty of ["", " \n\t"]) expect(instruction.check(empty, args)).toBe(false);
-    expect(() => instruction.check(follows, { ...args, extra: 1 })).toThrow(/extra/);
+    for (const empty of ["", " \n\t"]) expect(instruction.rate(empty, args)).toBe(0);
+    expect(() => instruction.rate(follows, { ...args, extra: 1 })).toThrow(/extra/);
   });
 
   test("an empty text follows no instruction, not even to avoid something", () => {
-    expect(instructions.get("length_constraints:number_words")!.check("", { num_words: 5, relation: lessThan })).toBe(
-      false,
-    );
+    expect(instructions.get("length_constraints:number_words")!.rate("", { num_words: 5, relation: lessThan })).toBe(0);
   });
 
   test("a million characters of the same take no quadratic time", () => {
     for (const unit of ["a.", "<", '"', "*", "word "]) {
-      for (const [id, args] of examples) instructions.get(id)!.check(unit.repeat(200_000), args);
+      for (const [id, args] of examples) instructions.get(id)!.rate(unit.repeat(200_000), args);
     }
   });
 

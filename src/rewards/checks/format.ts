@@ -15,13 +15,18 @@ function isBullet(line: string): boolean {
   return content.startsWith("-") || /^\*[^*]/.test(content);
 }
 
+/** The text without the code fence that it stands in. */
+export function withoutFence(text: string): string {
+  const fenced = /^(?:```(?:json|Json|JSON)?)?([\s\S]*?)(?:```)?$/.exec(text.trim());
+  return fenced?.[1] ?? text;
+}
+
 const jsonFormat = defineInstruction({
   id: "detectable_format:json_format",
   args: noArgs,
   follows(text) {
-    const fenced = /^(?:```(?:json|Json|JSON)?)?([\s\S]*?)(?:```)?$/.exec(text.trim());
     try {
-      JSON.parse(fenced?.[1] ?? text);
+      JSON.parse(withoutFence(text));
       return true;
     } catch {
       return false;

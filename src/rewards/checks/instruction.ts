@@ -1,13 +1,16 @@
 import { z } from "zod";
 
-/** A verifiable instruction in the manner of IFEval (Zhou et al. 2023, arXiv 2311.07911). */
+/** What can be verified of a response: an instruction in the manner of IFEval (Zhou et al. 2023, arXiv 2311.07911), an answer, a form. */
 export interface Instruction {
-  /** The official instruction id, `group:name`. */
+  /** `group:name`; the official id of an instruction of IFEval. */
   readonly id: string;
-  /** The arguments under their official names; unknown ones are refused. */
+  /** The arguments, of IFEval's under their official names; unknown ones are refused. */
   readonly args: z.ZodType;
-  /** Does the text follow the instruction? An empty text never does. Throws a ZodError where `args` break the schema. */
-  check(text: string, args: unknown): boolean;
+  /**
+   * How far the text follows the instruction, 0..1; most say 0 or 1 only. An empty text never does. Throws a ZodError
+   * where `args` break the schema, and a DataError where it can't be told.
+   */
+  rate(text: string, args: unknown): number;
   /** The instruction in words. Throws a ZodError where `args` break the schema. */
   describe(args: unknown): string;
 }
@@ -15,7 +18,8 @@ export interface Instruction {
 interface Definition<Args extends z.ZodType> {
   readonly id: string;
   readonly args: Args;
-  readonly follows: (text: string, args: z.infer<Args>) => boolean;
+  /** Whether the text follows it, or how far, 0..1. */
+  readonly follows: (text: string, args: z.infer<Args>) => boolean | number;
   readonly describe: (args: z.infer<Args>) => string;
 }
 
@@ -25,9 +29,9 @@ export function defineInstruction<Args extends z.ZodType>(definition: Definition
   return {
     id,
     args: schema,
-    check(text, args) {
+    rate(text, args) {
       const given = schema.parse(args);
-      return text.trim() !== "" && follows(text, given);
+      return text.trim() === "" ? 0 : Number(follows(text, given));
     },
     describe: (args) => describe(schema.parse(args)),
   };

@@ -24,7 +24,10 @@ function scoreBy(prompt: Prompt, variants: readonly string[]): ScorePart[] {
     seen.set(check.id, repeat);
     return {
       name: repeat === 1 ? check.id : `${check.id}#${repeat}`,
-      value: variants.some((variant) => instruction.check(variant, check.args)) ? 1 : 0,
+      value: variants.reduce(
+        (best, variant) => (best === 1 ? 1 : Math.max(best, instruction.rate(variant, check.args))),
+        0,
+      ),
       weight: 1 / prompt.checks.length,
     };
   });

@@ -1,7 +1,7 @@
 import type { CheckSpec, Place, Prompt } from "../../schema/index.ts";
 import { DataError, didYouMean, issueWords } from "../../schema/index.ts";
 import type { Instruction } from "./instruction.ts";
-import { instructions } from "./registry.ts";
+import { instructions, officialIds } from "./registry.ts";
 
 /**
  * Holds every check of the prompts to the registry. Throws a DataError with file, line and field for the first unknown id
@@ -11,6 +11,9 @@ export function validateChecks(placed: Iterable<{ readonly prompt: Prompt; reado
   for (const { prompt, place } of placed)
     for (const [index, check] of prompt.checks.entries()) instructionOf(check, { ...place, field: `checks.${index}` });
 }
+
+const officialHint = "The arguments are those of the official IFEval instruction of this id.";
+const otherHint = "The guide has the arguments of each check.";
 
 /** The instruction that a check names, its arguments held to the schema. Throws a DataError at `place`. */
 export function instructionOf({ id, args }: CheckSpec, place: Place & { field: string }): Instruction {
@@ -26,10 +29,7 @@ export function instructionOf({ id, args }: CheckSpec, place: Place & { field: s
   const parsed = instruction.args.safeParse(args);
   if (parsed.success) return instruction;
   const issue = parsed.error.issues[0]!;
-  const { message, hint = "The arguments are those of the official IFEval instruction of this id." } = issueWords(
-    issue,
-    args,
-  );
+  const { message, hint = officialIds.has(id) ? officialHint : otherHint } = issueWords(issue, args);
   throw new DataError(`${id}: ${message}`, {
     ...place,
     field: [place.field, "args", ...issue.path].join("."),

@@ -1,0 +1,1 @@
+export { isRight, referenceAnswer, responseAnswers } from "./answer.ts";
