@@ -35,8 +35,24 @@ const examples = {
 /** Words that Markdown would read as something else. */
 const plain = (text) => text.replace(/[*<>[\]]/g, "\\$&");
 
+/** Examples of checks whose arguments have names that others have, too. */
+const own = {
+  "math:answer": { answer: "3/4" },
+  "choice:answer": { answer: "B" },
+  "match:exact": { answer: "Marie Curie", part: "final" },
+  "match:contains": { answer: ["Marie Curie", "Sklodowska"] },
+  "match:f1": { answer: "in the autumn of 1911" },
+  "match:edit_ratio": { answer: "Sklodowska" },
+  "regex:match": { pattern: "^Steps?:", flags: "im" },
+  "regex:no_match": { pattern: "as an AI", flags: "i" },
+  "json:schema": { schema: { type: "object", required: ["name"] } },
+  "length:target": { unit: "words", max: 200, reach: 100 },
+  "language:share": { language: "de" },
+  "repetition:ngrams": { n: 4 },
+};
+
 const rows = [...instructions.values()].map(({ id, args, describe }) => {
-  const example = Object.fromEntries(Object.keys(args.shape).map((name) => [name, examples[name]]));
+  const example = own[id] ?? Object.fromEntries(Object.keys(args.shape).map((name) => [name, examples[name]]));
   return `| \`${id}\` | \`${JSON.stringify(example)}\` | ${plain(describe(example))} |`;
 });
 const table = ["| check | `args`, for example | the response |", "| --- | --- | --- |", ...rows].join("\n");

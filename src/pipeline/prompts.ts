@@ -8,14 +8,17 @@ import {
   trainingPrompts,
   withoutDuplicates,
 } from "../preferences/index.ts";
-import { validateChecks } from "../rewards/index.ts";
+import { columnsOf, recipeChecks, validateChecks, withRecipeChecks } from "../rewards/index.ts";
 import {
   amended,
-  type DataError,
+  DataError,
   describeError,
   type LoadedRecipe,
+  lineInRecipe,
   type Prompt,
   type PromptSetRecipe,
+  type Recipe,
+  RecipeError,
   replaceFile,
 } from "../schema/index.ts";
 
@@ -29,20 +32,49 @@ export interface PreparedPrompts {
 /** The prompts of a recipe: those to train on, without what it leaves out, and those held out. */
 export async function preparePrompts({ recipe, baseFolder, file }: LoadedRecipe): Promise<PreparedPrompts> {
   const skipped: DataError[] = [];
-  const read = (set: PromptSetRecipe) => readSet(set, baseFolder, skipped);
+  const checks = checksOf(recipe.rewards, file);
+  const read = (set: PromptSetRecipe) => readSet(set, baseFolder, checks, skipped);
   const heldOut = await read(recipe.evaluation.prompts);
-  const against = (await Promise.all((recipe.prompts.decontaminate?.against ?? []).map(read))).flat();
+  const compared = (set: PromptSetRecipe) => readSet(set, baseFolder, [], skipped);
+  const against = (await Promise.all((recipe.prompts.decontaminate?.against ?? []).map(compared))).flat();
   const set = await read(recipe.prompts);
   const known = [...heldOut, ...against].map(({ prompt }) => prompt);
   const training = amended({ file }, () => trainingPrompts(set, known, recipe.prompts, recipe.seed));
   return { training, heldOut: withoutDuplicates(heldOut, "error"), skipped };
 }
 
-/** A set, with the checks of its prompts held to the registry. */
-async function readSet(set: PromptSetRecipe, baseFolder: string, skipped: DataError[]): Promise<PlacedPrompt[]> {
-  const placed = await readPromptSet(resolve(baseFolder, set.file), set, (bad) => skipped.push(bad));
+/** The checks that the rewards have for every prompt. Throws a RecipeError with file, line and field. */
+function checksOf(rewards: Recipe["rewards"], file: string): RecipeChecks {
+  try {
+    return recipeChecks(rewards);
+  } catch (error) {
+    if (!(error instanceof RecipeError)) throw error;
+    const line = error.place.field === undefined ? undefined : lineInRecipe(file, error.place.field);
+    throw error.amend({ file, ...(line === undefined ? {} : { line }) });
+  }
+}
+
+type RecipeChecks = ReturnType<typeof recipeChecks>;
+
+/** A set, its prompts with their own checks and the recipe's, all of them held to the registry. */
+async function readSet(
+  set: PromptSetRecipe,
+  baseFolder: string,
+  checks: RecipeChecks,
+  skipped: DataError[],
+): Promise<PlacedPrompt[]> {
+  const skip = (bad: DataError) => skipped.push(bad);
+  const placed = await readPromptSet(resolve(baseFolder, set.file), set, skip, columnsOf(checks));
   validateChecks(placed);
-  return placed;
+  return placed.flatMap((one) => {
+    try {
+      return { prompt: withRecipeChecks(one, checks), place: one.place };
+    } catch (error) {
+      if (set.bad_rows === "error" || !(error instanceof DataError)) throw error;
+      skip(error);
+      return [];
+    }
+  });
 }
 
 /** Bad rows that are named. */

@@ -4,6 +4,7 @@ import {
   type Candidate,
   type Contribution,
   contributions,
+  isUsable,
   type LeftOut,
   leftOutReasons,
   type PromptCandidates,
@@ -11,9 +12,12 @@ import {
   type SelectedQuadruple,
   type Selection,
   type SelectionRule,
+  type SourceScale,
   selectBest,
   selectQuadruples,
+  sourceScales,
   toQuadruple,
+  withStandardScores,
   writeQuadruples,
 } from "../preferences/index.ts";
 import { contentKey, type Quadruple, TrainingError } from "../schema/index.ts";
@@ -47,8 +51,38 @@ const light = ({
   text: text.trim() === "" ? "" : contentKey(text),
 });
 
-/** The prompts of a split with the scored responses of the sources, and of the target where it is asked for, as they are read. */
+/** What the rewards are measured by: those of all responses of each source, whatever the split; undefined where they count as they are. */
+interface Scales {
+  readonly sources: readonly SourceScale[];
+  readonly target: readonly SourceScale[];
+}
+
+async function scalesOf({ recipe, ledger }: Run, reward: string, withTarget: boolean): Promise<Scales | undefined> {
+  if (recipe.selection.normalise === "none") return undefined;
+  async function* valued(label: "sources" | "target") {
+    for await (const { responses } of ledger.scores.byPrompt(label, reward))
+      yield* responses.map(light).filter((response) => isUsable(response, recipe.selection.unfinished));
+  }
+  return {
+    sources: await sourceScales(valued("sources")),
+    target: withTarget ? await sourceScales(valued("target")) : [],
+  };
+}
+
+/** The candidates of a split, their rewards as they are compared. */
 async function* candidatesOf(
+  run: Run,
+  reward: string,
+  split: "sft" | "wrpo",
+  withTarget: boolean,
+  scales: Scales | undefined,
+): AsyncGenerator<PromptCandidates> {
+  for await (const prompt of scoredCandidates(run, reward, split, withTarget))
+    yield scales === undefined ? prompt : withStandardScores(prompt, scales);
+}
+
+/** The prompts of a split with the scored responses of the sources, and of the target where it is asked for, as they are read. */
+async function* scoredCandidates(
   { ledger }: Run,
   reward: string,
   split: "sft" | "wrpo",
@@ -110,8 +144,9 @@ async function isStored(
   { ledger }: Run,
   split: "sft" | "wrpo",
   selections: readonly StoredSelection[],
+  scales: readonly SourceScale[],
 ): Promise<boolean> {
-  if (!hasSummary(await ledger.selections.summary(split))) return false;
+  if (!hasSummary(await ledger.selections.summary(split), scales)) return false;
   return inOrder(await ledger.selections.list(split)) === inOrder(selections);
 }
 
@@ -122,14 +157,16 @@ export const selectNothingForSft = (run: Run): Promise<void> => run.ledger.selec
 export async function selectForSft(run: Run): Promise<Record<string, number> | undefined> {
   const reward = await rewardIdentity(run);
   const rule = ruleOf(run);
-  const selection = await selectBest(candidatesOf(run, reward, "sft", false), rule);
+  const scales = await scalesOf(run, reward, false);
+  const selection = await selectBest(candidatesOf(run, reward, "sft", false, scales), rule);
   const rows: StoredSelection[] = [
     ...selection.selected.map(({ promptId, sourceChosen }) => ({ promptId, sourceChosen: sourceChosen.key })),
     ...selection.leftOut,
   ];
-  const before = await isStored(run, "sft", rows);
-  const given = before ? [] : await contributionsTo(run, reward, "sft", selection);
-  if (!before) await run.ledger.selections.replace("sft", rows, summarise(selection.selected, rows, given));
+  const before = await isStored(run, "sft", rows, scalesShown(scales));
+  const given = before ? [] : await contributionsTo(run, reward, "sft", selection, scales);
+  if (!before)
+    await run.ledger.selections.replace("sft", rows, summarise(selection.selected, rows, given, scalesShown(scales)));
   if (selection.selected.length === 0)
     throw new TrainingError("no prompt of the supervised split has a usable response", {
       hint: `${leftOutWords(selection)}. More prompts, more responses or another reward may help.`,
@@ -142,7 +179,8 @@ export async function selectForSft(run: Run): Promise<Record<string, number> | u
 export async function selectForWrpo(run: Run): Promise<Record<string, number> | undefined> {
   const reward = await rewardIdentity(run);
   const rule = ruleOf(run);
-  const selection = await selectQuadruples(candidatesOf(run, reward, "wrpo", true), rule);
+  const scales = await scalesOf(run, reward, true);
+  const selection = await selectQuadruples(candidatesOf(run, reward, "wrpo", true, scales), rule);
   const rows: StoredSelection[] = [
     ...selection.selected.map(({ promptId, sourceChosen, furtherSources, targetChosen, rejected, sourceRejected }) => ({
       promptId,
@@ -157,17 +195,17 @@ export async function selectForWrpo(run: Run): Promise<Record<string, number> | 
   const file = runPaths(run.folder).quadruples;
   if (selection.selected.length === 0) {
     rmSync(file, { force: true });
-    await run.ledger.selections.replace("wrpo", rows, summarise([], rows, []));
+    await run.ledger.selections.replace("wrpo", rows, summarise([], rows, [], []));
     throw new TrainingError("no prompt gives a quadruple (y_ws, y_wt, y_l)", {
       hint: `${leftOutWords(selection)}. More responses for each prompt, or a finer reward, help.`,
     });
   }
-  if (existsSync(file) && (await isStored(run, "wrpo", rows))) return undefined;
+  if (existsSync(file) && (await isStored(run, "wrpo", rows, scalesShown(scales)))) return undefined;
   mkdirSync(dirname(file), { recursive: true });
   await writeQuadruples(file, quadruplesOf(run, selection.selected));
-  const given = await contributionsTo(run, reward, "wrpo", selection);
+  const given = await contributionsTo(run, reward, "wrpo", selection, scales);
   // The ledger after the file: a run that was killed between the two finds the old selection and writes both again.
-  await run.ledger.selections.replace("wrpo", rows, summarise(selection.selected, rows, given));
+  await run.ledger.selections.replace("wrpo", rows, summarise(selection.selected, rows, given, scalesShown(scales)));
   return describe(run, "WRPO", selection, given);
 }
 
@@ -201,4 +239,9 @@ const contributionsTo = (
   reward: string,
   split: "sft" | "wrpo",
   { selected }: Selection<SelectedBest>,
-): Promise<Contribution[]> => contributions(candidatesOf(run, reward, split, false), selected, ruleOf(run));
+  scales: Scales | undefined,
+): Promise<Contribution[]> => contributions(candidatesOf(run, reward, split, false, scales), selected, ruleOf(run));
+
+/** The scales of all whose responses were compared. */
+const scalesShown = (scales: Scales | undefined): SourceScale[] =>
+  scales === undefined ? [] : [...scales.sources, ...scales.target];

@@ -1,4 +1,4 @@
-export type { Candidate, PromptCandidates } from "./candidates.ts";
+export { type Candidate, isUsable, type PromptCandidates } from "./candidates.ts";
 export { type Contribution, contributions } from "./contributions.ts";
 export { type DataRow, dataFaults, readDataRows, sourceResponsesOf, type WantedTexts } from "./data-rows.ts";
 export { type PlacedPrompt, readPromptSet } from "./prompt-sets.ts";
@@ -15,5 +15,6 @@ export {
   selectQuadruples,
   toQuadruple,
 } from "./select.ts";
+export { type SourceScale, sourceScales, withStandardScores } from "./source-scales.ts";
 export { type PromptSplit, splitPrompts } from "./split.ts";
 export { type LeftOutPromptRow, type TrainingPrompts, trainingPrompts, withoutDuplicates } from "./training-prompts.ts";

@@ -10,6 +10,7 @@ import {
   type Place,
   type Prompt,
   type PromptSetRecipe,
+  valueAt,
 } from "../schema/index.ts";
 import { turnsOf } from "./data-turns.ts";
 import { promptOfRow } from "./prompts.ts";
@@ -18,6 +19,8 @@ import { promptOfRow } from "./prompts.ts";
 export interface PlacedPrompt {
   readonly prompt: Prompt;
   readonly place: { readonly file: string; readonly line: number };
+  /** The columns of its row that were asked for; those that it lacks are not among them. */
+  readonly columns?: Readonly<Record<string, unknown>>;
 }
 
 type Fields = NonNullable<PromptSetRecipe["fields"]>;
@@ -28,7 +31,8 @@ const ownFields: Fields = { prompt: "prompt", messages: "messages", id: "id", ch
 /**
  * The prompts of a set, in order. A JSONL file without `fields` is read strictly (`promptOfRow`); of other files and
  * folders, and with `fields`, the fields named are read and all others passed over. Messages may be ShareGPT's; turns of
- * the assistant at their end are answers and left away. `path` is the set's, made absolute.
+ * the assistant at their end are answers and left away. `path` is the set's, made absolute. `columns` are kept beside each
+ * prompt, as its row has them: a column of that name, or what a path with dots leads to.
  *
  * @throws DataError with file, line and field for a row that is no prompt; with `bad_rows: skip` it goes to `skip`.
  */
@@ -36,6 +40,7 @@ export async function readPromptSet(
   path: string,
   recipe: Partial<Omit<PromptSetRecipe, "file">>,
   skip: SkipRow = () => {},
+  columns: readonly string[] = [],
 ): Promise<PlacedPrompt[]> {
   const { fields, limit, split, config, bad_rows = "error" } = recipe;
   const strict = fields === undefined && jsonLinesFile.test(path) && !isFolder(path);
@@ -53,7 +58,8 @@ export async function readPromptSet(
     if (limit !== undefined && rows > limit) break;
     const place = { file, line };
     try {
-      found.push({ prompt: strict ? promptOfRow(value, place) : toPrompt(value, fields ?? ownFields, place), place });
+      const prompt = strict ? promptOfRow(value, place, columns) : toPrompt(value, fields ?? ownFields, place);
+      found.push({ prompt, place, ...(columns.length === 0 ? {} : { columns: columnsOf(value, columns) }) });
     } catch (error) {
       if (bad_rows === "error" || !(error instanceof DataError)) throw error;
       skip(error);
@@ -62,6 +68,14 @@ export async function readPromptSet(
   }
   if (found.length > 0) return found;
   throw new DataError("there are no prompts in it", { file: path, hint: "Check the path, and the split of a folder." });
+}
+
+function columnsOf(row: unknown, names: readonly string[]): Record<string, unknown> {
+  const found = names.map((name) => {
+    const direct = valueAt(row, [name]);
+    return [name, direct === undefined ? valueAt(row, name.split(".")) : direct] as const;
+  });
+  return Object.fromEntries(found.filter(([, value]) => value !== undefined && value !== null));
 }
 
 const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;

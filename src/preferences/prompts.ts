@@ -18,11 +18,13 @@ const rowForm =
  * The prompt of a row of a prompts file: `prompt` (one user turn) or `messages` (a conversation whose last turn is the
  * user's), and optionally `id`, `checks`, `domain`. A row without `id` has the content key of its messages for one.
  *
+ * `columns` are read by others and may stand in the row, too.
+ *
  * Throws a DataError at `place`, with the field: an unknown or wrong field, an empty prompt. What `checks` name is held to
  * the registry by `validateChecks` of the rewards.
  */
-export function promptOfRow(value: unknown, place: Place): Prompt {
-  const row = parseRow(value, place);
+export function promptOfRow(value: unknown, place: Place, columns: readonly string[] = []): Prompt {
+  const row = parseRow(withoutColumns(value, columns), place);
   const messages = toMessages(row, place);
   return {
     id: row.id ?? contentKey(messages),
@@ -30,6 +32,12 @@ export function promptOfRow(value: unknown, place: Place): Prompt {
     checks: row.checks,
     ...(row.domain === undefined ? {} : { domain: row.domain }),
   };
+}
+
+function withoutColumns(row: unknown, columns: readonly string[]): unknown {
+  if (columns.length === 0 || typeof row !== "object" || row === null || Array.isArray(row)) return row;
+  const read = new Set(columns.flatMap((name) => [name, name.split(".")[0]!]));
+  return Object.fromEntries(Object.entries(row).filter(([field]) => field in rowSchema.shape || !read.has(field)));
 }
 
 function parseRow(value: unknown, place: Place): Row {

@@ -1,4 +1,11 @@
-import { contentKey, RecipeError, type RewardModel, type Score, type ScoreFailure } from "../schema/index.ts";
+import {
+  contentKey,
+  RecipeError,
+  type RewardModel,
+  type Score,
+  type ScoreFailure,
+  type ScorePart,
+} from "../schema/index.ts";
 import { gathered } from "../sources/index.ts";
 import type { ComponentOutcome, RewardComponent } from "./component.ts";
 
@@ -6,11 +13,22 @@ export interface WeightedComponent {
   readonly component: RewardComponent;
   /** Above 0; only its share of the sum counts. */
   readonly weight: number;
+  /** Values below the first are the first, values above the second the second. */
+  readonly clip?: readonly [low: number, high: number];
+  /** With a gate, the component has no share: where its value is below `least`, the whole is `otherwise`. */
+  readonly gate?: { readonly least: number; readonly otherwise: number };
 }
 
-interface Share {
-  readonly component: RewardComponent;
+interface Share extends Pick<WeightedComponent, "component" | "clip" | "gate"> {
+  /** Of a gate 0. */
   readonly share: number;
+}
+
+/** What a component that speaks says of a response. */
+interface Said {
+  readonly share: Share;
+  readonly value: number;
+  readonly parts: readonly ScorePart[];
 }
 
 /** Responses in work at once. Components wait for each other, so a crash loses at most the judgements of these. */
@@ -18,26 +36,29 @@ const windowSize = 512;
 
 /**
  * Several rewards as one: value = sum of w_i v_i / sum of w_i over the components that have something to say about the
- * response. Its parts are all their parts with effective weights: the value is exactly the sum of weight * value.
+ * response, each v_i within its `clip`; the `otherwise` of a gate whose value is too low, the least of several. Its parts are all
+ * their parts with effective weights: the value is exactly the sum of weight * value. What was clipped, a gate's parts and
+ * what stands behind a closed gate weigh 0 and are kept as figures.
  *
- * A component that abstains (checks, on a prompt without any) leaves its weight to the others; where all abstain, and
- * where one fails, the response has a ScoreFailure that names them. The identity depends on what the components are and
- * on the ratios of their weights, not on their names, their order or the weights' sum.
+ * A component that abstains (checks, on a prompt without any) leaves its weight to the others, and as a gate is open; where all
+ * abstain, and where one fails or gives no finite number, the response has a ScoreFailure that names them. The identity depends on
+ * what the components are and on the ratios of their weights, not on their names, their order or the weights' sum.
  *
- * Throws RecipeError without components and for weights that are not above 0.
+ * Throws RecipeError without components that have a share, and for weights that are not above 0.
  */
 export function composeRewards(components: readonly WeightedComponent[]): RewardModel {
   const shares = sharesOf(components);
   const identity = contentKey({
     kind: "mean",
-    components: shares.map(({ component, share }) => [component.identity, share]),
+    components: shares.map(({ component, share, clip, gate }) => [
+      component.identity,
+      share,
+      ...(clip === undefined && gate === undefined ? [] : [{ clip, gate }]),
+    ]),
   });
   const workers = shares.length;
   return {
-    name:
-      workers === 1
-        ? shares[0]!.component.name
-        : shares.map(({ component, share }) => `${component.name} (${Number(share.toPrecision(2))})`).join(" + "),
+    name: workers === 1 ? shares[0]!.component.name : shares.map(shownShare).join(" + "),
     identity,
     async *score(requests, signal) {
       for (let from = 0; from < requests.length && !signal.aborted; from += windowSize) {
@@ -72,17 +93,21 @@ export function composeRewards(components: readonly WeightedComponent[]): Reward
   };
 }
 
+const shownShare = ({ component, share, gate }: Share): string =>
+  `${component.name} (${gate === undefined ? Number(share.toPrecision(2)) : "gate"})`;
+
 /** Each component with its share of the weights, in an order that does not depend on the recipe's. */
 function sharesOf(components: readonly WeightedComponent[]): Share[] {
-  if (components.length === 0) throw new RecipeError("there is no reward", { field: "rewards" });
-  const sum = components.reduce((total, { weight }) => total + weight, 0);
-  for (const { component, weight } of components)
+  const weighed = components.filter(({ gate }) => gate === undefined);
+  if (weighed.length === 0) throw new RecipeError("there is no reward but gates", { field: "rewards" });
+  const sum = weighed.reduce((total, { weight }) => total + weight, 0);
+  for (const { component, weight } of weighed)
     if (!(weight > 0) || !Number.isFinite(sum))
       throw new RecipeError(`${component.name} has weight ${weight}; weights are finite numbers above 0`, {
         field: "rewards",
       });
   return components
-    .map(({ component, weight }) => ({ component, share: weight / sum }))
+    .map(({ weight, ...rest }) => ({ ...rest, share: rest.gate === undefined ? weight / sum : 0 }))
     .sort((a, b) => compare(a.component.identity, b.component.identity) || a.share - b.share);
 }
 
@@ -95,20 +120,50 @@ function combine(
   outcomes: ReadonlyMap<Share, ComponentOutcome>,
 ): Score | ScoreFailure {
   const failures: string[] = [];
-  const speaking: { share: Share; outcome: Extract<ComponentOutcome, { parts: unknown }> }[] = [];
+  const speaking: Said[] = [];
   for (const share of shares) {
     const outcome = outcomes.get(share)!;
     if ("failure" in outcome) failures.push(`${share.component.name}: ${outcome.failure}`);
-    else if (outcome.parts.length > 0) speaking.push({ share, outcome });
+    else if (outcome.parts.length > 0) {
+      const said = clipped(share, outcome.parts);
+      if (!Number.isFinite(said.value)) failures.push(`${share.component.name}: its value is ${said.value}, no number`);
+      speaking.push(said);
+    }
   }
   if (failures.length > 0) return { responseKey, failure: failures.join("; ") };
-  if (speaking.length === 0) {
-    const names = shares.map(({ component }) => component.name).join(" and ");
+  const gates = speaking.filter(({ share }) => share.gate !== undefined);
+  const weighed = speaking.filter(({ share }) => share.gate === undefined);
+  if (weighed.length === 0) {
+    const names = shares.flatMap(({ component, gate }) => (gate === undefined ? [component.name] : [])).join(" and ");
     return { responseKey, failure: `${names} can't score this: the prompt has no checks, and there is no judge` };
   }
-  const weights = speaking.reduce((sum, { share }) => sum + share.share, 0);
-  const parts = speaking.flatMap(({ share, outcome }) =>
-    outcome.parts.map((part) => ({ ...part, weight: (part.weight * share.share) / weights })),
+  const closed = gates
+    // The mean of six ones is a little less than 1 in binary.
+    .filter(({ share, value }) => value < share.gate!.least - 1e-9)
+    .sort((a, b) => a.share.gate!.otherwise - b.share.gate!.otherwise)[0];
+  const figures = gates.flatMap(({ parts }) => parts.map(asFigure));
+  const weights = weighed.reduce((sum, { share }) => sum + share.share, 0);
+  const counted = weighed.flatMap(({ share, parts }) =>
+    closed === undefined
+      ? parts.map((part) => ({ ...part, weight: (part.weight * share.share) / weights }))
+      : parts.map(asFigure),
   );
+  const behind =
+    closed === undefined
+      ? []
+      : [{ name: `${closed.share.component.name}:closed`, value: closed.share.gate!.otherwise, weight: 1 }];
+  const parts = [...counted, ...figures, ...behind];
   return { responseKey, reward, value: parts.reduce((sum, { value, weight }) => sum + weight * value, 0), parts };
+}
+
+const asFigure = (part: ScorePart): ScorePart => ({ ...part, weight: 0 });
+
+/** The value of a component within its bounds. With bounds, the value within them is a part of its own, and the others are figures. */
+function clipped(share: Share, parts: readonly ScorePart[]): Said {
+  const value = parts.reduce((sum, part) => (part.weight === 0 ? sum : sum + part.weight * part.value), 0);
+  if (share.clip === undefined || Number.isNaN(value)) return { share, value, parts };
+  const [low, high] = share.clip;
+  const within = Math.min(Math.max(value, low), high);
+  const clip = { name: `${share.component.name}:clipped`, value: within, weight: 1 };
+  return { share, value: within, parts: [...parts.map(asFigure), clip] };
 }

@@ -5,4 +5,5 @@ export type { ComponentOutcome, RewardComponent, RewardContext } from "./compone
 export { composeRewards, type WeightedComponent } from "./compose.ts";
 export { type JudgeRecipe, openJudge } from "./judge/index.ts";
 export { openRewards } from "./open.ts";
+export { columnsOf, recipeChecks, withRecipeChecks } from "./recipe-checks.ts";
 export { type RewardModelRecipe, readsLabels, rewardModelComponent } from "./reward-model/index.ts";

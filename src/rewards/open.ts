@@ -1,10 +1,11 @@
 import { RecipeError, type RewardModel, type RewardRecipe } from "../schema/index.ts";
 import type { RewardComponent, RewardContext } from "./component.ts";
 import { composeRewards, type WeightedComponent } from "./compose.ts";
+import { checksName } from "./recipe-checks.ts";
 import { openers } from "./registry.ts";
 
 /**
- * Opens the rewards of a recipe as one: their weighted mean. Models are found and their tokenizers read, but no weights
+ * Opens the rewards of a recipe as one: their weighted mean, clipped and behind gates as it says. Models are found and their tokenizers read, but no weights
  * yet, and no endpoint is called. Throws RecipeError for rewards that can't be told apart, for a rubric without its
  * placeholders and for a scale that can't be read; ModelError and EnvironmentError where a model or a key is missing.
  */
@@ -13,13 +14,19 @@ export async function openRewards(recipes: readonly RewardRecipe[], context: Rew
   const opened: WeightedComponent[] = [];
   try {
     for (const [index, recipe] of recipes.entries())
-      opened.push({ component: await openOne(recipe, context, `rewards.${index}`), weight: recipe.weight });
+      opened.push({ component: await openOne(recipe, context, `rewards.${index}`), ...shareOf(recipe) });
     return composeRewards(opened);
   } catch (error) {
     await Promise.allSettled(opened.map(({ component }) => component.close()));
     throw error;
   }
 }
+
+const shareOf = ({ weight, clip, gate, otherwise = 0 }: RewardRecipe): Omit<WeightedComponent, "component"> => ({
+  weight,
+  ...(clip === undefined ? {} : { clip }),
+  ...(gate === undefined ? {} : { gate: { least: gate, otherwise } }),
+});
 
 function openOne<Recipe extends RewardRecipe>(
   recipe: Recipe,
@@ -33,11 +40,11 @@ function openOne<Recipe extends RewardRecipe>(
 function refuseDoubles(recipes: readonly RewardRecipe[]): void {
   const seen = new Set<string>();
   for (const [index, recipe] of recipes.entries()) {
-    const name = recipe.kind === "checks" ? recipe.kind : `${recipe.kind} ${recipe.name}`;
+    const name = recipe.kind === "checks" ? checksName(recipe) : `${recipe.kind} ${recipe.name}`;
     if (seen.has(name))
       throw new RecipeError(`there are two rewards "${name}"`, {
         field: `rewards.${index}`,
-        hint: "Give each judge and each reward model a name of its own, and write other rewards once with the weight that they are to have.",
+        hint: "Give each a `name` of its own.",
       });
     seen.add(name);
   }

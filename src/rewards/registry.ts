@@ -17,7 +17,7 @@ export const openers: {
     field: string,
   ) => RewardComponent | Promise<RewardComponent>;
 } = {
-  checks: checksComponent,
+  checks: (recipe) => checksComponent(recipe),
   judge: openJudge,
   model: openRewardModel,
 };

@@ -9,7 +9,7 @@ export { type EndpointRecipe, endpointSchema, type PriceRecipe, type Thinking } 
 export * from "./errors.ts";
 export { makeFolder } from "./folder.ts";
 export * from "./interfaces.ts";
-export { issueWords } from "./issue-words.ts";
+export { issueWords, valueAt } from "./issue-words.ts";
 export { type JsonLine, readJsonLines } from "./jsonl.ts";
 export * from "./key.ts";
 export { type LedgerRecipe, ledgerSchema } from "./ledger.ts";
@@ -44,6 +44,7 @@ export {
 } from "./recipe.ts";
 export {
   type LoadedRecipe,
+  lineInRecipe,
   loadRecipe,
   recipeJsonSchema,
   resolvedHeader,

@@ -107,7 +107,45 @@ function contradictions(root: unknown): Mistake[] {
     const hint = "A scale is [lowest, highest], like [1, 5].";
     return [{ path: ["rewards", index, "scale"], message: `the scale goes from ${low} to ${high}`, hint }];
   });
-  return [...lengths, ...scales, ...missingSources(root), ...sourceCounts(root), ...nothingToTune(root)];
+  return [
+    ...lengths,
+    ...scales,
+    ...compositions(root),
+    ...missingSources(root),
+    ...sourceCounts(root),
+    ...nothingToTune(root),
+  ];
+}
+
+/** Clipping to nothing, a value behind a gate that isn't there, and gates with nothing behind them. */
+function compositions(root: unknown): Mistake[] {
+  const rewards = asList(valueAt(root, ["rewards"]));
+  const found = rewards.flatMap((reward, index): Mistake[] => {
+    const path = ["rewards", index];
+    const [low, high] = asList(valueAt(reward, ["clip"]));
+    const clip = typeof low === "number" && typeof high === "number" && low >= high;
+    const otherwise = valueAt(reward, ["otherwise"]) !== undefined && valueAt(reward, ["gate"]) === undefined;
+    return [
+      ...(clip
+        ? [{ path: [...path, "clip"], message: `it goes from ${low} to ${high}`, hint: "Write [lowest, highest]." }]
+        : []),
+      ...(otherwise
+        ? [
+            {
+              path: [...path, "otherwise"],
+              message: "is the value behind a closed gate, and there is no gate",
+              hint: "Add `gate`, the least value that opens it, or take this out.",
+            },
+          ]
+        : []),
+    ];
+  });
+  if (rewards.length === 0 || rewards.some((reward) => valueAt(reward, ["gate"]) === undefined)) return found;
+  const message = "every reward is a gate, and none gives a value";
+  return [
+    ...found,
+    { path: ["rewards"], message, hint: "A gate has no share of its own: add a reward without `gate`." },
+  ];
 }
 
 /** A supervised tuning without prompts. */
@@ -211,6 +249,11 @@ function withPaths(recipe: Recipe, baseFolder: string, change: (path: string) =>
 function isPath(reference: string, baseFolder: string): boolean {
   if (reference.startsWith("package:")) return false;
   return /^[./~]/.test(reference) || existsSync(absolute(reference, baseFolder));
+}
+
+/** The line in which a field of a recipe stands (`rewards.0.checks`), or the nearest one around it that is written there. */
+export function lineInRecipe(file: string, field: string): number | undefined {
+  return readYaml(file).lineOf(field.split("."));
 }
 
 /** The first line of a recipe that a program wrote: one without it was written by a person. */

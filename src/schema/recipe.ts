@@ -15,7 +15,7 @@ import {
 } from "./optimisation.ts";
 import { promptSetSchema, trainingPromptsSchema } from "./prompts.ts";
 import { recordedSchema } from "./recorded.ts";
-import { samplingSchema } from "./records.ts";
+import { checkSpecSchema, samplingSchema } from "./records.ts";
 import { microBatchTokens, refuseBlind, watchingFields } from "./watching.ts";
 
 /** A name that may be a folder's. */
@@ -99,16 +99,46 @@ const rewardModelFields = {
   weight: positive.default(1),
 };
 
+/** How a reward takes part in the whole, whatever its kind. */
+const compositionFields = {
+  /** Values beyond are these. */
+  clip: z.tuple([z.number(), z.number()]).optional(),
+  /** The least value with which it lets the others count; below, the whole is `otherwise`. It has no share of its own. */
+  gate: z.number().optional(),
+  /** 0 unless given. */
+  otherwise: z.number().optional(),
+};
+
 const rewardSchema = z.union(
   [
-    z.strictObject({ kind: z.literal("checks"), weight: positive.default(1) }),
-    z.strictObject({ kind: z.literal("judge"), name: nameSchema, ...modelSchema.shape, ...judgeFields }),
-    z.strictObject({ kind: z.literal("judge"), name: nameSchema, endpoint: endpointSchema, ...judgeFields }),
+    z.strictObject({
+      kind: z.literal("checks"),
+      name: nameSchema.optional(),
+      /** Of every prompt; those of the prompts' rows without. */
+      checks: z.array(checkSpecSchema).min(1).optional(),
+      weight: positive.default(1),
+      ...compositionFields,
+    }),
+    z.strictObject({
+      kind: z.literal("judge"),
+      name: nameSchema,
+      ...modelSchema.shape,
+      ...judgeFields,
+      ...compositionFields,
+    }),
+    z.strictObject({
+      kind: z.literal("judge"),
+      name: nameSchema,
+      endpoint: endpointSchema,
+      ...judgeFields,
+      ...compositionFields,
+    }),
     z.strictObject({
       kind: z.literal("model"),
       name: nameSchema,
       ...modelSchema.omit({ adapter: true }).shape,
       ...rewardModelFields,
+      ...compositionFields,
     }),
   ],
   { error: "a reward is {kind: checks}, {kind: judge, name, model | endpoint} or {kind: model, name, model}" },
@@ -231,6 +261,8 @@ export const recipeSchema = z.strictObject({
       sft_share: share.default(1 / 3),
       /** Least reward gap between y_wt and y_l; equal rewards are always left out. */
       min_gap: z.number().min(0).default(0),
+      /** What is compared: the rewards themselves, or how many standard deviations each lies above its source's mean. */
+      normalise: z.enum(["none", "per_source"]).default("none"),
       /** How many responses of the sources stand for y_ws; the paper has one. */
       source_responses: z.int().min(1).max(16).default(1),
       /** Whose: the best of each of the best sources, or the best of all responses. */

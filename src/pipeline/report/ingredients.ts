@@ -38,11 +38,21 @@ export function ingredientsOf(
 }
 
 function rewardLine(reward: RewardRecipe): Ingredients["rewards"][number] {
-  const { weight } = reward;
-  if ("name" in reward) return { name: reward.name, reference: `${reward.kind}: ${referenceOf(reward)}`, weight };
-  const { kind } = reward;
-  return { name: kind, reference: kind === "checks" ? "verifiable checks of the prompts" : kind, weight };
+  const { gate, clip, otherwise = 0 } = reward;
+  const parts = [
+    reward.kind === "checks" ? checksWords(reward.checks) : `${reward.kind}: ${referenceOf(reward)}`,
+    ...(clip === undefined ? [] : [`clipped to ${clip[0]} ... ${clip[1]}`]),
+    ...(gate === undefined ? [] : [`a gate: the reward is ${otherwise} where it is below ${gate}`]),
+  ];
+  return {
+    name: reward.name ?? reward.kind,
+    reference: parts.join("; "),
+    weight: gate === undefined ? reward.weight : 0,
+  };
 }
+
+const checksWords = (checks: Extract<RewardRecipe, { kind: "checks" }>["checks"]): string =>
+  checks === undefined ? "verifiable checks of the prompts" : `checks: ${checks.map(({ id }) => id).join(", ")}`;
 
 const referenceOf = (
   entry: ModelRecipe | { readonly endpoint: EndpointRecipe } | { readonly recorded: RecordedRecipe },

@@ -57,7 +57,7 @@ export function contributionSection({ selections, samples, supervised }: ReportD
 }
 
 function contributionTable(selection: SplitSelection, purpose: string): Html {
-  const { selected, contributions, meanRewards, sourceBelowRejected } = selection;
+  const { selected, contributions, meanRewards, sourceBelowRejected, scales } = selection;
   const { sourceChosen, targetChosen, rejected } = meanRewards;
   const whole =
     targetChosen === null || rejected === null || sourceChosen === null
@@ -79,8 +79,19 @@ are kept, as in the paper.</p>\n`;
       { head: "Cut off", kind: "figure", cell: ({ unfinished }) => integer(unfinished) },
     ],
     contributions,
-  )}${whole}`;
+  )}${whole}${scales.length === 0 ? html`` : scalesTable(scales)}`;
 }
+
+const scalesTable = (scales: SplitSelection["scales"]): Html =>
+  table<(typeof scales)[number]>(
+    "Rewards were compared as standard scores (selection.normalise: per_source), and so are those above: a reward less its source's mean, by its source's standard deviation.",
+    [
+      { head: "Source", cell: ({ source }) => source },
+      { head: "Mean reward", kind: "figure", cell: ({ mean }) => reward(mean) },
+      { head: "Standard deviation", kind: "figure", cell: ({ deviation }) => reward(deviation) },
+    ],
+    scales,
+  );
 
 /** Prompts without anything to train on, and responses that are missing, each with the reason. */
 export function leftOutSection({ selections, samples, supervised }: ReportData): Html {

@@ -7,8 +7,9 @@ import {
   type PromptCandidates,
   type SelectedBest,
   type SelectedQuadruple,
+  type SourceScale,
 } from "../../preferences/index.ts";
-import type { Recipe } from "../../schema/index.ts";
+import { contentKey, type Recipe } from "../../schema/index.ts";
 import type { LedgerReader, StoredSelection } from "../../store/index.ts";
 
 const figure = z.number();
@@ -37,17 +38,23 @@ const splitSelectionSchema = z.object({
   }),
   /** Selected prompts whose y_ws has a lower reward than y_l. */
   sourceBelowRejected: figure,
+  /** What each source's rewards were measured by, where all rewards above are standard scores; else none. */
+  scales: z.array(z.object({ source: z.string(), mean: figure, deviation: figure })).default([]),
 });
 export type SplitSelection = z.infer<typeof splitSelectionSchema>;
 
-/** Whether this is the summary of a selection, in the form of this version. */
-export const hasSummary = (kept: unknown): boolean => splitSelectionSchema.safeParse(kept).success;
+/** Whether this is the summary of a selection whose rewards were measured by these scales, in the form of this version. */
+export function hasSummary(kept: unknown, scales: readonly SourceScale[]): boolean {
+  const parsed = splitSelectionSchema.safeParse(kept);
+  return parsed.success && contentKey(parsed.data.scales) === contentKey(scales);
+}
 
 /** The summary of a selection that was made just now, to be kept beside it. */
 export function summarise(
   selected: readonly (SelectedBest | SelectedQuadruple)[],
   stored: readonly StoredSelection[],
   given: readonly Contribution[],
+  scales: readonly SourceScale[],
 ): SplitSelection {
   const quadruples = selected.filter((one): one is SelectedQuadruple => "rejected" in one);
   return {
@@ -60,6 +67,7 @@ export function summarise(
       rejected: mean(quadruples.map(({ rejected }) => rejected.value)),
     },
     sourceBelowRejected: quadruples.filter(({ sourceChosen, rejected }) => sourceChosen.value < rejected.value).length,
+    scales: [...scales],
   };
 }
 
@@ -96,6 +104,7 @@ export async function splitSelection(
       const lowest = targetValue(rejected);
       return lowest !== undefined && chosen.get(promptId)!.sourceChosen.value < lowest;
     }).length,
+    scales: [],
   };
 }
 

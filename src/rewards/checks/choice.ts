@@ -51,11 +51,11 @@ function chosenLetter(text: string, choices: readonly string[] | undefined): str
     if (letter !== undefined) return letter;
   }
   const alone = text.split("\n").flatMap((line) => /^[\s*_"'([]*([A-Z])[\s*_"')\].:]*$/.exec(line)?.[1] ?? []);
-  const opening = /^[\s*_"']*(?:\(([A-Z])\)|([A-Z])[).:])/.exec(text);
+  const opening = /^[\s*_"']*([A-Z])[).:]/.exec(text);
   const bracketed = new Set([...text.matchAll(/\(([A-Z])\)/g)].map(([, letter]) => letter));
   return (
     valid(alone.at(-1)) ??
-    valid(opening?.[1] ?? opening?.[2]) ??
+    valid(opening?.[1]) ??
     (bracketed.size === 1 ? valid([...bracketed][0]) : undefined) ??
     textOf(text, choices, known)
   );

@@ -3,12 +3,13 @@ import { looseVariants } from "./loose.ts";
 import { instructionOf } from "./validate.ts";
 
 /**
- * One part for each check of the prompt: 1 where the text follows it, else 0, all with equal weights of sum 1. A check
- * whose id the prompt has already is named `id#2`, `id#3`. A prompt without checks has no parts. Throws a DataError
- * where a check is not one that `validateChecks` accepts.
+ * One part for each check of the prompt: how far the text follows it, 0..1, all with equal weights of sum 1. A check
+ * whose id the prompt has already is named `id#2`, `id#3`. With `reward`, those that this reward of the recipe has for
+ * every prompt (`reward/id`), without it the prompt's own. A prompt without such checks has no parts. Throws a DataError
+ * where a check is not one that `validateChecks` accepts, and where it can't be told whether the text follows it.
  */
-export function scoreChecks(prompt: Prompt, text: string): ScorePart[] {
-  return scoreBy(prompt, [text]);
+export function scoreChecks(prompt: Prompt, text: string, reward?: string): ScorePart[] {
+  return scoreBy(prompt, [text], reward);
 }
 
 /** As `scoreChecks`, by the loose criterion: one of `looseVariants(text)` suffices for each check. */
@@ -16,19 +17,28 @@ export function scoreChecksLoosely(prompt: Prompt, text: string): ScorePart[] {
   return scoreBy(prompt, looseVariants(text));
 }
 
-function scoreBy(prompt: Prompt, variants: readonly string[]): ScorePart[] {
+function scoreBy(prompt: Prompt, variants: readonly string[], reward?: string): ScorePart[] {
   const seen = new Map<string, number>();
-  return prompt.checks.map((check, index) => {
+  const prefix = reward === undefined ? "" : `${reward}/`;
+  const checks = prompt.checks.filter(({ id }) => (reward === undefined ? !id.includes("/") : id.startsWith(prefix)));
+  return checks.map(({ id, args }, index) => {
+    const check = { id: id.slice(prefix.length), args };
     const instruction = instructionOf(check, { field: `prompt ${prompt.id}, checks.${index}` });
-    const repeat = (seen.get(check.id) ?? 0) + 1;
-    seen.set(check.id, repeat);
+    const repeat = (seen.get(id) ?? 0) + 1;
+    seen.set(id, repeat);
     return {
-      name: repeat === 1 ? check.id : `${check.id}#${repeat}`,
-      value: variants.reduce(
-        (best, variant) => (best === 1 ? 1 : Math.max(best, instruction.rate(variant, check.args))),
-        0,
-      ),
-      weight: 1 / prompt.checks.length,
+      name: repeat === 1 ? id : `${id}#${repeat}`,
+      value: best(variants, (variant) => instruction.rate(variant, args)),
+      weight: 1 / checks.length,
     };
   });
+}
+
+function best(variants: readonly string[], rate: (variant: string) => number): number {
+  let highest = 0;
+  for (const variant of variants) {
+    highest = Math.max(highest, rate(variant));
+    if (highest === 1) break;
+  }
+  return highest;
 }

@@ -17,15 +17,7 @@ const otherHint = "The guide has the arguments of each check.";
 
 /** The instruction that a check names, its arguments held to the schema. Throws a DataError at `place`. */
 export function instructionOf({ id, args }: CheckSpec, place: Place & { field: string }): Instruction {
-  const instruction = instructions.get(id);
-  if (instruction === undefined) {
-    const known = [...instructions.keys()];
-    throw new DataError(`there is no check ${JSON.stringify(id)}`, {
-      ...place,
-      field: `${place.field}.id`,
-      hint: `${didYouMean(id, known)}The checks are ${known.join(", ")}.`,
-    });
-  }
+  const instruction = knownInstruction(id, place);
   const parsed = instruction.args.safeParse(args);
   if (parsed.success) return instruction;
   const issue = parsed.error.issues[0]!;
@@ -35,5 +27,17 @@ export function instructionOf({ id, args }: CheckSpec, place: Place & { field: s
     field: [place.field, "args", ...issue.path].join("."),
     hint,
     cause: parsed.error,
+  });
+}
+
+/** The instruction of this id, whatever its arguments. Throws a DataError at `place`. */
+export function knownInstruction(id: string, place: Place & { field: string }): Instruction {
+  const instruction = instructions.get(id);
+  if (instruction !== undefined) return instruction;
+  const known = [...instructions.keys()];
+  throw new DataError(`there is no check ${JSON.stringify(id)}`, {
+    ...place,
+    field: `${place.field}.id`,
+    hint: `${didYouMean(id, known)}The checks are ${known.join(", ")}.`,
   });
 }

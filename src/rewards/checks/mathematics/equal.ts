@@ -20,7 +20,7 @@ export function sameAnswer(reference: Expression, answer: Expression, closeness:
   if (right.kind === "relation" && given.kind === "relation") return sameRelation(right, given, closeness);
   if (right.kind === "relation" || given.kind === "relation") {
     const [relation, other] = right.kind === "relation" ? [right, given] : [given as Relation, right];
-    const value = valueOf(relation);
+    const value = namedValue(relation);
     return value !== undefined && sameAnswer(value, other, closeness);
   }
   if (right.kind === "union" || given.kind === "union")
@@ -82,7 +82,7 @@ const isName = (expression: Expression): boolean =>
   walk(expression).every(({ kind }) => kind !== "number" && kind !== "sum" && kind !== "power" && kind !== "negative");
 
 /** What a relation says of its variable: the right side of x = 5 and y = 2x + 1, the interval of an inequality. */
-function valueOf(relation: Relation): Expression | undefined {
+function namedValue(relation: Relation): Expression | undefined {
   const interval = intervalOf(relation);
   if (interval !== undefined) return interval;
   const [left, right] = relation.items as [Expression, Expression];
@@ -148,7 +148,7 @@ function proportional(right: Relation, given: Relation): boolean {
   for (const place of places) {
     const [one, other] = [numerically(a, place), numerically(b, place)];
     if (one === undefined || other === undefined) return false;
-    if (!isFinite(one) || !isFinite(other) || one.im !== 0 || other.im !== 0) continue;
+    if (!areFinite(one) || !areFinite(other) || one.im !== 0 || other.im !== 0) continue;
     if (Math.abs(one.re) < 1e-9 || Math.abs(other.re) < 1e-9) return false;
     const found = one.re / other.re;
     if (ratio !== undefined && Math.abs(found - ratio) > 1e-8 * Math.abs(ratio)) return false;
@@ -225,7 +225,7 @@ function sameValues(right: Expression, given: Expression, { tolerance }: Closene
     const [a, b] = [numerically(right, place), numerically(given, place)];
     if (a === undefined || b === undefined) return false;
     if (Number.isNaN(a.re) || Number.isNaN(b.re)) continue;
-    if (!isFinite(a) || !isFinite(b)) {
+    if (!areFinite(a) || !areFinite(b)) {
       if (a.re !== b.re || a.im !== b.im) return false;
     } else if (
       !near(a.re, b.re, { tolerance, decimals, scale: magnitude(a) }) ||
@@ -237,7 +237,7 @@ function sameValues(right: Expression, given: Expression, { tolerance }: Closene
   return compared >= (variables.size === 0 ? 1 : fewest);
 }
 
-const isFinite = ({ re, im }: Complex): boolean => Number.isFinite(re) && Number.isFinite(im);
+const areFinite = ({ re, im }: Complex): boolean => Number.isFinite(re) && Number.isFinite(im);
 
 interface Nearness {
   readonly tolerance: number;
