@@ -120,6 +120,7 @@ test("commands and options stay as they are", () => {
       recover   check a run's ledger, and save what can be read of a damaged one
       export    write a whole run as Parquet files: responses, scores, selections and all else
       import    make a run of an export
+      data      \`data check FILE\`: what is wrong with a file of preferences, by line
       gc        remove from a run what its recipe no longer refers to
       chat      talk to a model, or to the fused model of a run
       serve     serve models over OpenAI's HTTP API
@@ -227,6 +228,15 @@ test("commands and options stay as they are", () => {
       [
         "Usage: amalgam import FOLDER RUN [OPTIONS]",
         "--set FIELD=VALUE",
+        "--help, -h",
+      ],
+      [
+        "Usage: amalgam data check FILE [OPTIONS]",
+        "--against FILE",
+        "--ngram WORDS",
+        "--near-duplicates SHARE",
+        "--max-characters NUMBER",
+        "--json",
         "--help, -h",
       ],
       [

@@ -11,6 +11,8 @@ export interface Arguments {
   readonly target: string | undefined;
   /** Of `sweep`: its file, which stands before the folder. */
   readonly sweep: string | undefined;
+  /** Of `data`: what is done, and how; the file is the target. */
+  readonly data: DataCommand | undefined;
   /** Of `export` and `import`: the folder to make, which stands after the other. */
   readonly destination: string | undefined;
   readonly recipe: string | undefined;
@@ -29,6 +31,15 @@ export interface Arguments {
   readonly precision: Precision | undefined;
   readonly temperature: string | undefined;
   readonly maxTokens: string | undefined;
+}
+
+/** What `data` is to do. */
+export interface DataCommand {
+  readonly action: "check";
+  readonly against: readonly string[];
+  readonly ngram: number;
+  readonly nearDuplicates: number;
+  readonly maxCharacters: number;
 }
 
 /** What `train --data` names. */
@@ -117,6 +128,7 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
     return values[0];
   };
   const sweep = command === "sweep" ? positionals.shift() : undefined;
+  const data = command === "data" ? dataCommand(positionals.shift(), given.get("against") ?? [], single) : undefined;
   const [destination] = command === "export" || command === "import" ? positionals.splice(1, 1) : [];
   if (positionals.length > 1) {
     throw new UsageError(
@@ -150,6 +162,7 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
       command,
       target: positionals[0],
       sweep,
+      data,
       destination,
       recipe: single("recipe"),
       set,
@@ -166,6 +179,43 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
       maxTokens: single("max-tokens"),
     },
   };
+}
+
+function dataCommand(
+  action: string | undefined,
+  against: readonly string[],
+  single: (name: OptionName) => string | undefined,
+): DataCommand {
+  if (action !== "check")
+    throw new UsageError(
+      action === undefined ? "say what to do with the data: amalgam data check FILE" : `data has no command ${action}`,
+      "`amalgam data --help` says what there is.",
+    );
+  return {
+    action,
+    against,
+    ngram: numberOption("ngram", single("ngram"), 13, (value) => Number.isInteger(value) && value > 0),
+    nearDuplicates: numberOption(
+      "near-duplicates",
+      single("near-duplicates"),
+      0.8,
+      (value) => value >= 0 && value <= 1,
+    ),
+    maxCharacters: numberOption("max-characters", single("max-characters"), 100_000, (value) => value > 0),
+  };
+}
+
+/** The number that an option names. Throws UsageError for any other text. */
+export function numberOption(
+  name: string,
+  text: string | undefined,
+  otherwise: number,
+  valid: (value: number) => boolean,
+): number {
+  if (text === undefined) return otherwise;
+  const value = text.trim() === "" ? Number.NaN : Number(text);
+  if (Number.isFinite(value) && valid(value)) return value;
+  throw new UsageError(`--${name} ${text}: not a number that it can be`);
 }
 
 function precisionOf(given: string | undefined): Precision | undefined {

@@ -25,6 +25,16 @@ export const options = {
   "without-models": { value: undefined, text: "leave models and checkpoints out" },
   "dry-run": { value: undefined, text: "only say what would be removed" },
   json: { value: undefined, text: "print JSON" },
+  against: {
+    value: "FILE",
+    text: "an evaluation set (a data file or folder) that no row may share words with (may be repeated)",
+  },
+  ngram: { value: "WORDS", text: "with --against: words in a row that count as a leak (default 13)" },
+  "near-duplicates": {
+    value: "SHARE",
+    text: "similarity from which on prompts are near duplicates; 0 looks for none (default 0.8)",
+  },
+  "max-characters": { value: "NUMBER", text: "most characters of a row (default 100000)" },
   temperature: { value: "NUMBER", text: "0 always takes the most probable token (default 0.7)" },
   adapter: {
     value: "NAME=FOLDER",
@@ -149,6 +159,14 @@ export const commands = {
     options: ["set"],
     details:
       "FOLDER is what `amalgam export` wrote, RUN a new run folder, which appears whole or not at all. --set changes fields of `ledger` only: --set ledger.url=postgresql://user@host/database --set ledger.schema=my_run puts the ledger into PostgreSQL.",
+  },
+  data: {
+    summary: "`data check FILE`: what is wrong with a file of preferences, by line",
+    positional: "check FILE",
+    optional: false,
+    options: ["against", "ngram", "near-duplicates", "max-characters", "json"],
+    details:
+      "Any file that `train --data` reads: duplicates, contradictions, equal and empty responses, tokens of chat templates, leaks, lengths. Ends with exit code 1 where something is wrong.",
   },
   gc: {
     summary: "remove from a run what its recipe no longer refers to",

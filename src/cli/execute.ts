@@ -18,8 +18,9 @@ import {
 } from "../pipeline/index.ts";
 import { onSetup } from "../torch/index.ts";
 import { exportCommand, gcCommand, importCommand } from "./archive-commands.ts";
-import type { Arguments, DataTraining } from "./arguments.ts";
+import { type Arguments, type DataTraining, numberOption } from "./arguments.ts";
 import { chatLoop, chatOnce } from "./chat-loop.ts";
+import { dataCommand } from "./data-command.ts";
 import { doctorSummary, findingText } from "./doctor-text.ts";
 import type { Output, ProgressPrinter } from "./progress.ts";
 import { progressPrinter } from "./progress.ts";
@@ -31,7 +32,7 @@ import { trainingText } from "./training-text.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** Exit code of a command that ran. */
-type ExitCode = 0 | 1;
+export type ExitCode = 0 | 1;
 
 export interface Surroundings {
   readonly signal: AbortSignal;
@@ -74,6 +75,8 @@ export async function execute(given: Arguments, around: Surroundings): Promise<E
     case "export":
       await exportCommand(given, around);
       return 0;
+    case "data":
+      return dataCommand(given, around);
     case "gc":
       await gcCommand(given, around);
       return 0;
@@ -226,16 +229,4 @@ async function chat(given: Arguments, { signal, output, printer }: Surroundings)
     await opened.close();
   }
   return 0;
-}
-
-function numberOption(
-  name: string,
-  text: string | undefined,
-  otherwise: number,
-  valid: (value: number) => boolean,
-): number {
-  if (text === undefined) return otherwise;
-  const value = text.trim() === "" ? Number.NaN : Number(text);
-  if (Number.isFinite(value) && valid(value)) return value;
-  throw new UsageError(`--${name} ${text}: not a number that it can be`);
 }

@@ -56,7 +56,7 @@ export function progressPrinter(output: Output, now: () => number = () => perfor
       meters.set(name, meter);
       const at = now();
       meter.add(at, progress.done);
-      const ended = progress.done >= progress.total;
+      const ended = progress.total > 0 && progress.done >= progress.total;
       if (at - toldAt < (output.terminal ? redrawEveryMs : linesEveryMs) && !(ended && output.terminal)) return;
       toldAt = at;
       const text = describeProgress(progress, meter.rate());
@@ -100,7 +100,8 @@ function describeProgress(
   { stage, label, done, total, unit, figures = {} }: Progress,
   rate: number | undefined,
 ): string {
-  const count = unit === "bytes" ? `${formatBytes(done)} of ${formatBytes(total)}` : `${done} of ${total} ${unit}`;
+  const counted = total === 0 ? `${done} ${unit}` : `${done} of ${total} ${unit}`;
+  const count = unit === "bytes" ? `${formatBytes(done)} of ${formatBytes(total)}` : counted;
   const speed = rate === undefined ? [] : [unit === "bytes" ? `${formatBytes(rate)}/s` : formatRate(rate)];
   const left = rate === undefined || done >= total ? [] : [`${formatSeconds((total - done) / rate)} left`];
   const more = Object.entries(figures).map(([name, value]) => `${name} ${formatFigure(value)}`);
@@ -123,4 +124,6 @@ export const stageWords: Readonly<Record<Activity, string>> = {
   export: "exporting",
   import: "importing",
   gc: "removing what is not needed",
+  check: "checking the data",
+  inspect: "reading",
 };

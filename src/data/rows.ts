@@ -3,6 +3,7 @@ import { DataError, type JsonLine, readJsonLines } from "../schema/index.ts";
 import { readArrow } from "./arrow.ts";
 import { readCsv } from "./csv.ts";
 import { type DatasetPart, datasetFiles } from "./dataset-folder.ts";
+import { isJsonArray, readJsonArray } from "./json-array.ts";
 import { readParquet } from "./parquet.ts";
 
 /** A row with the file that it stands in. */
@@ -14,8 +15,8 @@ export interface DataLine extends JsonLine {
 export type SkipRow = (bad: DataError) => void;
 
 /**
- * The rows of a file, or of a split of a data set's folder, one by one: JSONL (`.jsonl`, `.ndjson`, `.json` with a row a line), Parquet,
- * CSV and TSV (the first line names the fields), Arrow. NaN and infinities, which Python writes into JSON and JSON doesn't
+ * The rows of a file, or of a split of a data set's folder, one by one: JSONL (`.jsonl`, `.ndjson`, `.json` with a row a line), a list of
+ * JSON (`.json`), Parquet, CSV and TSV (the first line names the fields), Arrow. NaN and infinities, which Python writes into JSON and JSON doesn't
  * have, are read as null. `line` counts lines, or rows of a Parquet or Arrow file, from 1.
  *
  * @throws DataError where a file can't be read or breaks its format, or the folder has no such split. A line of JSONL that is
@@ -40,8 +41,13 @@ const readers: readonly (readonly [ends: RegExp, read: (file: string, skip?: Ski
     [/\.parquet$/i, readParquet],
     [/\.arrow$/i, readArrow],
     [/\.(csv|tsv)$/i, readCsv],
+    [/\.json$/i, readJson],
     [jsonLinesFile, (file, skip) => readJsonLines(file, parsePython, skip)],
   ];
+
+async function* readJson(file: string, skip?: SkipRow): AsyncGenerator<JsonLine> {
+  yield* (await isJsonArray(file)) ? readJsonArray(file, parsePython, skip) : readJsonLines(file, parsePython, skip);
+}
 
 /** The rows of one file: see `readRows`. */
 export async function* readDataFile(file: string, skip?: SkipRow): AsyncGenerator<JsonLine> {
@@ -49,7 +55,7 @@ export async function* readDataFile(file: string, skip?: SkipRow): AsyncGenerato
   if (reader === undefined)
     throw new DataError("a file of a kind that is not read", {
       file,
-      hint: "Data are read from JSONL (.jsonl, .ndjson, .json with a row a line), Parquet (.parquet), CSV (.csv, .tsv) and Arrow (.arrow) files.",
+      hint: "Data are read from JSONL (.jsonl, .ndjson, .json with a row a line), a JSON list (.json), Parquet (.parquet), CSV (.csv, .tsv) and Arrow (.arrow) files.",
     });
   yield* reader[1](file, skip);
 }

@@ -14,7 +14,7 @@ export const stageNames = [
 export type StageName = (typeof stageNames)[number];
 
 /** A stage of a run, or another long piece of work. */
-export type Activity = StageName | "train" | "export" | "import" | "gc";
+export type Activity = StageName | "train" | "export" | "import" | "gc" | "check" | "inspect";
 
 /** How far a piece of long work is. */
 export interface Progress {
@@ -22,6 +22,7 @@ export interface Progress {
   /** What is being done, e.g. the source's or the model's name. */
   readonly label: string;
   readonly done: number;
+  /** 0 where nobody knows. */
   readonly total: number;
   /** What is counted: "responses", "scores", "steps", "bytes". */
   readonly unit: string;

@@ -1,7 +1,9 @@
+export { type DataCheck, dataNotes, dataProblems } from "../preferences/index.ts";
 export { type Recovery, recoverLedger } from "../store/index.ts";
 export { type ArchiveSummary, type ExportOptions, exportRun } from "./archive/export.ts";
 export { type ImportOptions, importRun } from "./archive/import.ts";
 export { type Chat, type ChatOptions, fusedOrModel, openChat } from "./chat.ts";
+export { type CheckOptions, checkFile } from "./check-data.ts";
 export { type Collected, type CollectOptions, collectRun } from "./collect.ts";
 export { nextCommand, readyStages, runAll, runCommand, type StageCommand } from "./commands.ts";
 export { type DataTrainingOptions, trainOnData } from "./data-training/index.ts";
@@ -11,6 +13,7 @@ export { evaluateModels, latestComparison } from "./evaluating.ts";
 export * from "./events.ts";
 export { initRun } from "./init.ts";
 export { type LazySource, lazyModel } from "./lazy-source.ts";
+export { visible } from "./report/escape.ts";
 export { reportRun, runSummary } from "./reporting.ts";
 export { Interrupted, openRun, type Run, type RunOptions, runPaths } from "./run.ts";
 export { drawMissing, type SamplingPlan, sampleSources } from "./sampling.ts";

@@ -4,11 +4,22 @@ import { answerOf, type Fields, has, noneWaits, promptOf, sameTurn, turnsOf, wai
 /** What a text is to an objective; `completion` stands alone, with a label or without. */
 export type TextRole = "source_chosen" | "target_chosen" | "rejected" | "source_rejected" | "completion";
 
+/** An answer with the reward that a file gives it. */
+export interface RankedText {
+  readonly text: string;
+  /** NaN where the file has none, or no number. */
+  readonly reward: number;
+  /** The model that wrote it, where the file says so. */
+  readonly source?: string;
+}
+
 /** A prompt with what a row says of its answers. */
 export interface Example {
   readonly messages: readonly Turn[];
   /** The texts of each role: one, but of sources as many as answered. */
   readonly texts: Readonly<Partial<Record<TextRole, readonly string[]>>>;
+  /** All answers that the row tells of with their rewards, where it does, in its own order. */
+  readonly ranked?: readonly RankedText[];
   /** Of an unpaired answer: whether it is a good one. */
   readonly label?: boolean;
   /** Why nothing can be learnt from it although its form is right. */

@@ -113,3 +113,35 @@ test("HH-RLHF: transcripts share what comes before the last answer; those that g
   ]);
   await expect(read(dpo, { chosen: "\n\nHuman: Why?", rejected: "\n\nHuman: Why?" })).rejects.toThrow("one turn only");
 });
+
+test("UltraFeedback: the best and the worst completion by overall_score; what can't be ranked is left out", async () => {
+  const row = (...scores: unknown[]) => ({
+    source: "evol_instruct",
+    instruction: "Name a colour.",
+    models: scores.map((_, at) => `m${at}`),
+    completions: scores.map((overall_score, at) => ({ model: `m${at}`, response: `r${at}`, overall_score })),
+    correct_answers: ["None"],
+  });
+  const found = await read(dpo, row(4, 7.5, 2, 7.5), row(3, 3), row(1), row(1, null), row(1, "2"));
+  expect(found.map(({ messages, responses }) => [messages[0]!.content, ...responses])[0]).toEqual([
+    "Name a colour.",
+    "r1",
+    "r2",
+  ]);
+  expect(found.map(({ fault }) => fault)).toEqual([
+    undefined,
+    "all responses have the same score",
+    "there are fewer than two responses to choose from",
+    "a score is no number",
+    undefined,
+  ]);
+  expect(found[4]!.responses).toEqual(["r1", "r0"]);
+});
+
+test("responses with the scores of a reward model, before and after a pair was chosen", async () => {
+  const scored = { prompt: "Q", all_generated_responses: ["a", "b", "c"], all_rm_scores: [0.1, 0.3, 0.2] };
+  expect(lessons(await read(dpo, scored))).toEqual([[[user("Q")], ["b", "a"]]]);
+  const chosen = { ...scored, chosen: [user("Q"), assistant("c")], rejected: [user("Q"), assistant("a")] };
+  expect(lessons(await read(dpo, chosen))).toEqual([[[user("Q")], ["c", "a"]]]);
+  await expect(read(dpo, { ...scored, all_rm_scores: [1] })).rejects.toThrow("no list with a score for each response");
+});

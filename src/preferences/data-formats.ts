@@ -1,6 +1,7 @@
 import { DataError, type Place } from "../schema/index.ts";
 import { completion, conversation, type Example, pair, quadruple } from "./data-examples.ts";
 import { instructed, instructedPair } from "./data-instructions.ts";
+import { scoredResponses, ultraFeedback } from "./data-ranked.ts";
 import { isTranscript, transcriptPair } from "./data-transcripts.ts";
 import { type Fields, has, isFields, turnsOf } from "./data-turns.ts";
 
@@ -60,6 +61,17 @@ export const dataFormats: readonly DataFormat[] = [
   ),
   withFields(["prompt", ...pairFields], `preferences: prompt, chosen and rejected (${promptIsText})`, pair, (row) =>
     isText(row.prompt),
+  ),
+  withFields(
+    ["instruction", "completions"],
+    "UltraFeedback: of the completions of several models the best by overall_score is chosen, the worst rejected",
+    ultraFeedback,
+  ),
+  withFields(
+    ["prompt", "all_generated_responses", "all_rm_scores"],
+    "responses with the scores of a reward model, as SimPO's scripts write them: the best is chosen, the worst rejected",
+    scoredResponses,
+    (row) => !has(row, "chosen"),
   ),
   withFields(
     ["conversations", ...pairFields],

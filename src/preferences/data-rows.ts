@@ -78,11 +78,12 @@ const fieldNames = (row: Fields) =>
     .map((name) => (has(row, name) ? name : `${name}: null`))
     .join(", ") || "no fields";
 
-const listHint = "A line is one row: `jq -c '.[]' FILE` writes the rows of a list so.";
-const formatsHint =
-  "A row is one of: {prompt, chosen, rejected}, texts or messages; {chosen, rejected}, conversations or transcripts with the same beginning; {prompt, completion}; {prompt, completion, label}; {messages}; ShareGPT's {conversations}; Alpaca's {instruction, input, output}; {prompt_id, prompt, chosen: [y_ws, y_wt], rejected: [y_l]}.";
+export const listHint =
+  "A line is one row: `jq -c '.[]' FILE` writes the rows of a list so. A whole file that is one list is read where its name ends in .json.";
+export const formatsHint =
+  "A row is one of: {prompt, chosen, rejected}, texts or messages; {chosen, rejected}, conversations or transcripts with the same beginning; {prompt, completion}; {prompt, completion, label}; {messages}; ShareGPT's {conversations}; Alpaca's {instruction, input, output}; {prompt_id, prompt, chosen: [y_ws, y_wt], rejected: [y_l]}; UltraFeedback's {instruction, completions}.";
 
-function formatOf(row: Fields, place: Place): DataFormat {
+export function formatOf(row: Fields, place: Place): DataFormat {
   const found = dataFormats.find((format) => format.matches(row));
   if (found !== undefined) return found;
   throw new DataError(`the fields (${fieldNames(row)}) are of no format that is known`, {
@@ -106,7 +107,7 @@ export async function sourceResponsesOf(files: readonly string[]): Promise<numbe
   return 1;
 }
 
-function otherFormat({ needs, words }: DataFormat, row: Fields, place: Place): DataError {
+export function otherFormat({ needs, words }: DataFormat, row: Fields, place: Place): DataError {
   const lacking = needs.filter((name) => !has(row, name));
   const message =
     lacking.length > 0 ? `the row has no ${lacking.join(" and no ")}` : "the row is not of the file's format";
@@ -122,8 +123,7 @@ function* rowsOf(
   place: { readonly file: string; readonly line: number },
   wanted: WantedTexts,
 ): Generator<DataRow> {
-  const name = ["prompt_id", "id"].map((field) => row[field]).find((id) => isName(id));
-  const id = name === undefined ? `${basename(place.file)}:${place.line}` : String(name);
+  const id = rowName(row, place);
   const tools = toolsOf(row, place);
   for (const [index, example] of examples.entries()) {
     const roles = rolesOf(example, place, wanted);
@@ -139,6 +139,12 @@ function* rowsOf(
       ...(fault === undefined ? {} : { fault }),
     };
   }
+}
+
+/** What a row is called: its `prompt_id` or `id`, else where it stands. */
+export function rowName(row: Fields, { file, line }: { readonly file: string; readonly line: number }): string {
+  const name = ["prompt_id", "id"].map((field) => row[field]).find((id) => isName(id));
+  return name === undefined ? `${basename(file)}:${line}` : String(name);
 }
 
 const isName = (id: unknown) =>

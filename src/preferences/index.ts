@@ -1,4 +1,12 @@
 export { type Candidate, isUsable, type PromptCandidates } from "./candidates.ts";
+export {
+  checkData,
+  type DataCheck,
+  type DataCheckOptions,
+  type DataFinding,
+  dataNotes,
+  dataProblems,
+} from "./check/index.ts";
 export { type Contribution, contributions } from "./contributions.ts";
 export { type DataRow, dataFaults, readDataRows, sourceResponsesOf, type WantedTexts } from "./data-rows.ts";
 export { type PlacedPrompt, readPromptSet } from "./prompt-sets.ts";

@@ -11,6 +11,12 @@ export interface NearDuplicate {
   readonly similarity: number;
 }
 
+/** Texts by their number: a list, or what reads them from a disk. */
+interface Texts {
+  readonly length: number;
+  at(index: number): string | undefined;
+}
+
 /**
  * Texts whose Jaccard similarity to an earlier one that stays is at least `threshold`: the share of pieces of five
  * characters that they have in common, case, punctuation and white space aside. Candidates come from MinHash signatures in
@@ -18,7 +24,7 @@ export interface NearDuplicate {
  * missed once in a hundred times at most; every candidate is compared exactly, so that no unlike text is named. Memory: for
  * each text a byte of each hash and 8 to 16 bytes for each band, nothing of its pieces.
  */
-export function nearDuplicates(texts: readonly string[], threshold: number): NearDuplicate[] {
+export function nearDuplicates(texts: Texts, threshold: number): NearDuplicate[] {
   const rows = rowsOfBand(threshold);
   const bands = Array.from({ length: Math.floor(hashes / rows) }, () => bandOf(texts.length));
   const sketches = new Uint8Array(texts.length * hashes);
@@ -33,8 +39,8 @@ export function nearDuplicates(texts: readonly string[], threshold: number): Nea
     for (let i = 0; i < hashes; i += 1) if (sketches[index * hashes + i] === sketches[of * hashes + i]) alike += 1;
     return alike >= leastAlike;
   };
-  for (const [index, text] of texts.entries()) {
-    const own = piecesOf(text);
+  for (let index = 0; index < texts.length; index += 1) {
+    const own = piecesOf(texts.at(index)!);
     sizes[index] = own.size;
     sign(own, signature);
     sketches.set(signature, index * hashes);
@@ -42,7 +48,7 @@ export function nearDuplicates(texts: readonly string[], threshold: number): Nea
     const candidates = new Set(bands.flatMap((band, at) => band.of(keys[at]!)));
     const best = [...candidates]
       .filter((of) => mayBe(index, of))
-      .map((of) => ({ index, of, similarity: jaccard(own, piecesOf(texts[of]!)) }))
+      .map((of) => ({ index, of, similarity: jaccard(own, piecesOf(texts.at(of)!)) }))
       .filter(({ similarity }) => similarity >= threshold)
       .sort((a, b) => b.similarity - a.similarity || a.of - b.of)[0];
     if (best !== undefined) found.push(best);

@@ -122,7 +122,7 @@ describe("rows that are refused", () => {
     expect((await refusal("")).message).toMatch(/no prompts/);
     expect((await refusal("\n \n")).message).toMatch(/no prompts/);
     await expect(readPromptSet(join(folder, "none.jsonl"), {})).rejects.toThrow(/no such file/);
-    expect((await refusal("[\n{}]", join(folder, "list.json"))).hint).toMatch(/one JSON object a line/);
+    expect((await refusal("[\n{}]", join(folder, "list.jsonl"))).hint).toMatch(/one JSON object a line/);
   });
 
   test("half a surrogate pair is named by its field", async () => {

@@ -1,0 +1,49 @@
+import { type DataCheck, dataNotes, dataProblems, visible } from "../pipeline/index.ts";
+import { table } from "./format.ts";
+
+/** Places that are named of each kind. */
+const shown = 10;
+
+/** What `amalgam data check` prints. */
+export function dataCheckText({ file, format, rows, problems, notes, lengths, chosenLonger }: DataCheck): string {
+  const figures = Object.entries(lengths).map(([name, of]) => [
+    name.replaceAll("_", " "),
+    ...[of.count, of.least, of.median, of.p95, of.most].map(String),
+  ]);
+  const { longer, pairs } = chosenLonger;
+  const wrong = Object.values(problems).reduce((sum, { count }) => sum + count, 0);
+  return [
+    `${file}: ${rows} rows`,
+    ...(format === null ? [] : [`Read as ${format}`]),
+    ...(figures.length === 0
+      ? []
+      : ["", ...table(["Characters of", "Texts", "Least", "Median", "95 % below", "Most"], figures)]),
+    ...(pairs === 0
+      ? []
+      : [
+          `The chosen response is the longer one in ${longer} of ${pairs} pairs (${Math.round((100 * longer) / pairs)} %).`,
+        ]),
+    ...lines(dataProblems, problems),
+    ...lines(dataNotes, notes, "Worth knowing: "),
+    "",
+    wrong === 0 ? "Nothing is wrong." : `${wrong} problems.`,
+  ].join("\n");
+}
+
+function lines<Kind extends string>(
+  words: Readonly<Record<Kind, string>>,
+  found: Readonly<Partial<Record<Kind, DataCheck["problems"]["form"]>>>,
+  before = "",
+): string[] {
+  return (Object.keys(words) as Kind[]).flatMap((kind) => {
+    const of = found[kind];
+    if (of === undefined) return [];
+    const places = of.first
+      .slice(0, shown)
+      .map(({ line, field, message }) =>
+        visible(`  line ${line}${field === undefined ? "" : `, ${field}`}: ${message}`),
+      );
+    const more = of.count - places.length;
+    return ["", `${before}${of.count} ${words[kind]}`, ...places, ...(more > 0 ? [`  and ${more} more`] : [])];
+  });
+}
