@@ -1,6 +1,8 @@
 import { parseArgs } from "node:util";
 import { didYouMean, type Precision, precisionSchema } from "../schema/index.ts";
 import { type CommandName, commands, globalOptions, type OptionName, options } from "./command-table.ts";
+import { type Inspecting, inspectingOf } from "./inspect-arguments.ts";
+import { numberOption } from "./number-option.ts";
 import { type Serving, servingOf } from "./serve-arguments.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -13,6 +15,8 @@ export interface Arguments {
   readonly sweep: string | undefined;
   /** Of `data`: what is done, and how; the file is the target. */
   readonly data: DataCommand | undefined;
+  /** Of `inspect`: what is shown, and where. */
+  readonly inspect: Inspecting | undefined;
   /** Of `export` and `import`: the folder to make, which stands after the other. */
   readonly destination: string | undefined;
   readonly recipe: string | undefined;
@@ -163,6 +167,7 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
       target: positionals[0],
       sweep,
       data,
+      inspect: command === "inspect" ? inspectingOf((name) => given.get(name) ?? [], single) : undefined,
       destination,
       recipe: single("recipe"),
       set,
@@ -203,19 +208,6 @@ function dataCommand(
     ),
     maxCharacters: numberOption("max-characters", single("max-characters"), 100_000, (value) => value > 0),
   };
-}
-
-/** The number that an option names. Throws UsageError for any other text. */
-export function numberOption(
-  name: string,
-  text: string | undefined,
-  otherwise: number,
-  valid: (value: number) => boolean,
-): number {
-  if (text === undefined) return otherwise;
-  const value = text.trim() === "" ? Number.NaN : Number(text);
-  if (Number.isFinite(value) && valid(value)) return value;
-  throw new UsageError(`--${name} ${text}: not a number that it can be`);
 }
 
 function precisionOf(given: string | undefined): Precision | undefined {

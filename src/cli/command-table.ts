@@ -35,6 +35,23 @@ export const options = {
     text: "similarity from which on prompts are near duplicates; 0 looks for none (default 0.8)",
   },
   "max-characters": { value: "NUMBER", text: "most characters of a row (default 100000)" },
+  id: { value: "ID", text: "only the prompt of this id (may be repeated)" },
+  source: { value: "NAME", text: "only prompts whose preferred response is of this source" },
+  domain: { value: "NAME", text: "only prompts of this domain" },
+  flag: {
+    value: "NAME",
+    text: "only prompts with a response that is empty, truncated, repeated, mixed (scripts) or has a template token",
+  },
+  search: { value: "TEXT", text: "only prompts with this text in them or in a response" },
+  "min-gap": { value: "NUMBER", text: "least difference of the rewards of the chosen and the rejected response" },
+  "max-gap": { value: "NUMBER", text: "the most" },
+  sample: { value: "N", text: "so many of these prompts, drawn by lot" },
+  seed: { value: "NUMBER", text: "with --sample: which lot (default 0)" },
+  most: { value: "N", text: "so many prompts at most (all; with --html 1000)" },
+  html: {
+    value: "FILE",
+    text: "write a page that needs no network, in place of the text (1000 prompts unless --most says more)",
+  },
   temperature: { value: "NUMBER", text: "0 always takes the most probable token (default 0.7)" },
   adapter: {
     value: "NAME=FOLDER",
@@ -143,6 +160,16 @@ export const commands = {
     optional: true,
     options: [],
     details: `Reads all of the ledger. Where it is damaged, a new one with every row that can be read takes its place; the damaged file is kept beside it, and the run goes on and asks only for what is lost. ${here}`,
+  },
+  inspect: {
+    summary: "browse prompts and responses of a run or a data file, in the terminal or as a page",
+    positional: "RUN FOLDER OR FILE",
+    optional: true,
+    options: [
+      ...(["id", "source", "domain", "flag", "search", "min-gap", "max-gap"] as const),
+      ...(["sample", "seed", "most", "html"] as const),
+    ],
+    details: `All responses of each prompt, the best reward first, with their parts, what was chosen, and the diff of chosen and rejected; made to be read with less. The run may be going on. ${here}`,
   },
   export: {
     summary: "write a whole run as Parquet files: responses, scores, selections and all else",

@@ -18,10 +18,12 @@ import {
 } from "../pipeline/index.ts";
 import { onSetup } from "../torch/index.ts";
 import { exportCommand, gcCommand, importCommand } from "./archive-commands.ts";
-import { type Arguments, type DataTraining, numberOption } from "./arguments.ts";
+import type { Arguments, DataTraining } from "./arguments.ts";
 import { chatLoop, chatOnce } from "./chat-loop.ts";
 import { dataCommand } from "./data-command.ts";
 import { doctorSummary, findingText } from "./doctor-text.ts";
+import { inspectCommand } from "./inspect-command.ts";
+import { numberOption } from "./number-option.ts";
 import type { Output, ProgressPrinter } from "./progress.ts";
 import { progressPrinter } from "./progress.ts";
 import { recoveryText } from "./recovery-text.ts";
@@ -75,6 +77,8 @@ export async function execute(given: Arguments, around: Surroundings): Promise<E
     case "export":
       await exportCommand(given, around);
       return 0;
+    case "inspect":
+      return inspectCommand(given, around);
     case "data":
       return dataCommand(given, around);
     case "gc":

@@ -12,6 +12,7 @@ export { type DoctorOptions, diagnose, type Finding } from "./doctor/index.ts";
 export { evaluateModels, latestComparison } from "./evaluating.ts";
 export * from "./events.ts";
 export { initRun } from "./init.ts";
+export { type InspectOptions, inspectTexts, inspectToPage } from "./inspect/index.ts";
 export { type LazySource, lazyModel } from "./lazy-source.ts";
 export { visible } from "./report/escape.ts";
 export { reportRun, runSummary } from "./reporting.ts";

@@ -1,14 +1,5 @@
+import type { Flag } from "../schema/index.ts";
 import { wordsOf } from "./words.ts";
-
-/** What may be wrong with a response, with words for people. */
-export const flagWords = {
-  empty: "no text, or white space only",
-  truncated: "cut off by the token limit",
-  repeated: "says the same again and again",
-  mixed: "letters of a script that the prompt does not have",
-  template: "a token of a chat template inside the text",
-} as const;
-export type Flag = keyof typeof flagWords;
 
 interface Flagged {
   readonly text: string;
@@ -18,7 +9,7 @@ interface Flagged {
   readonly prompt: string;
 }
 
-/** The flags of a response, in the order of `flagWords`. Of very long texts the first 200,000 characters are looked at. */
+/** The flags of a response, in the order of `flagWords` of the schema. Of very long texts the first 200,000 characters are looked at. */
 export function flagsOf({ text, finish, prompt }: Flagged): Flag[] {
   if (text.trim() === "") return finish === "length" ? ["empty", "truncated"] : ["empty"];
   const seen = text.slice(0, mostCharacters);

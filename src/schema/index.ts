@@ -55,6 +55,7 @@ export type { Override } from "./recipe-overrides.ts";
 export { type RecordedRecipe, recordedSchema } from "./recorded.ts";
 export * from "./records.ts";
 export { replaceFile } from "./replace-file.ts";
+export { type Flag, flagWords } from "./response-flags.ts";
 export { type ServerLimits, serverLimitsSchema } from "./server-limits.ts";
 export { type GridValue, type Sweep, sweepSchema } from "./sweep.ts";
 export { type LoadedSweep, loadSweep, type SweepChanges, type SweepVariant, sweepJsonSchema } from "./sweep-file.ts";

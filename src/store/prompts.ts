@@ -94,6 +94,13 @@ export async function promptsWith(db: Database, messagesKeys: readonly string[])
   return rows.map(onPage);
 }
 
+/** The prompts with these ids, in their order. */
+export async function promptsCalled(db: Database, ids: readonly string[]): Promise<PromptOnPage[]> {
+  if (ids.length === 0) return [];
+  const rows = await db.selectFrom("prompts").selectAll().where("id", "in", ids).orderBy("position").execute();
+  return rows.map(onPage);
+}
+
 const onPage = (row: PromptRow): PromptOnPage => ({
   ...toPrompt(row),
   messagesKey: row.messages_key,

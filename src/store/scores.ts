@@ -4,7 +4,7 @@ import { countScores, type NewScore } from "./counts.ts";
 import { drawsOf, type StoredDraw, splitsOf } from "./draws.ts";
 import { now, transact } from "./engine.ts";
 import type { Worker } from "./leases.ts";
-import { type PromptOnPage, promptPages, promptsWith, type StoredPrompt } from "./prompts.ts";
+import { type PromptOnPage, promptPages, promptsCalled, promptsWith, type StoredPrompt } from "./prompts.ts";
 import { responsesTo } from "./responses.ts";
 import { scoreShare } from "./shared-scores.ts";
 import { responsesDone, scoresDone } from "./status.ts";
@@ -22,7 +22,16 @@ export interface ScoredPrompt {
   readonly responses: readonly ScoredResponse[];
 }
 
+/** A response with what a reward said of it, if it did already. */
+export type JudgedResponse = Response & Partial<Pick<ScoredResponse, "value" | "parts">>;
+
 export interface ScoreReader {
+  /** The responses of a stage to these prompts, by the prompt's id, by source and index; with their scores by a reward where they have one. */
+  ofPrompts(
+    stage: string,
+    reward: string | undefined,
+    promptIds: readonly string[],
+  ): Promise<ReadonlyMap<string, readonly JudgedResponse[]>>;
   /** Every prompt of the stage, or of one split of it, with its scored responses, in the prompts' order, then by source and index. */
   byPrompt(stage: string, reward: string, split?: Split): AsyncIterable<ScoredPrompt>;
   /**
@@ -77,6 +86,24 @@ export function scoreStore(db: Database, worker?: Worker): ScoreStore {
   }
 
   return {
+    async ofPrompts(stage, reward, promptIds) {
+      const draws = await drawsOf(db, stage);
+      const found = new Map<string, readonly JudgedResponse[]>();
+      if (draws.length === 0) return found;
+      for (const ids of chunks(promptIds)) {
+        for (const { prompt, responses, scoreOf } of await scoredPage(
+          await promptsCalled(db, ids),
+          draws,
+          reward ?? "",
+        ))
+          found.set(
+            prompt.id,
+            responses.map((response) => ({ ...response, ...scoreOf(response) })),
+          );
+      }
+      return found;
+    },
+
     async *byPrompt(stage, reward, split) {
       for await (const page of pages(stage, reward, split)) {
         for (const { prompt, responses, scoreOf } of page) {

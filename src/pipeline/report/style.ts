@@ -80,6 +80,17 @@ svg .band { fill: currentColor; opacity: .22; }
 .parts { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: 4px 8px; font-size: .82rem; }
 .parts li { border: 1px solid var(--rule); border-radius: 4px; padding: 0 7px; overflow-wrap: anywhere; }
 .up { color: var(--good); } .down { color: var(--bad); }
+.filters { position: sticky; top: 0; z-index: 1; display: flex; flex-wrap: wrap; gap: 8px 14px; align-items: end; padding: 12px 14px; margin: 14px 0; background: var(--card); border: 1px solid var(--rule); border-radius: 6px; font-size: .88rem; }
+.filters label { display: grid; gap: 2px; color: var(--soft); min-width: 0; }
+.filters input, .filters select, .filters button { font: inherit; color: var(--ink); background: var(--paper); border: 1px solid var(--rule); border-radius: 4px; padding: 4px 7px; max-width: 100%; }
+.filters input[type=number] { width: 6.5em; } .filters output { color: var(--ink); }
+.shown { content-visibility: auto; contain-intrinsic-size: auto 900px; }
+.shown > details { border-top: 1px solid var(--rule); padding: 5px 0; }
+.shown summary { overflow-wrap: anywhere; }
+.tag { border: 1px solid var(--rule); border-radius: 4px; padding: 0 6px; font-size: .82rem; white-space: nowrap; }
+.tag.flag { color: var(--bad); border-color: var(--bad); } .tag.role { color: var(--good); border-color: var(--good); }
+ins { color: var(--good); text-decoration: underline; } del { color: var(--bad); }
+[hidden] { display: none !important; }
 details > summary { cursor: pointer; color: var(--accent); }
 pre { background: var(--quiet); border-radius: 5px; padding: 12px 14px; white-space: pre-wrap; overflow-wrap: anywhere; }
 @media (max-width: 600px) { main { padding: 18px 14px 48px; } h1 { font-size: 1.5rem; } .verdict strong { font-size: 1.1rem; } th, td { padding-right: 10px; } }

@@ -1,0 +1,67 @@
+import { type Example, flagsOf, type PlacedExamples, readExamples, type TextRole } from "../../preferences/index.ts";
+import type { DataError } from "../../schema/index.ts";
+import { type Role, ranked, type Shown, type ShownResponse } from "./record.ts";
+
+const roles: Readonly<Record<TextRole, Role>> = {
+  source_chosen: "y_ws",
+  target_chosen: "chosen",
+  rejected: "rejected",
+  source_rejected: "y_ls",
+  completion: "answer",
+};
+
+/** The prompts of a data file with their responses. Rows that break the form go to `bad`. Throws DataError where the file can't be read. */
+export async function* fileRecords(file: string, bad: (error: DataError) => void): AsyncGenerator<Shown> {
+  for await (const row of readExamples(file, bad))
+    for (const [at, example] of row.examples.entries())
+      yield shownExample(row, example, row.examples.length > 1 ? `#${at + 1}` : "");
+}
+
+function shownExample({ id, line, domain, scores }: PlacedExamples, example: Example, suffix: string): Shown {
+  const { messages, fault, label } = example;
+  const prompt = messages.map(({ content }) => content).join("\n");
+  const response = (text: string, fields: Partial<ShownResponse>): ShownResponse => ({
+    source: undefined,
+    text,
+    parts: [],
+    roles: [],
+    flags: flagsOf({ text, prompt }),
+    ...fields,
+  });
+  const named = (Object.entries(example.texts) as [TextRole, readonly string[]][]).flatMap(([role, texts]) =>
+    texts.map((text) => ({ text, role: roleOf(role, example), reward: rewardOf(role, scores) })),
+  );
+  // A row from which nothing is learnt has empty texts in the place of those that it lacks.
+  const chosen = example.ranked !== undefined && fault !== undefined ? [] : named;
+  const given = example.ranked ?? [];
+  const taken = new Set<number>();
+  const responses = chosen.map(({ text, role, reward }) => {
+    const at = given.findIndex((one, index) => one.text === text && !taken.has(index));
+    const of = given[at];
+    if (of === undefined) return response(text, { roles: [role], ...(reward === undefined ? {} : { reward }) });
+    taken.add(at);
+    return response(text, { roles: [role], source: of.source, reward: of.reward });
+  });
+  const others = given.flatMap((one, at) =>
+    taken.has(at) ? [] : [response(one.text, { source: one.source, reward: one.reward })],
+  );
+  const marked = label === undefined ? "" : label ? ", marked good" : ", marked bad";
+  return {
+    id: `${id}${suffix}`,
+    place: `line ${line}${marked}`,
+    ...(domain === undefined ? {} : { domain }),
+    messages,
+    responses: ranked([...responses, ...others]),
+    ...(fault === undefined ? {} : { leftOut: fault }),
+  };
+}
+
+/** Beside responses of sources, the chosen response is the target's own. */
+function roleOf(role: TextRole, { texts }: Example): Role {
+  if (texts.source_chosen === undefined) return roles[role];
+  return role === "target_chosen" ? "y_wt" : role === "rejected" ? "y_l" : roles[role];
+}
+
+function rewardOf(role: TextRole, { chosen, rejected }: PlacedExamples["scores"]): number | undefined {
+  return role === "target_chosen" ? chosen : role === "rejected" ? rejected : undefined;
+}
