@@ -1,5 +1,5 @@
 import { formatBytes } from "../models/index.ts";
-import { type ArchiveSummary, collectRun, exportRun, importRun } from "../pipeline/index.ts";
+import { type ArchiveSummary, collectRun, exportDataset, exportRun, importRun } from "../pipeline/index.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Surroundings } from "./execute.ts";
 import { table } from "./format.ts";
@@ -22,6 +22,15 @@ const summaryText = ({ rows, files, bytes, folder }: ArchiveSummary): string =>
 export async function exportCommand(given: Arguments, { signal, printer, print }: Surroundings): Promise<void> {
   const [run, folder] = bothFolders(given, "export RUN FOLDER");
   const { withoutModels } = given;
+  if (given.form === "dataset") {
+    const { rows } = await exportDataset({ run, folder, signal, listener: printer });
+    printer.clear();
+    const counts = Object.entries(rows).map(([part, count]) => `${part} ${count}`);
+    print(
+      `A data set: ${counts.join(" and ")} rows in ${folder}\nIn Python: load_dataset("${folder}", "${Object.keys(rows)[0]}")`,
+    );
+    return;
+  }
   const summary = await exportRun({ run, folder, withoutModels, signal, listener: printer });
   printer.clear();
   print(`Exported: ${summaryText(summary)}\nA run again: amalgam import ${folder} NEW-RUN`);

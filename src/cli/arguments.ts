@@ -29,6 +29,8 @@ export interface Arguments {
   readonly profile: boolean;
   readonly retry: boolean;
   readonly withoutModels: boolean;
+  /** Of `export`: what is written. */
+  readonly form: "run" | "dataset";
   readonly dryRun: boolean;
   readonly json: boolean;
   /** Of `chat` and `serve`: what to compute in. */
@@ -177,6 +179,7 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
       profile: single("profile") !== undefined,
       retry: single("retry") !== undefined,
       withoutModels: single("without-models") !== undefined,
+      form: formOf(single("as"), given.has("without-models")),
       dryRun: single("dry-run") !== undefined,
       json: single("json") !== undefined,
       precision: precisionOf(single("precision")),
@@ -208,6 +211,14 @@ function dataCommand(
     ),
     maxCharacters: numberOption("max-characters", single("max-characters"), 100_000, (value) => value > 0),
   };
+}
+
+function formOf(given: string | undefined, withoutModels: boolean): "run" | "dataset" {
+  if (given !== undefined && given !== "run" && given !== "dataset")
+    throw new UsageError(`--as ${given}: it is run or dataset`);
+  if (given === "dataset" && withoutModels)
+    throw new UsageError("--without-models belongs to the export of a whole run");
+  return given ?? "run";
 }
 
 function precisionOf(given: string | undefined): Precision | undefined {

@@ -22,6 +22,10 @@ export const options = {
     value: undefined,
     text: "ask again for responses that could not be had, round after round while that brings some",
   },
+  as: {
+    value: "run|dataset",
+    text: "run: all of it, for import (default); dataset: what was selected, as a data set of Hugging Face's form",
+  },
   "without-models": { value: undefined, text: "leave models and checkpoints out" },
   "dry-run": { value: undefined, text: "only say what would be removed" },
   json: { value: undefined, text: "print JSON" },
@@ -172,12 +176,12 @@ export const commands = {
     details: `All responses of each prompt, the best reward first, with their parts, what was chosen, and the diff of chosen and rejected; made to be read with less. The run may be going on. ${here}`,
   },
   export: {
-    summary: "write a whole run as Parquet files: responses, scores, selections and all else",
+    summary: "write a whole run as Parquet files, or what it selected as a data set",
     positional: "RUN FOLDER",
     optional: false,
-    options: ["without-models"],
+    options: ["as", "without-models"],
     details:
-      "RUN is the run folder, FOLDER a new one for the export. The tables of the ledger become Parquet files; the recipe, the models and the other files of the run folder are copied beside them. FOLDER appears whole or not at all.",
+      "RUN is the run folder, FOLDER a new one for the export. As a data set: quadruples as preferences in TRL's form and the rows of supervised tuning, as Parquet files with a card that Python's load_dataset opens. As a run: the tables of the ledger become Parquet files; the recipe, the models and the other files of the run folder are copied beside them. FOLDER appears whole or not at all.",
   },
   import: {
     summary: "make a run of an export",

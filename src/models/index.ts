@@ -5,6 +5,7 @@ export { bundleAttention, plainAttention } from "./bundle-attention.ts";
 export type { DecoderConfig, LayerKind, Rope } from "./config.ts";
 export * from "./decoder.ts";
 export { families } from "./families/index.ts";
+export { statedLicence } from "./licence.ts";
 export * from "./load.ts";
 export * from "./locate/index.ts";
 export { readAdapters, writeAdapters } from "./peft.ts";

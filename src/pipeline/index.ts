@@ -8,6 +8,7 @@ export { type Collected, type CollectOptions, collectRun } from "./collect.ts";
 export { nextCommand, readyStages, runAll, runCommand, type StageCommand } from "./commands.ts";
 export { type DataTrainingOptions, trainOnData } from "./data-training/index.ts";
 export type { DataTrainingReport } from "./data-training/report.ts";
+export { type DatasetOptions, type DatasetSummary, exportDataset } from "./dataset/index.ts";
 export { type DoctorOptions, diagnose, type Finding } from "./doctor/index.ts";
 export { evaluateModels, latestComparison } from "./evaluating.ts";
 export * from "./events.ts";

@@ -1,5 +1,5 @@
 import { DataError, type Place } from "../schema/index.ts";
-import { completion, conversation, type Example, pair, quadruple } from "./data-examples.ts";
+import { completion, conversation, type Example, pair, quadruple, type RankedText } from "./data-examples.ts";
 import { instructed, instructedPair } from "./data-instructions.ts";
 import { scoredResponses, ultraFeedback } from "./data-ranked.ts";
 import { isTranscript, transcriptPair } from "./data-transcripts.ts";
@@ -46,6 +46,26 @@ export const dataFormats: readonly DataFormat[] = [
     "quadruples of the interchange format: chosen is [y_ws, y_wt], or [y_ws1, ..., y_wsk, y_wt] of several sources, rejected is [y_l] or [y_l, y_ls]",
     quadruple,
     (row) => fieldsOf(row.chosen).length > 1 && allAnswers(row.chosen),
+  ),
+  withFields(
+    ["prompt", ...pairFields, "y_ws"],
+    "preferences of an Amalgam data set: chosen is y_wt, rejected y_l, and y_ws and y_ls are responses of sources",
+    (row, place) => {
+      const [{ messages, texts }] = pair(row, place) as [Example];
+      const [best, worst] = [ofSources(row, "y_ws", place), ofSources(row, "y_ls", place)];
+      return [
+        {
+          messages,
+          texts: {
+            ...(best.length > 0 ? { source_chosen: best.map(({ text }) => text) } : {}),
+            ...texts,
+            ...(worst.length > 0 ? { source_rejected: worst.map(({ text }) => text) } : {}),
+          },
+          ranked: [...best, ...worst],
+        },
+      ];
+    },
+    (row) => Array.isArray(row.y_ws),
   ),
   withFields(
     ["prompt", "messages", ...pairFields],
@@ -124,4 +144,20 @@ function labelled(row: Fields, place: Place): Example[] {
   if (typeof label !== "boolean")
     throw new DataError(`label is ${JSON.stringify(label)}, and should be true or false`, { ...place, field: "label" });
   return [{ ...completion(row, place), label }];
+}
+
+/** Responses with their sources and rewards; none where the row has no such field. */
+function ofSources(row: Fields, field: "y_ws" | "y_ls", place: Place): RankedText[] {
+  const given = row[field] ?? [];
+  if (!Array.isArray(given)) throw new DataError("is no list", { ...place, field });
+  return given.map((one: unknown, at): RankedText => {
+    if (!isFields(one) || typeof one.content !== "string")
+      throw new DataError("has no text `content`", { ...place, field: `${field}.${at}` });
+    const { content, source, reward } = one;
+    return {
+      text: content,
+      reward: typeof reward === "number" ? reward : Number.NaN,
+      ...(typeof source === "string" ? { source } : {}),
+    };
+  });
 }
