@@ -50,6 +50,47 @@ describe("a command line", () => {
     expect(refusal("sweep", "a.yaml", "b", "--json")[0]).toBe("sweep has no option --json");
   });
 
+  test("of data names what is done and the file", () => {
+    expect(parseArguments(["data", "check", "a.jsonl", "--against", "b", "--against=c", "--ngram", "8"])).toMatchObject(
+      {
+        arguments: {
+          command: "data",
+          target: "a.jsonl",
+          data: { action: "check", against: ["b", "c"], ngram: 8, nearDuplicates: 0.8, maxCharacters: 100_000 },
+        },
+      },
+    );
+    expect(refusal("data")[0]).toBe("say what to do with the data: amalgam data check FILE");
+    expect(refusal("data", "mend", "a.jsonl")[0]).toBe("data has no command mend");
+    expect(refusal("data", "check", "a", "--ngram", "0.5")[0]).toBe("--ngram 0.5: not a number that it can be");
+    expect(refusal("data", "check", "a", "b")[0]).toContain("was given a and b");
+  });
+
+  test("of inspect says what is shown", () => {
+    const words = ["inspect", "run", "--id", "a", "--id", "b", "--min-gap", "-0.5", "--flag", "mixed", "--sample", "5"];
+    expect(parseArguments(words)).toMatchObject({
+      arguments: {
+        target: "run",
+        inspect: {
+          filter: { ids: ["a", "b"], minGap: -0.5, maxGap: undefined, flag: "mixed" },
+          sample: { size: 5, seed: 0 },
+          limit: undefined,
+          page: undefined,
+        },
+      },
+    });
+    expect(refusal("inspect", "run", "--flag", "odd")[0]).toBe("--flag odd: there is no such flag");
+    expect(refusal("inspect", "run", "--seed", "1")[0]).toBe("--seed belongs to --sample N");
+  });
+
+  test("of export says in which form", () => {
+    expect(parseArguments(["export", "run", "out", "--as", "dataset"])).toMatchObject({
+      arguments: { form: "dataset" },
+    });
+    expect(parseArguments(["export", "run", "out"])).toMatchObject({ arguments: { form: "run" } });
+    expect(refusal("export", "run", "out", "--as", "csv")[0]).toBe("--as csv: it is run or dataset");
+  });
+
   test("asks for help or the version", () => {
     for (const words of [[], ["--help"], ["-h"], ["help"]]) {
       expect(parseArguments(words)).toEqual({ kind: "help", command: undefined });
@@ -118,7 +159,8 @@ test("commands and options stay as they are", () => {
       sweep     run variants of a recipe, sharing what they have in common, and compare them
       status    how far a run or a sweep is; it may be running
       recover   check a run's ledger, and save what can be read of a damaged one
-      export    write a whole run as Parquet files: responses, scores, selections and all else
+      inspect   browse prompts and responses of a run or a data file, in the terminal or as a page
+      export    write a whole run as Parquet files, or what it selected as a data set
       import    make a run of an export
       data      \`data check FILE\`: what is wrong with a file of preferences, by line
       gc        remove from a run what its recipe no longer refers to
@@ -221,7 +263,23 @@ test("commands and options stay as they are", () => {
         "--help, -h",
       ],
       [
+        "Usage: amalgam inspect [RUN FOLDER OR FILE] [OPTIONS]",
+        "--id ID",
+        "--source NAME",
+        "--domain NAME",
+        "--flag NAME",
+        "--search TEXT",
+        "--min-gap NUMBER",
+        "--max-gap NUMBER",
+        "--sample N",
+        "--seed NUMBER",
+        "--most N",
+        "--html FILE",
+        "--help, -h",
+      ],
+      [
         "Usage: amalgam export RUN FOLDER [OPTIONS]",
+        "--as run|dataset",
         "--without-models",
         "--help, -h",
       ],

@@ -1,3 +1,4 @@
+import { placeWord } from "../data/index.ts";
 import { type DataCheck, dataNotes, dataProblems, visible } from "../pipeline/index.ts";
 import { table } from "./format.ts";
 
@@ -23,8 +24,8 @@ export function dataCheckText({ file, format, rows, problems, notes, lengths, ch
       : [
           `The chosen response is the longer one in ${longer} of ${pairs} pairs (${Math.round((100 * longer) / pairs)} %).`,
         ]),
-    ...lines(dataProblems, problems),
-    ...lines(dataNotes, notes, "Worth knowing: "),
+    ...lines(dataProblems, problems, placeWord(file)),
+    ...lines(dataNotes, notes, placeWord(file), "Worth knowing: "),
     "",
     wrong === 0 ? "Nothing is wrong." : `${wrong} problems.`,
   ].join("\n");
@@ -33,6 +34,7 @@ export function dataCheckText({ file, format, rows, problems, notes, lengths, ch
 function lines<Kind extends string>(
   words: Readonly<Record<Kind, string>>,
   found: Readonly<Partial<Record<Kind, DataCheck["problems"]["form"]>>>,
+  place: string,
   before = "",
 ): string[] {
   return (Object.keys(words) as Kind[]).flatMap((kind) => {
@@ -41,7 +43,7 @@ function lines<Kind extends string>(
     const places = of.first
       .slice(0, shown)
       .map(({ line, field, message }) =>
-        visible(`  line ${line}${field === undefined ? "" : `, ${field}`}: ${message}`),
+        visible(`  ${place} ${line}${field === undefined ? "" : `, ${field}`}: ${message}`),
       );
     const more = of.count - places.length;
     return ["", `${before}${of.count} ${words[kind]}`, ...places, ...(more > 0 ? [`  and ${more} more`] : [])];

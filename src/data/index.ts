@@ -1,4 +1,4 @@
 export type { DatasetPart } from "./dataset-folder.ts";
 export { isCell, type ParquetColumn } from "./parquet-columns.ts";
 export { readTable, type TableRow, writeTable } from "./parquet-table.ts";
-export { type DataLine, filesOf, jsonLinesFile, readDataFile, readRows, type SkipRow } from "./rows.ts";
+export { type DataLine, filesOf, jsonLinesFile, placeWord, readDataFile, readRows, type SkipRow } from "./rows.ts";

@@ -33,6 +33,9 @@ export const filesOf = (path: string, part: DatasetPart = {}): string[] =>
 
 const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 
+/** What a place in a file is called: Parquet and Arrow files have no lines. */
+export const placeWord = (file: string): "row" | "line" => (/\.(parquet|arrow)$/i.test(file) ? "row" : "line");
+
 /** What is read as JSONL. */
 export const jsonLinesFile = /\.(jsonl|ndjson|json)$/i;
 

@@ -1,3 +1,4 @@
+import { placeWord } from "../../data/index.ts";
 import { type Example, flagsOf, type PlacedExamples, readExamples, type TextRole } from "../../preferences/index.ts";
 import type { DataError } from "../../schema/index.ts";
 import { type Role, ranked, type Shown, type ShownResponse } from "./record.ts";
@@ -17,7 +18,7 @@ export async function* fileRecords(file: string, bad: (error: DataError) => void
       yield shownExample(row, example, row.examples.length > 1 ? `#${at + 1}` : "");
 }
 
-function shownExample({ id, line, domain, scores }: PlacedExamples, example: Example, suffix: string): Shown {
+function shownExample({ id, file, line, domain, scores }: PlacedExamples, example: Example, suffix: string): Shown {
   const { messages, fault, label } = example;
   const prompt = messages.map(({ content }) => content).join("\n");
   const response = (text: string, fields: Partial<ShownResponse>): ShownResponse => ({
@@ -40,15 +41,13 @@ function shownExample({ id, line, domain, scores }: PlacedExamples, example: Exa
     const of = given[at];
     if (of === undefined) return response(text, { roles: [role], ...(reward === undefined ? {} : { reward }) });
     taken.add(at);
-    return response(text, { roles: [role], source: of.source, reward: of.reward });
+    return response(text, { roles: [role], ...judged(of) });
   });
-  const others = given.flatMap((one, at) =>
-    taken.has(at) ? [] : [response(one.text, { source: one.source, reward: one.reward })],
-  );
+  const others = given.flatMap((one, at) => (taken.has(at) ? [] : [response(one.text, judged(one))]));
   const marked = label === undefined ? "" : label ? ", marked good" : ", marked bad";
   return {
     id: `${id}${suffix}`,
-    place: `line ${line}${marked}`,
+    place: `${placeWord(file)} ${line}${marked}`,
     ...(domain === undefined ? {} : { domain }),
     messages,
     responses: ranked([...responses, ...others]),
@@ -61,6 +60,12 @@ function roleOf(role: TextRole, { texts }: Example): Role {
   if (texts.source_chosen === undefined) return roles[role];
   return role === "target_chosen" ? "y_wt" : role === "rejected" ? "y_l" : roles[role];
 }
+
+/** Who wrote a response and its reward, where the file has a number for one. */
+const judged = ({ source, reward }: NonNullable<Example["ranked"]>[number]) => ({
+  source,
+  ...(Number.isFinite(reward) ? { reward } : {}),
+});
 
 function rewardOf(role: TextRole, { chosen, rejected }: PlacedExamples["scores"]): number | undefined {
   return role === "target_chosen" ? chosen : role === "rejected" ? rejected : undefined;

@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { placeWord } from "../../data/index.ts";
 import { contentKey, type DataError, type Turn } from "../../schema/index.ts";
 import type { Example, TextRole } from "../data-examples.ts";
 import { templateToken } from "../flags.ts";
@@ -96,6 +97,7 @@ export async function checkData(file: string, options: DataCheckOptions): Promis
   };
   const heldOut = options.against.length === 0 ? undefined : await readHeldOut(options.against, options.ngram);
   const spool = options.nearDuplicates > 0 ? spooledTexts() : undefined;
+  const place = placeWord(file);
   const seen = { rows: digestTable(), prompts: digestTable(), pairs: digestTable() };
   const measured = new Map<string, ReturnType<typeof lengths>>();
   const measure = (name: string, text: string) => {
@@ -156,10 +158,10 @@ export async function checkData(file: string, options: DataCheckOptions): Promis
     const same = checkTexts(texts, messages, line, fault !== undefined);
     const key = contentKey([prompt, label, texts.map(({ role, text }) => [role, text])]);
     const twin = seen.rows.put(key, line);
-    if (twin !== undefined) note("duplicate", { line, message: `says what line ${twin} says` });
+    if (twin !== undefined) note("duplicate", { line, message: `says what ${place} ${twin} says` });
     const earlier = seen.prompts.put(prompt, line);
     if (earlier !== undefined && earlier !== line && twin === undefined)
-      note("repeated_prompt", { line, message: `has the prompt of line ${earlier}` });
+      note("repeated_prompt", { line, message: `has the prompt of ${place} ${earlier}` });
     if (twin === undefined && !same) for (const text of texts) checkOrder(prompt, text, texts, label, line);
     if (heldOut !== undefined) checkLeak(userText(messages), texts, line);
     if (earlier !== undefined || spool === undefined) return;
@@ -209,7 +211,7 @@ export async function checkData(file: string, options: DataCheckOptions): Promis
     if (role === "completion" && label !== undefined) {
       const other = seen.pairs.get(contentKey([prompt, text, !label]));
       seen.pairs.put(contentKey([prompt, text, label]), line);
-      if (other !== undefined) note("contradiction", { line, message: `line ${other} has the opposite label` });
+      if (other !== undefined) note("contradiction", { line, message: `${place} ${other} has the opposite label` });
     }
     if (!role.endsWith("_chosen")) return;
     for (const { role: otherRole, text: worse } of texts) {
@@ -217,7 +219,7 @@ export async function checkData(file: string, options: DataCheckOptions): Promis
       const other = seen.pairs.get(contentKey([prompt, worse, text]));
       seen.pairs.put(contentKey([prompt, text, worse]), line);
       if (other !== undefined)
-        note("contradiction", { line, message: `line ${other} has this pair the other way round` });
+        note("contradiction", { line, message: `${place} ${other} has this pair the other way round` });
     }
   }
 
@@ -234,7 +236,7 @@ export async function checkData(file: string, options: DataCheckOptions): Promis
     for (const { index, of: earlier, similarity } of nearDuplicates(texts, options.nearDuplicates))
       note("near_duplicate", {
         line: promptLines[index]!,
-        message: `is like the prompt of line ${promptLines[earlier]} (${similarity.toFixed(2)})`,
+        message: `is like the prompt of ${place} ${promptLines[earlier]} (${similarity.toFixed(2)})`,
       });
   }
 }
