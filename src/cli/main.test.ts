@@ -19,6 +19,32 @@ function amalgam(...words: string[]) {
   return { status, stdout, stderr };
 }
 
+describe("data files", () => {
+  const file = join(folder, "pairs.jsonl");
+  const row = { prompt: "A river?", chosen: "The \u001b[31mDanube.", rejected: "No." };
+  beforeAll(() => writeFileSync(file, `${JSON.stringify(row)}\n${JSON.stringify({ ...row, rejected: "" })}\n`));
+
+  test("data check ends with 1 where something is wrong, in words and as JSON", () => {
+    const { status, stdout } = amalgam("data", "check", file);
+    expect([status, stdout]).toEqual([1, expect.stringContaining("line 2, rejected: the response is empty")]);
+    const json = amalgam("data", "check", file, "--json");
+    expect([json.status, JSON.parse(json.stdout)]).toEqual([1, expect.objectContaining({ rows: 2 })]);
+    expect(amalgam("data", "check", "none.jsonl")).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining("there is no such file"),
+    });
+  });
+
+  test("inspect prints what no terminal obeys, or writes a page", () => {
+    const { status, stdout } = amalgam("inspect", file, "--flag", "empty");
+    expect([status, stdout.match(/^== .*/gm)]).toEqual([0, ["== pairs.jsonl:2 (line 2)"]]);
+    expect(stdout).toContain("The \\u{1b}[31mDanube.");
+    expect(amalgam("inspect", file, "--html", "page.html").stdout).toBe("2 prompts in page.html\n");
+    expect(readFileSync(join(folder, "page.html"), "utf8")).toContain("<article");
+    expect(amalgam("inspect", file, "--search", "Rhine").stdout).toBe("No prompt is one of these.\n");
+  });
+});
+
 describe("exit codes", () => {
   test("0 for help and version, which load nothing else", () => {
     expect(amalgam("--help")).toMatchObject({
