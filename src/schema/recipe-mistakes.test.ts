@@ -142,7 +142,7 @@ describe("a mistake is named by file, line and field", () => {
     expect(mistake("kind: checks", "kind: checks\n    wieght: 2")).toMatchObject({
       line: 16,
       field: "rewards.0.wieght",
-      hint: "Did you mean weight? The fields here are kind, weight.",
+      hint: "Did you mean weight? The fields here are kind, name, checks, weight, clip, gate, otherwise.",
     });
   });
 
