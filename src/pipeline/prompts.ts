@@ -8,7 +8,7 @@ import {
   trainingPrompts,
   withoutDuplicates,
 } from "../preferences/index.ts";
-import { columnsOf, recipeChecks, validateChecks, withRecipeChecks } from "../rewards/index.ts";
+import { columnsOf, recipeChecks, refuseUnrunTests, validateChecks, withRecipeChecks } from "../rewards/index.ts";
 import {
   amended,
   DataError,
@@ -19,6 +19,7 @@ import {
   type PromptSetRecipe,
   type Recipe,
   RecipeError,
+  type RewardRecipe,
   replaceFile,
 } from "../schema/index.ts";
 
@@ -33,7 +34,7 @@ export interface PreparedPrompts {
 export async function preparePrompts({ recipe, baseFolder, file }: LoadedRecipe): Promise<PreparedPrompts> {
   const skipped: DataError[] = [];
   const checks = checksOf(recipe.rewards, file);
-  const read = (set: PromptSetRecipe) => readSet(set, baseFolder, checks, skipped);
+  const read = (set: PromptSetRecipe) => readSet(set, baseFolder, checks, skipped, recipe.rewards);
   const heldOut = await read(recipe.evaluation.prompts);
   const compared = (set: PromptSetRecipe) => readSet(set, baseFolder, [], skipped);
   const against = (await Promise.all((recipe.prompts.decontaminate?.against ?? []).map(compared))).flat();
@@ -56,16 +57,21 @@ function checksOf(rewards: Recipe["rewards"], file: string): RecipeChecks {
 
 type RecipeChecks = ReturnType<typeof recipeChecks>;
 
-/** A set, its prompts with their own checks and the recipe's, all of them held to the registry. */
+/**
+ * A set, its prompts with their own checks and the recipe's, all of them held to the registry; and to these rewards, where they are to
+ * score it.
+ */
 async function readSet(
   set: PromptSetRecipe,
   baseFolder: string,
   checks: RecipeChecks,
   skipped: DataError[],
+  rewards?: readonly RewardRecipe[],
 ): Promise<PlacedPrompt[]> {
   const skip = (bad: DataError) => skipped.push(bad);
   const placed = await readPromptSet(resolve(baseFolder, set.file), set, skip, columnsOf(checks));
   validateChecks(placed);
+  if (rewards !== undefined) refuseUnrunTests(placed, rewards);
   return placed.flatMap((one) => {
     try {
       return { prompt: withRecipeChecks(one, checks), place: one.place };

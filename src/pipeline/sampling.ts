@@ -1,4 +1,5 @@
 import type { ModelFiles } from "../models/index.ts";
+import { checkCode } from "../rewards/index.ts";
 import {
   amended,
   contentKey,
@@ -60,6 +61,7 @@ const namedPrompts = 5;
 export async function drawMissing(run: Run, plan: SamplingPlan): Promise<DrawCounts> {
   await run.ledger.responses.declare(plan.label, asDraws(plan.draws));
   await requireKeys(run, plan);
+  await requireSandbox(run, plan);
   let drawn = 0;
   for (;;) {
     const round = await drawRound(run, plan);
@@ -126,6 +128,13 @@ async function requireKeys({ ledger }: Run, { label, draws }: SamplingPlan): Pro
     if (source.embedded || (await ledger.responses.lacking(label, source.name)) === 0) continue;
     await (await amended(cameUpWith(source.name), () => source.open())).close();
   }
+}
+
+/** So is a sandbox, where the responses that are to be drawn have code that is to be run. */
+async function requireSandbox({ ledger, recipe }: Run, { label, draws }: SamplingPlan): Promise<void> {
+  if (!recipe.rewards.some(({ kind }) => kind === "code")) return;
+  const lacking = await Promise.all(draws.map(({ source }) => ledger.responses.lacking(label, source.name)));
+  if (lacking.some((count) => count > 0)) await checkCode();
 }
 
 export type PlannedDraw = SamplingPlan["draws"][number];

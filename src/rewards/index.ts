@@ -1,6 +1,7 @@
 export type { Instruction } from "./checks/index.ts";
 export { instructions, looseVariants, scoreChecks, scoreChecksLoosely, validateChecks } from "./checks/index.ts";
 export { checksComponent } from "./checks-component.ts";
+export { checkCode, languagesOfTests, refuseUnrunTests } from "./code/check.ts";
 export type { ComponentOutcome, RewardComponent, RewardContext } from "./component.ts";
 export { composeRewards, type WeightedComponent } from "./compose.ts";
 export { type JudgeRecipe, openJudge } from "./judge/index.ts";

@@ -40,7 +40,8 @@ function openOne<Recipe extends RewardRecipe>(
 function refuseDoubles(recipes: readonly RewardRecipe[]): void {
   const seen = new Set<string>();
   for (const [index, recipe] of recipes.entries()) {
-    const name = recipe.kind === "checks" ? checksName(recipe) : `${recipe.kind} ${recipe.name}`;
+    const name =
+      recipe.kind === "checks" ? checksName(recipe) : "name" in recipe ? `${recipe.kind} ${recipe.name}` : recipe.kind;
     if (seen.has(name))
       throw new RecipeError(`there are two rewards "${name}"`, {
         field: `rewards.${index}`,

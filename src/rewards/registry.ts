@@ -1,5 +1,6 @@
 import type { RewardRecipe } from "../schema/index.ts";
 import { checksComponent } from "./checks-component.ts";
+import { codeComponent } from "./code/index.ts";
 import type { RewardComponent, RewardContext } from "./component.ts";
 import { openJudge } from "./judge/index.ts";
 import { openRewardModel } from "./reward-model/index.ts";
@@ -18,6 +19,7 @@ export const openers: {
   ) => RewardComponent | Promise<RewardComponent>;
 } = {
   checks: (recipe) => checksComponent(recipe),
+  code: codeComponent,
   judge: openJudge,
   model: openRewardModel,
 };

@@ -99,6 +99,22 @@ const rewardModelFields = {
   weight: positive.default(1),
 };
 
+const codeFields = {
+  /** The share of tests passed, or 1 where all are and else 0. */
+  score: z.enum(["share", "all"]).default("share"),
+  /** Which fenced blocks of a response are its code; `whole`: it is code as it stands. */
+  code_from: z.enum(["last", "first", "all", "whole"]).default("last"),
+  /** Of a test, processor time; three times as much may pass on the clock. */
+  timeout_seconds: positive.max(3600).default(10),
+  /** Of a test, all its processes together. */
+  memory_mb: z
+    .int()
+    .min(64)
+    .max(2 ** 20)
+    .default(512),
+  weight: positive.default(1),
+};
+
 /** How a reward takes part in the whole, whatever its kind. */
 const compositionFields = {
   /** Values beyond are these. */
@@ -119,6 +135,7 @@ const rewardSchema = z.union(
       weight: positive.default(1),
       ...compositionFields,
     }),
+    z.strictObject({ kind: z.literal("code"), ...codeFields, ...compositionFields }),
     z.strictObject({
       kind: z.literal("judge"),
       name: nameSchema,
@@ -141,7 +158,10 @@ const rewardSchema = z.union(
       ...compositionFields,
     }),
   ],
-  { error: "a reward is {kind: checks}, {kind: judge, name, model | endpoint} or {kind: model, name, model}" },
+  {
+    error:
+      "a reward is {kind: checks}, {kind: code}, {kind: judge, name, model | endpoint} or {kind: model, name, model}",
+  },
 );
 export type RewardRecipe = z.infer<typeof rewardSchema>;
 

@@ -4,6 +4,7 @@ import { availableParallelism, cpus, totalmem } from "node:os";
 import { dirname } from "node:path";
 import { formatBytes } from "../../models/index.ts";
 import { fasterLibrary, fasterPrecision, kernelIsFaster, kernelIsFasterForFew, machineRates } from "../../nn/index.ts";
+import { checkCode } from "../../rewards/index.ts";
 import { cacheFolder, EnvironmentError } from "../../schema/index.ts";
 import { findCompiler, findTorch, native, onSetup, ops, supportedTorch } from "../../torch/index.ts";
 import { availableMemory } from "../../training/index.ts";
@@ -28,6 +29,17 @@ export async function* machineFindings(notify: (line: string) => void): AsyncGen
   yield memoryFinding();
   yield hugePagesFinding();
   yield await diskFinding("disk of the cache", cacheFolder());
+  yield await sandboxFinding();
+}
+
+/** Most runs have no code to run: a machine without a sandbox is no problem before a recipe asks for one. */
+async function sandboxFinding(): Promise<Finding> {
+  try {
+    return ok("sandbox for code", await checkCode(["javascript"]));
+  } catch (error) {
+    const { detail, hint } = findingOf("sandbox for code", error);
+    return warning("sandbox for code", `${detail}; only rewards of kind code need it`, hint);
+  }
 }
 
 export function nodeFinding(version: string): Finding {

@@ -10,7 +10,7 @@ import {
 } from "../../models/index.ts";
 import { resolvePrecision } from "../../nn/index.ts";
 import { splitPrompts } from "../../preferences/index.ts";
-import { type RewardModelRecipe, readsLabels } from "../../rewards/index.ts";
+import { checkCode, languagesOfTests, type RewardModelRecipe, readsLabels } from "../../rewards/index.ts";
 import type { EndpointRecipe, LoadedRecipe, ModelRecipe, Precision, Prompt, Recipe } from "../../schema/index.ts";
 import { probeEndpoint } from "../../sources/index.ts";
 import {
@@ -41,6 +41,8 @@ export async function* recipeFindings(question: RecipeQuestion): AsyncGenerator<
   const { recipe } = question.loaded;
   const prompts = await promptFindings(question.loaded);
   yield* prompts.findings;
+  const code = recipe.rewards.find(({ kind }) => kind === "code");
+  if (code?.kind === "code") yield await codeFinding("sandbox of the recipe", languagesOfTests(prompts.all), code);
   const models = new Map<string, ModelFiles>();
   let toFetch = 0;
   for (const [names, model] of embeddedModels(question.loaded)) {
@@ -67,7 +69,13 @@ export async function* recipeFindings(question: RecipeQuestion): AsyncGenerator<
   yield await diskFinding(question, target, prompts.responses, toFetch);
 }
 
-async function promptFindings(loaded: LoadedRecipe): Promise<{ findings: Finding[]; responses: number }> {
+interface PromptFindings {
+  readonly findings: Finding[];
+  readonly responses: number;
+  readonly all: readonly Prompt[];
+}
+
+async function promptFindings(loaded: LoadedRecipe): Promise<PromptFindings> {
   const { recipe } = loaded;
   const findings: Finding[] = [];
   let training: readonly Prompt[] = [];
@@ -112,7 +120,20 @@ async function promptFindings(loaded: LoadedRecipe): Promise<{ findings: Finding
   const responses =
     recipe.sampling.n * (drawn * recipe.sources.length + preferences) +
     comparedModels(recipe).length * recipe.evaluation.k * heldOut.length;
-  return { findings, responses };
+  return { findings, responses, all: [...training, ...heldOut] };
+}
+
+/** Whether code can be run here, in these languages. */
+async function codeFinding(
+  what: string,
+  languages: Parameters<typeof checkCode>[0],
+  limits: Parameters<typeof checkCode>[1],
+): Promise<Finding> {
+  try {
+    return ok(what, `code of responses is run against tests: ${await checkCode(languages, limits)}`);
+  } catch (error) {
+    return findingOf(what, error);
+  }
 }
 
 function promptsFinding(
@@ -123,7 +144,8 @@ function promptsFinding(
   left = "",
 ): Finding {
   const checked = prompts.filter(({ checks }) => checks.length > 0).length;
-  const unchecked = recipe.rewards.every(({ kind }) => kind === "checks") && checked < prompts.length;
+  const unchecked =
+    recipe.rewards.every(({ kind }) => kind === "checks" || kind === "code") && checked < prompts.length;
   const more = left === "" ? "" : `; ${left}`;
   const detail = `${prompts.length} in ${resolve(baseFolder, file)}, ${checked} of them with checks${more}`;
   return unchecked
@@ -150,9 +172,7 @@ function entriesOf({ recipe }: LoadedRecipe): Named<NamedModel | { readonly endp
     ["target", recipe.target] as const,
     ...recipe.sources.flatMap((source) => ("recorded" in source ? [] : [[`source ${source.name}`, source] as const])),
     ...recipe.rewards.flatMap((reward) =>
-      reward.kind === "checks"
-        ? []
-        : [[`${reward.kind === "judge" ? "judge" : "reward"} ${reward.name}`, reward] as const],
+      !("name" in reward) ? [] : [[`${reward.kind === "judge" ? "judge" : "reward"} ${reward.name}`, reward] as const],
     ),
   ];
 }

@@ -1,5 +1,6 @@
 import type { CheckSpec, Place, Prompt } from "../../schema/index.ts";
 import { DataError, didYouMean, issueWords } from "../../schema/index.ts";
+import { codeTestsId, codeTestsOf } from "../code/tests.ts";
 import type { Instruction } from "./instruction.ts";
 import { instructions, officialIds } from "./registry.ts";
 
@@ -9,7 +10,11 @@ import { instructions, officialIds } from "./registry.ts";
  */
 export function validateChecks(placed: Iterable<{ readonly prompt: Prompt; readonly place: Place }>): void {
   for (const { prompt, place } of placed)
-    for (const [index, check] of prompt.checks.entries()) instructionOf(check, { ...place, field: `checks.${index}` });
+    for (const [index, check] of prompt.checks.entries()) {
+      const at = { ...place, field: `checks.${index}` };
+      if (check.id === codeTestsId) codeTestsOf(check, at);
+      else instructionOf(check, at);
+    }
 }
 
 const officialHint = "The arguments are those of the official IFEval instruction of this id.";
@@ -34,7 +39,7 @@ export function instructionOf({ id, args }: CheckSpec, place: Place & { field: s
 export function knownInstruction(id: string, place: Place & { field: string }): Instruction {
   const instruction = instructions.get(id);
   if (instruction !== undefined) return instruction;
-  const known = [...instructions.keys()];
+  const known = [...instructions.keys(), codeTestsId];
   throw new DataError(`there is no check ${JSON.stringify(id)}`, {
     ...place,
     field: `${place.field}.id`,
