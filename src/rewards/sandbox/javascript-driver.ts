@@ -1,9 +1,11 @@
 /**
  * What Node runs first: as in Python, with files 3 and 4. A script's own names stay visible to the test; a module (import, export, await at
- * the top) is run together with it, as a data: URL, for there is no file to write it to.
+ * the top) is run together with it, as a data: URL, for there is no file to write it to. The
+ * block keeps the driver's own names from the response's.
  */
 export const javascriptDriver = `
 "use strict";
+{
 const fs = require("node:fs");
 const vm = require("node:vm");
 const { AssertionError } = require("node:assert");
@@ -70,4 +72,5 @@ process.on("unhandledRejection", failed);
   say(mark);
   process.exit(0);
 })().catch(failed);
+}
 `;
