@@ -18,7 +18,7 @@ export interface SpendingAccount {
   save(): Promise<void>;
 }
 
-type Placed = readonly [field: string, endpoint: EndpointRecipe];
+type Placed = readonly [field: string, endpoint: Pick<EndpointRecipe, "price">];
 
 /** The endpoints of a recipe, sources and judges, with where they stand. */
 const endpointsOf = ({ sources, rewards }: Recipe): Placed[] =>

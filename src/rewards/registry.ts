@@ -2,6 +2,7 @@ import type { RewardRecipe } from "../schema/index.ts";
 import { checksComponent } from "./checks-component.ts";
 import { codeComponent } from "./code/index.ts";
 import type { RewardComponent, RewardContext } from "./component.ts";
+import { endpointComponent } from "./endpoint/index.ts";
 import { openJudge } from "./judge/index.ts";
 import { openRewardModel } from "./reward-model/index.ts";
 
@@ -20,6 +21,7 @@ export const openers: {
 } = {
   checks: (recipe) => checksComponent(recipe),
   code: codeComponent,
+  endpoint: endpointComponent,
   judge: openJudge,
   model: openRewardModel,
 };

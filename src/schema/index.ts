@@ -5,7 +5,14 @@ export {
   type PreferenceSettings,
   type SupervisedSettings,
 } from "./data-training.ts";
-export { type EndpointRecipe, endpointSchema, type PriceRecipe, type Thinking } from "./endpoint.ts";
+export {
+  type CallRecipe,
+  type EndpointRecipe,
+  endpointSchema,
+  type PriceRecipe,
+  type ScoringEndpointRecipe,
+  type Thinking,
+} from "./endpoint.ts";
 export * from "./errors.ts";
 export { makeFolder } from "./folder.ts";
 export * from "./interfaces.ts";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { endpointSchema, thinkingSchema } from "./endpoint.ts";
+import { endpointSchema, scoringEndpointSchema, thinkingSchema } from "./endpoint.ts";
 import { ledgerSchema } from "./ledger.ts";
 import { objectiveChoice, refuseForeign, withDefaults } from "./objectives.ts";
 import {
@@ -125,6 +125,35 @@ const compositionFields = {
   otherwise: z.number().optional(),
 };
 
+const endpointRewardFields = {
+  /** What calls and answers look like: Amalgam's own contract, OpenRLHF's reward servers, vLLM's `/score` and `/pooling`. */
+  protocol: z.enum(["scores", "openrlhf", "vllm_score", "vllm_pooling"]).default("scores"),
+  /** Responses in a call. */
+  batch_size: z.int().min(1).max(1024).default(16),
+  /** Which of several numbers for a response is its reward, from 0 on. */
+  label: z.int().min(0).optional(),
+  weight: positive.default(1),
+};
+
+const endpointRewardSchema = z
+  .strictObject({
+    kind: z.literal("endpoint"),
+    name: nameSchema,
+    endpoint: scoringEndpointSchema,
+    ...endpointRewardFields,
+    ...compositionFields,
+  })
+  .superRefine(({ endpoint, protocol }, context) => {
+    const refuse = (field: string, message: string) =>
+      context.addIssue({ code: "custom", path: ["endpoint", field], message });
+    if (protocol.startsWith("vllm") && endpoint.model === undefined)
+      refuse("model", "vLLM wants the name of its model");
+    if (protocol === "openrlhf" && endpoint.chat_template === undefined)
+      refuse("chat_template", "these servers are sent one text, and so need a template that makes it of the messages");
+    if (protocol === "scores" && endpoint.chat_template !== undefined)
+      refuse("chat_template", "this protocol sends the messages as they are");
+  });
+
 const rewardSchema = z.union(
   [
     z.strictObject({
@@ -157,10 +186,11 @@ const rewardSchema = z.union(
       ...rewardModelFields,
       ...compositionFields,
     }),
+    endpointRewardSchema,
   ],
   {
     error:
-      "a reward is {kind: checks}, {kind: code}, {kind: judge, name, model | endpoint} or {kind: model, name, model}",
+      "a reward is {kind: checks}, {kind: code}, {kind: judge, name, model | endpoint}, {kind: model, name, model} or {kind: endpoint, name, endpoint}",
   },
 );
 export type RewardRecipe = z.infer<typeof rewardSchema>;

@@ -1,5 +1,5 @@
-import { contentKey, type EndpointRecipe, EnvironmentError, RecipeError } from "../schema/index.ts";
-import type { WireFormat } from "./formats/format.ts";
+import { type CallRecipe, contentKey, type EndpointRecipe, EnvironmentError, RecipeError } from "../schema/index.ts";
+import type { WireAddress, WireFormat } from "./formats/format.ts";
 import { formatOf } from "./formats/index.ts";
 import { type Secrets, secretsOf } from "./secrets.ts";
 
@@ -9,8 +9,6 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export interface EndpointAddress {
   /** The base URL without user, password and query: what may be shown. */
   readonly shown: string;
-  /** See `endpointIdentity`. */
-  readonly identity: string;
   /** Where a call goes. */
   readonly callUrl: URL;
   readonly modelsUrl: URL;
@@ -29,7 +27,12 @@ export function endpointAddress(
   recipe: EndpointRecipe,
   environment: Environment,
   format: WireFormat = formatOf(recipe),
-): EndpointAddress {
+): EndpointAddress & { readonly identity: string } {
+  return { ...callAddress(recipe, environment, format), identity: endpointIdentity(recipe) };
+}
+
+/** The same for calls of any kind. */
+export function callAddress(recipe: CallRecipe, environment: Environment, format: WireAddress): EndpointAddress {
   const url = new URL(recipe.url);
   const user = credentialsOf(url);
   if (user !== undefined && recipe.key_env !== undefined) {
@@ -49,7 +52,6 @@ export function endpointAddress(
   const secretParameters = [...url.searchParams].filter(([name]) => /key|token|secret|sig|pass/i.test(name));
   return {
     ...placesOf(url, format),
-    identity: endpointIdentity(recipe),
     headers: {
       "user-agent": "amalgam",
       ...format.headers,
@@ -69,9 +71,9 @@ export function endpointAddress(
 
 /** The header that the recipe names carries the key alone; Azure's deployments take it in `api-key`. */
 function keyHeader(
-  { key_header }: EndpointRecipe,
+  { key_header }: CallRecipe,
   url: URL,
-  format: WireFormat,
+  format: WireAddress,
   key: string,
 ): Readonly<Record<string, string>> {
   const named = key_header?.toLowerCase() ?? (url.pathname.includes("/openai/deployments/") ? "api-key" : undefined);
@@ -102,13 +104,16 @@ export function endpointIdentity(recipe: EndpointRecipe): string {
 }
 
 /** The same address without its key: for what is asked before there is one. */
-export function publicAddress(recipe: EndpointRecipe): Pick<EndpointAddress, "shown" | "modelsUrl"> {
-  return placesOf(new URL(recipe.url), formatOf(recipe));
+export function publicAddress(
+  recipe: Pick<CallRecipe, "url">,
+  format: WireAddress,
+): Pick<EndpointAddress, "shown" | "modelsUrl"> {
+  return placesOf(new URL(recipe.url), format);
 }
 
 function placesOf(
   url: URL,
-  { path, tail, query = {} }: WireFormat,
+  { path, tail, query = {} }: WireAddress,
 ): Pick<EndpointAddress, "shown" | "callUrl" | "modelsUrl"> {
   const trimmed = url.pathname.replace(/\/+$/, "");
   const base =

@@ -1,4 +1,4 @@
-import { type EndpointRecipe, SourceError } from "../schema/index.ts";
+import { type CallRecipe, SourceError } from "../schema/index.ts";
 import type { EndpointAddress } from "./address.ts";
 import type { Cure } from "./verdict.ts";
 
@@ -6,10 +6,13 @@ import type { Cure } from "./verdict.ts";
 export class CallError extends SourceError {
   /** Why, without the endpoint's name before it. */
   readonly reason: string;
+  /** The server is there, and did not like what this call asks: one that asks for less may go well. */
+  readonly refused: boolean;
 
-  constructor(shown: string, reason: string) {
+  constructor(shown: string, reason: string, refused = false) {
     super(`${shown}: ${reason}`);
     this.reason = reason;
+    this.refused = refused;
   }
 }
 
@@ -25,19 +28,44 @@ export class RejectedFieldError extends SourceError {
 
 type Named = Pick<EndpointAddress, "shown">;
 
-export function fatalError(address: EndpointAddress, recipe: EndpointRecipe, cure: Cure, reason: string): SourceError {
+/** What calls of an API are for, and how their URL is meant, in words. */
+export interface CallWords {
+  /** `completions`. */
+  readonly wanted: string;
+  readonly urlHint: string;
+}
+
+export const completionWords: CallWords = {
+  wanted: "completions",
+  urlHint: "it is the base of an OpenAI-compatible API, most of which end in /v1.",
+};
+
+export function fatalError(
+  address: EndpointAddress,
+  recipe: CallRecipe,
+  cure: Cure,
+  reason: string,
+  { wanted, urlHint }: CallWords,
+): SourceError {
   const { shown, keyInWords } = address;
+  const use = recipe.model === undefined ? "be used" : `use "${recipe.model}"`;
   const { message, hint } = {
     key: {
       message: `${shown} does not accept ${keyInWords}`,
       hint:
         recipe.key_env === undefined
           ? "Put the key into an environment variable and name it in the endpoint's key_env."
-          : `Check that ${recipe.key_env} holds a key of this server that is valid and may use "${recipe.model}".`,
+          : `Check that ${recipe.key_env} holds a key of this server that is valid and may ${use}.`,
     },
     model: {
-      message: `${shown} has no model "${recipe.model}" for ${keyInWords}, or no completions at this URL`,
-      hint: "Check the endpoint's model, and its url: most servers want one that ends in /v1. `amalgam doctor` lists the models.",
+      message:
+        recipe.model === undefined
+          ? `${shown} has no ${wanted} at this URL for ${keyInWords}`
+          : `${shown} has no model "${recipe.model}" for ${keyInWords}, or no ${wanted} at this URL`,
+      hint:
+        wanted === completionWords.wanted
+          ? "Check the endpoint's model, and its url: most servers want one that ends in /v1. `amalgam doctor` lists the models."
+          : `Check the endpoint's ${recipe.model === undefined ? "" : "model, and its "}url: ${urlHint}`,
     },
     credit: {
       message: `${shown} has no credit left for ${keyInWords}`,
@@ -45,7 +73,7 @@ export function fatalError(address: EndpointAddress, recipe: EndpointRecipe, cur
     },
     url: {
       message: `${shown} can't be used with ${keyInWords}`,
-      hint: "Check the endpoint's url: it is the base of an OpenAI-compatible API, most of which end in /v1.",
+      hint: `Check the endpoint's url: ${urlHint}`,
     },
   }[cure];
   return new SourceError(`${message} (${reason})`, { field: "endpoint", hint });

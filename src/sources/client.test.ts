@@ -1,7 +1,8 @@
 import { createServer } from "node:net";
 import { describe, expect, test } from "vitest";
 import { type EndpointRecipe, endpointSchema, SourceError } from "../schema/index.ts";
-import { type EndpointClient, type EndpointOptions, openEndpointClient } from "./client.ts";
+import type { EndpointOptions } from "./calls.ts";
+import { type EndpointClient, openEndpointClient } from "./client.ts";
 import { CallError, RejectedFieldError } from "./client-errors.ts";
 import { completion, type Handler, openAiError, sendJson } from "./testing/local-server.ts";
 import { serving } from "./testing/serving.ts";

@@ -9,8 +9,9 @@ import {
   type Sampling,
   type Source,
 } from "../schema/index.ts";
+import type { EndpointOptions } from "./calls.ts";
 import { readChoice } from "./choice.ts";
-import { type EndpointClient, type EndpointOptions, openEndpointClient } from "./client.ts";
+import { type EndpointClient, openEndpointClient } from "./client.ts";
 import { CallError, RejectedFieldError } from "./client-errors.ts";
 import type { ChatCompletion, ChatRequest } from "./completion.ts";
 import { samenessWatch } from "./sameness.ts";

@@ -9,10 +9,13 @@ export {
   type Spending,
   sum,
 } from "./budget.ts";
-export { type EndpointClient, type EndpointOptions, openEndpointClient } from "./client.ts";
+export { type CallApi, type Calls, type EndpointOptions, openCalls, type Tokens } from "./calls.ts";
+export { type EndpointClient, openEndpointClient } from "./client.ts";
 export { CallError, RejectedFieldError } from "./client-errors.ts";
 export type { ChatCompletion, ChatRequest } from "./completion.ts";
 export { openEndpoint } from "./endpoint.ts";
 export { type EndpointFinding, probeEndpoint } from "./probe.ts";
 export { openRecorded, recordedIdentity } from "./recorded.ts";
+export { scoringAddress } from "./scoring-address.ts";
+export type { Parsed } from "./wire.ts";
 export { gathered } from "./workers.ts";

@@ -1,6 +1,9 @@
-import { AmalgamError, type EndpointRecipe } from "../schema/index.ts";
-import { type EndpointAddress, type Environment, endpointAddress, publicAddress } from "./address.ts";
+import { AmalgamError, type CallRecipe, type EndpointRecipe, type ScoringEndpointRecipe } from "../schema/index.ts";
+import { callAddress, type EndpointAddress, type Environment, publicAddress } from "./address.ts";
 import { type Answer, connections, exchange, NoAnswer } from "./exchange.ts";
+import type { WireAddress } from "./formats/format.ts";
+import { formatOf } from "./formats/index.ts";
+import { scoringAddress } from "./scoring-address.ts";
 import { parseJson, parseModels } from "./wire.ts";
 
 export interface EndpointFinding {
@@ -20,7 +23,7 @@ const longestMs = 10_000;
  * pointless is left out. Rejects with the signal's reason when it aborts.
  */
 export async function probeEndpoint(
-  recipe: EndpointRecipe,
+  recipe: EndpointRecipe | ScoringEndpointRecipe,
   options: { readonly environment?: Environment; readonly signal?: AbortSignal } = {},
 ): Promise<EndpointFinding[]> {
   const environment = options.environment ?? process.env;
@@ -33,8 +36,10 @@ export async function probeEndpoint(
       signal,
     );
   try {
-    const { address, finding } = readKey(recipe, environment);
-    const { shown, modelsUrl } = address ?? publicAddress(recipe);
+    const scoring = !("format" in recipe);
+    const format = scoring ? scoringAddress() : formatOf(recipe);
+    const { address, finding } = readKey(recipe, environment, format);
+    const { shown, modelsUrl } = address ?? publicAddress(recipe, format);
     let answer: Answer;
     try {
       answer = await ask(modelsUrl, address?.headers ?? {});
@@ -52,7 +57,8 @@ export async function probeEndpoint(
     const open = bare && (await ask(modelsUrl, {}).then(({ status }) => status === 200, returnFalse));
     const key = keyFinding(address, recipe, answer, open);
     signal.throwIfAborted();
-    if (key.outcome === "problem") return [finding, reachable, key];
+    // A server of scores need not list anything.
+    if (key.outcome === "problem" || recipe.model === undefined || scoring) return [finding, reachable, key];
     return [finding, reachable, key, modelFinding(address, recipe.model, answer)];
   } finally {
     await dispatcher.destroy();
@@ -62,12 +68,13 @@ export async function probeEndpoint(
 const returnFalse = (): boolean => false;
 
 function readKey(
-  recipe: EndpointRecipe,
+  recipe: CallRecipe,
   environment: Environment,
+  format: WireAddress,
 ): { readonly address?: EndpointAddress; readonly finding: EndpointFinding } {
   const check = "key set";
   try {
-    const address = endpointAddress(recipe, environment);
+    const address = callAddress(recipe, environment, format);
     const { key_env } = recipe;
     const text = key_env === undefined ? "The recipe names no key_env: calls go without a key." : `${key_env} is set.`;
     return { address, finding: { check, outcome: "ok", text } };
@@ -93,7 +100,7 @@ function reachability(shown: string, { status }: Answer): EndpointFinding {
 
 function keyFinding(
   { shown, keyInWords }: EndpointAddress,
-  { key_env }: EndpointRecipe,
+  { key_env }: CallRecipe,
   { status }: Answer,
   open: boolean,
 ): EndpointFinding {

@@ -1,13 +1,13 @@
-import type { ChatCompletion } from "./completion.ts";
 import { isEventStream, readEvents } from "./event-stream.ts";
 import type { Answer } from "./exchange.ts";
 import type { WireFormat } from "./formats/format.ts";
 import { retryAfterMs } from "./retry-delay.ts";
-import { parseError, parseJson, type ServerError } from "./wire.ts";
+import { type Parsed, parseError, parseJson, type ServerError } from "./wire.ts";
 
 /** What an answer means for the call, and for those after it. Reasons are not scrubbed yet. */
-export type Verdict =
-  | { readonly kind: "completion"; readonly completion: ChatCompletion }
+export type Verdict<Given> = { readonly kind: "given"; readonly given: Given } | Refusal;
+
+type Refusal =
   /** May go well another time; `waitMs` is the server's own wish. */
   | {
       readonly kind: "retry";
@@ -49,16 +49,25 @@ const optionalFields = [
   "n",
 ];
 
+/** How the answers of a format are read. */
+export interface Reading<Given> extends Pick<WireFormat, "names"> {
+  /** JSON of the bytes, where it is not to be read strictly. */
+  parse?(body: Uint8Array): Parsed<unknown>;
+  read(answer: unknown): Parsed<Given>;
+  /** Makes one answer of the events of a whole stream. */
+  join?(events: readonly unknown[]): Parsed<Given>;
+}
+
 /** Reads an answer to a call of this format whose request carried the fields `sent`. */
-export function verdictOn(
+export function verdictOn<Given>(
   answer: Answer,
-  format: Pick<WireFormat, "read" | "join" | "names">,
+  format: Reading<Given>,
   sent: readonly string[],
   stream = false,
-): Verdict {
+): Verdict<Given> {
   const { status, body } = answer;
   const good = status >= 200 && status < 300;
-  if (good && stream && isEventStream(answer.headers["content-type"], body)) {
+  if (good && stream && format.join !== undefined && isEventStream(answer.headers["content-type"], body)) {
     const events = readEvents(body);
     if ("fault" in events) return unreadable(events.fault);
     const error = events.value.map(innerError).find(Boolean);
@@ -68,23 +77,23 @@ export function verdictOn(
       return verdict.kind === "retry" ? { ...verdict, billed: events.value.length > 1 } : verdict;
     }
     const joined = format.join(events.value);
-    return "fault" in joined ? unreadable(joined.fault) : { kind: "completion", completion: joined.value };
+    return "fault" in joined ? unreadable(joined.fault) : { kind: "given", given: joined.value };
   }
-  const json = parseJson(body);
+  const json = (format.parse ?? parseJson)(body);
   if (!good) return refusal(status, answer, "value" in json ? parseError(json.value) : undefined, format, sent);
   if ("fault" in json) return unreadable(json.fault);
-  const completion = format.read(json.value);
-  if ("value" in completion) return { kind: "completion", completion: completion.value };
+  const given = format.read(json.value);
+  if ("value" in given) return { kind: "given", given: given.value };
   // Some routers answer 200 and put the failure of the server behind them into the body.
   const error = parseError(json.value);
-  return error === undefined ? unreadable(completion.fault) : refusal(innerStatus(error), answer, error, format, sent);
+  return error === undefined ? unreadable(given.fault) : refusal(innerStatus(error), answer, error, format, sent);
 }
 
 /** As OpenAI and vLLM, llama.cpp, Anthropic, TGI and Gemini say it. */
 const tooLong =
   /context_length|context length|maximum context|too many tokens|context size|prompt is too long|tokens?\b.{0,60}(exceeds|must be <=)/i;
 
-const unreadable = (reason: string): Verdict => ({ kind: "retry", reason, pressed: false, billed: true });
+const unreadable = (reason: string): Refusal => ({ kind: "retry", reason, pressed: false, billed: true });
 
 /** What an event of a stream says has gone wrong. */
 const innerError = (event: unknown): ServerError | undefined =>
@@ -106,7 +115,7 @@ function refusal(
   error: ServerError | undefined,
   format: Pick<WireFormat, "names">,
   sent: readonly string[],
-): Verdict {
+): Refusal {
   const words = error?.message ?? "";
   const reason = words === "" ? `HTTP ${status}` : `HTTP ${status}: ${words}`;
   const marks = `${error?.code ?? ""} ${error?.type ?? ""}`;

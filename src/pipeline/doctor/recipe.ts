@@ -11,7 +11,15 @@ import {
 import { resolvePrecision } from "../../nn/index.ts";
 import { splitPrompts } from "../../preferences/index.ts";
 import { checkCode, languagesOfTests, type RewardModelRecipe, readsLabels } from "../../rewards/index.ts";
-import type { EndpointRecipe, LoadedRecipe, ModelRecipe, Precision, Prompt, Recipe } from "../../schema/index.ts";
+import type {
+  EndpointRecipe,
+  LoadedRecipe,
+  ModelRecipe,
+  Precision,
+  Prompt,
+  Recipe,
+  ScoringEndpointRecipe,
+} from "../../schema/index.ts";
 import { probeEndpoint } from "../../sources/index.ts";
 import {
   autoMicroBatchTokens,
@@ -167,7 +175,9 @@ const modelKey = (named: NamedModel) =>
 
 type Named<T> = readonly (readonly [name: string, value: T])[];
 
-function entriesOf({ recipe }: LoadedRecipe): Named<NamedModel | { readonly endpoint: EndpointRecipe }> {
+type NamedEndpoint = EndpointRecipe | ScoringEndpointRecipe;
+
+function entriesOf({ recipe }: LoadedRecipe): Named<NamedModel | { readonly endpoint: NamedEndpoint }> {
   return [
     ["target", recipe.target] as const,
     ...recipe.sources.flatMap((source) => ("recorded" in source ? [] : [[`source ${source.name}`, source] as const])),
@@ -177,7 +187,7 @@ function entriesOf({ recipe }: LoadedRecipe): Named<NamedModel | { readonly endp
   ];
 }
 
-const endpointsOf = (loaded: LoadedRecipe): Named<EndpointRecipe> =>
+const endpointsOf = (loaded: LoadedRecipe): Named<NamedEndpoint> =>
   entriesOf(loaded).flatMap(([name, entry]) => ("endpoint" in entry ? [[name, entry.endpoint] as const] : []));
 
 /** Each model once, with all the names that it serves under. */

@@ -1,5 +1,5 @@
 import { cpus, totalmem, type } from "node:os";
-import type { EndpointRecipe, ModelRecipe, Recipe, RecordedRecipe, RewardRecipe } from "../../schema/index.ts";
+import type { ModelRecipe, Recipe, RecordedRecipe, RewardRecipe } from "../../schema/index.ts";
 import { modelName } from "../model-name.ts";
 
 /** A model of the recipe with what identifies it. */
@@ -55,12 +55,15 @@ const checksWords = (checks: Extract<RewardRecipe, { kind: "checks" }>["checks"]
   checks === undefined ? "verifiable checks of the prompts" : `checks: ${checks.map(({ id }) => id).join(", ")}`;
 
 const referenceOf = (
-  entry: ModelRecipe | { readonly endpoint: EndpointRecipe } | { readonly recorded: RecordedRecipe },
+  entry:
+    | ModelRecipe
+    | { readonly endpoint: { readonly url: string; readonly model?: string | undefined } }
+    | { readonly recorded: RecordedRecipe },
 ): string =>
   "recorded" in entry
     ? `recorded responses: ${entry.recorded.file}`
     : "endpoint" in entry
-      ? `${entry.endpoint.model} at ${withoutCredentials(entry.endpoint.url)}`
+      ? `${entry.endpoint.model === undefined ? "" : `${entry.endpoint.model} at `}${withoutCredentials(entry.endpoint.url)}`
       : modelName(entry);
 
 /** The text with user, password, query and fragment of every web address in it replaced by `...`: a report is passed around. */

@@ -10,8 +10,8 @@ export interface Dialect {
   readonly streamUsage: boolean;
 }
 
-/** How calls and answers of one API look. */
-export interface WireFormat {
+/** Where the calls of an API go, and how they carry a key. */
+export interface WireAddress {
   /** What follows the base URL; `tail` is what of it a recipe may have written already. */
   readonly path: string;
   readonly tail?: string;
@@ -19,6 +19,10 @@ export interface WireFormat {
   /** The header for the key, and what stands before the key in it. */
   readonly keyHeader: { readonly name: string; readonly before: string };
   readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** How calls and answers of one API look. */
+export interface WireFormat extends WireAddress {
   /** The names of what a request may carry and a server may not know, where they are not OpenAI's. */
   readonly names?: Readonly<Record<string, keyof ChatRequest>>;
   /** What a request may carry and this API has no field for. */

@@ -10,7 +10,8 @@ import {
   type Source,
   SourceError,
 } from "../../schema/index.ts";
-import type { EndpointOptions } from "../client.ts";
+import type { EndpointOptions } from "../calls.ts";
+
 import { openEndpoint } from "../endpoint.ts";
 
 export const key = "sk-test-Zq7/4fWbR+mN2xYv";
