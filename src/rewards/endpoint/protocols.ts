@@ -79,7 +79,7 @@ const openrlhf: Protocol = {
     z
       .object({
         rewards: z.union([numbersOf, z.number().transform((reward) => [reward])]),
-        scores: z.unknown(),
+        scores: z.unknown().optional(),
         extra_logs: z.record(z.string(), z.unknown()).nullish(),
       })
       .transform(({ rewards, scores, extra_logs }) => ({
@@ -98,6 +98,14 @@ const inOrder = (entries: readonly { readonly index?: number | undefined; readon
 
 const index = z.int().min(0).optional();
 
+/** Each of them once, or none at all. */
+function numbered(entries: readonly { readonly index?: number | undefined }[]): boolean {
+  const numbers = new Set(entries.map(({ index }) => index));
+  if (numbers.has(undefined)) return numbers.size === 1;
+  return numbers.size === entries.length && Math.max(...(numbers as Set<number>), -1) < entries.length;
+}
+const misnumbered = "its entries are not numbered from 0 on, each once";
+
 /** vLLM's `/score`: two lists of texts, of which each pair has a score. */
 const vllmScore: Protocol = {
   path: "/score",
@@ -113,7 +121,7 @@ const vllmScore: Protocol = {
   }),
   read: says(
     z
-      .object({ data: z.array(z.object({ index, score: z.unknown() })) })
+      .object({ data: z.array(z.object({ index, score: z.unknown().optional() })).refine(numbered, misnumbered) })
       .transform(({ data }) => inOrder(data.map(({ index, score }) => ({ index, value: score })))),
     "one of /score",
   ),
@@ -133,7 +141,7 @@ const vllmPooling = (templated: boolean): Protocol => ({
         },
   read: says(
     z
-      .object({ data: z.array(z.object({ index, data: z.unknown() })) })
+      .object({ data: z.array(z.object({ index, data: z.unknown().optional() })).refine(numbered, misnumbered) })
       .transform(({ data }) => inOrder(data.map(({ index, data: value }) => ({ index, value })))),
     "one of /pooling",
   ),
