@@ -48,10 +48,11 @@ export interface CallRecipe extends z.infer<z.ZodObject<typeof callFields>> {
  */
 export const endpointSchema = z
   .strictObject({
-    ...callFields,
+    url: callFields.url,
     model: z.string().min(1),
     /** What calls and answers look like: OpenAI's chat or plain completions, Anthropic's messages, Gemini's contents. */
     format: z.enum(["chat", "completions", "anthropic", "gemini"]).default("chat"),
+    ...callFields,
     /** Further fields of every call's body. */
     body: z
       .record(z.string(), z.unknown())

@@ -26,7 +26,7 @@ describe("a mistake is named by file, line and field", () => {
       line: 13,
       field: "sources.1.endpoint.key_evn",
       message: "unknown field",
-      hint: "Did you mean key_env? The fields here are url, model, format, key_env, key_header, headers_env, body, chat_template, special_tokens, stream, thinking, logprobs, concurrency, requests_per_minute, tokens_per_minute, price, timeout_seconds, retries, give_up_seconds, hedge_after_seconds, native_n.",
+      hint: "Did you mean key_env? The fields here are url, model, format, key_env, key_header, headers_env, concurrency, requests_per_minute, tokens_per_minute, price, timeout_seconds, retries, give_up_seconds, hedge_after_seconds, body, chat_template, special_tokens, stream, thinking, logprobs, native_n.",
     });
   });
 
@@ -132,7 +132,7 @@ describe("a mistake is named by file, line and field", () => {
       line: 15,
       field: "rewards.0.kind",
       message: '"check" is not known here',
-      hint: "Did you mean checks? It is one of checks, judge, model.",
+      hint: "Did you mean checks? It is one of checks, code, judge, model, endpoint.",
     });
     expect(mistake("    name: judge\n", "    name: judge\n    scale: [5, 1]\n")).toMatchObject({
       line: 18,
