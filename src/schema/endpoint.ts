@@ -16,8 +16,8 @@ export type Thinking = z.infer<typeof thinkingSchema>;
 const ownFields = ["model", "messages", "contents", "prompt", "system", "systemInstruction", "n", "stream", "seed"];
 
 /** How a server is called, whatever it is asked for. */
+const url = z.url({ protocol: /^https?$/ });
 const callFields = {
-  url: z.url({ protocol: /^https?$/ }),
   key_env: environmentVariable.optional(),
   /** The header that carries the key; by default the format's own, or `api-key` at an Azure deployment's URL. */
   key_header: headerName.optional(),
@@ -38,6 +38,7 @@ const callFields = {
 
 /** What a call needs of a recipe, be it for responses or for scores. */
 export interface CallRecipe extends z.infer<z.ZodObject<typeof callFields>> {
+  readonly url: string;
   readonly model?: string | undefined;
   readonly body: Readonly<Record<string, unknown>>;
 }
@@ -48,7 +49,7 @@ export interface CallRecipe extends z.infer<z.ZodObject<typeof callFields>> {
  */
 export const endpointSchema = z
   .strictObject({
-    url: callFields.url,
+    url,
     model: z.string().min(1),
     /** What calls and answers look like: OpenAI's chat or plain completions, Anthropic's messages, Gemini's contents. */
     format: z.enum(["chat", "completions", "anthropic", "gemini"]).default("chat"),
@@ -87,6 +88,7 @@ const ownScoreFields = ["model", "items", "query", "prompts", "labels", "text_1"
 
 /** A server that scores responses. */
 export const scoringEndpointSchema = z.strictObject({
+  url,
   ...callFields,
   /** As the server names it, where it has several. */
   model: z.string().min(1).optional(),
