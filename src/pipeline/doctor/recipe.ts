@@ -182,7 +182,9 @@ function entriesOf({ recipe }: LoadedRecipe): Named<NamedModel | { readonly endp
     ["target", recipe.target] as const,
     ...recipe.sources.flatMap((source) => ("recorded" in source ? [] : [[`source ${source.name}`, source] as const])),
     ...recipe.rewards.flatMap((reward) =>
-      !("name" in reward) ? [] : [[`${reward.kind === "judge" ? "judge" : "reward"} ${reward.name}`, reward] as const],
+      reward.kind === "checks" || reward.kind === "code"
+        ? []
+        : [[`${reward.kind === "judge" ? "judge" : "reward"} ${reward.name}`, reward] as const],
     ),
   ];
 }

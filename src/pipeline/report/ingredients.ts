@@ -40,12 +40,16 @@ export function ingredientsOf(
 function rewardLine(reward: RewardRecipe): Ingredients["rewards"][number] {
   const { gate, clip, otherwise = 0 } = reward;
   const parts = [
-    reward.kind === "checks" ? checksWords(reward.checks) : `${reward.kind}: ${referenceOf(reward)}`,
+    reward.kind === "checks"
+      ? checksWords(reward.checks)
+      : reward.kind === "code"
+        ? "code run against tests"
+        : `${reward.kind}: ${referenceOf(reward)}`,
     ...(clip === undefined ? [] : [`clipped to ${clip[0]} ... ${clip[1]}`]),
     ...(gate === undefined ? [] : [`a gate: the reward is ${otherwise} where it is below ${gate}`]),
   ];
   return {
-    name: reward.name ?? reward.kind,
+    name: ("name" in reward ? reward.name : undefined) ?? reward.kind,
     reference: parts.join("; "),
     weight: gate === undefined ? reward.weight : 0,
   };
