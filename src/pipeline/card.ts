@@ -1,6 +1,12 @@
 import { stringify } from "yaml";
 import { objectiveOf } from "../objectives/index.ts";
-import { type ObjectiveFields, objectiveFields, pairModifiers, type WrpoRecipe } from "../schema/index.ts";
+import {
+  type ObjectiveFields,
+  objectiveFields,
+  pairModifiers,
+  type SelectionRecipe,
+  type WrpoRecipe,
+} from "../schema/index.ts";
 import { modelName } from "./model-name.ts";
 import type { Run } from "./run.ts";
 
@@ -24,17 +30,36 @@ function objectiveWords(recipe: Pick<WrpoRecipe, "objective" | keyof ObjectiveFi
   return [recipe.objective, ...settings].join(", ");
 }
 
-const roleWords = {
-  source_chosen: "the best response of all sources",
-  target_chosen: "the best of the target's own",
-  rejected: "the worst of the target's own",
-  source_rejected: "the worst of the source that gave the best",
+const rejectedWords = {
+  target: "the worst of the target's own",
+  same_source: "the worst of the source that gave the preferred one",
+  sources: "the worst of all sources",
 } as const;
 
-const severalWords = ({ source_responses: count, source_responses_of: of }: Run["recipe"]["selection"]) =>
-  of === "any_source"
-    ? `the ${count} best responses of all sources`
-    : `the best response of each of the ${count} best sources`;
+/** What each response is that is learnt from. */
+function roleWords({ selection }: Run["recipe"]) {
+  const source = preferredWords(selection);
+  return {
+    source_chosen: source,
+    target_chosen: selection.rows === "pairs" ? source : "the best of the target's own",
+    rejected: rejectedWords[selection.rejected_from],
+    source_rejected: "the worst of the source that gave the best",
+  } as const;
+}
+
+function preferredWords({
+  source_responses: count,
+  source_responses_of: of,
+  source_rank: rank,
+  sources,
+}: SelectionRecipe): string {
+  const all = sources === undefined ? "all sources" : sources.join(", ");
+  const from = rank === 1 ? "" : `, from place ${rank} on`;
+  if (count === 1 && rank === 1) return `the best response of ${all}`;
+  return of === "any_source"
+    ? `the ${count} best responses of ${all}${from}`
+    : `the best response of each of the ${count} best sources${sources === undefined ? "" : ` of ${all}`}${from}`;
+}
 
 /** The model card of a folder that a run has made: from what and how. */
 export async function modelCard(run: Run, stage: "sft" | "wrpo"): Promise<string> {
@@ -45,9 +70,8 @@ export async function modelCard(run: Run, stage: "sft" | "wrpo"): Promise<string
   const { objective, parts } = recipe.wrpo;
   const count = recipe.selection.source_responses;
   const { roles } = objectiveOf(recipe.wrpo, count);
-  const responses = [...new Set(roles)]
-    .map((role) => (role === "source_chosen" && count > 1 ? severalWords(recipe.selection) : roleWords[role]))
-    .join(", ");
+  const words = roleWords(recipe);
+  const responses = [...new Set(roles)].map((role) => words[role]).join(", ");
   const objectives = parts?.map((part) => `${part.weight} x ${objectiveWords(part)}`) ?? [objectiveWords(recipe.wrpo)];
   const lines = [
     "---",

@@ -1,7 +1,7 @@
 import { existsSync, rmSync, statfsSync } from "node:fs";
 import { dirname, relative, resolve } from "node:path";
 import { formatBytes, type ModelFiles } from "../models/index.ts";
-import { LedgerError } from "../schema/index.ts";
+import { LedgerError, looksAtTarget } from "../schema/index.ts";
 import { type Draw, type Garbage, type Needed, readLedger } from "../store/index.ts";
 import { referenceOwner, staleCheckpoints } from "../training/index.ts";
 import { doneStages } from "./commands.ts";
@@ -128,7 +128,7 @@ async function askedBy(run: Run, done: Done, made: ReadonlyMap<EvaluatedModel, M
   if (!done.has("sample")) await ask("sources", await sourceDraws(run), true);
   const starting = recipe.sft.enabled ? "sft" : "untuned";
   const start = made.get(starting);
-  if (!done.has("sample_target") && start !== undefined)
+  if (!done.has("sample_target") && start !== undefined && looksAtTarget(recipe.selection))
     await ask("target", targetDraws(run, start), isFinal(starting));
   if (done.has("evaluate")) return kept;
   if (!recipe.sft.enabled) await ledger.responses.declare("evaluation/sft", []);

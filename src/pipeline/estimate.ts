@@ -1,7 +1,7 @@
 import { type DecoderConfig, formatBytes } from "../models/index.ts";
 import { fp32Rate, machineRates, resolvePrecision } from "../nn/index.ts";
 import { objectiveOf } from "../objectives/index.ts";
-import type { ModelRecipe, OptimisationRecipe, Precision } from "../schema/index.ts";
+import { looksAtTarget, type ModelRecipe, type OptimisationRecipe, type Precision } from "../schema/index.ts";
 import { availableMemory, parameterCount } from "../training/index.ts";
 import { fits, largestNeed } from "./doctor/needs.ts";
 import type { Run } from "./run.ts";
@@ -43,7 +43,7 @@ export async function estimateSeconds(run: Run): Promise<number> {
         recipe.sampling.n,
         (source.sampling.max_tokens ?? recipe.sampling.max_tokens) * usedTokens,
       );
-  seconds += await drawing(recipe.target, preferred, recipe.sampling.n, answer);
+  if (looksAtTarget(recipe.selection)) seconds += await drawing(recipe.target, preferred, recipe.sampling.n, answer);
   seconds +=
     comparedModels(recipe).length *
     (await drawing(

@@ -4,7 +4,13 @@ import { contentKey } from "../schema/index.ts";
 import type { Json } from "../store/index.ts";
 import { withReference } from "../training/index.ts";
 import { evaluatedFiles } from "./evaluating.ts";
-import { type AskedModel, askedRoles, logProbEvaluation, summariseLogProbs } from "./report/log-probs.ts";
+import {
+  type AskedModel,
+  type AskedRole,
+  askedRoles,
+  logProbEvaluation,
+  summariseLogProbs,
+} from "./report/log-probs.ts";
 import { checkInterrupted, type Run } from "./run.ts";
 import { fittingRows, rowsOf } from "./tuning-rows.ts";
 
@@ -21,11 +27,12 @@ const openMicroBatchTokens = 4096;
  */
 export async function evaluateLogProbs(run: Run): Promise<Record<string, number> | undefined> {
   const { ledger, recipe } = run;
-  const { rows: texts, digest } = await rowsOf(run, "wrpo", ({ sourceChosen, targetChosen, rejected }) => [
-    sourceChosen,
-    targetChosen,
-    rejected,
-  ]);
+  const roles = askedRoles.filter((role) => role !== "target_chosen" || recipe.selection.rows === "quadruples");
+  const { rows: texts, digest } = await rowsOf(run, "wrpo", (selection) => {
+    const { sourceChosen, targetChosen, rejected } = selection;
+    const keys = { source_chosen: sourceChosen, target_chosen: targetChosen, rejected };
+    return roles.map((role) => keys[role]);
+  });
   const files = await evaluatedFiles(run);
   const { max_length, max_prompt_length, overlong, tokenisation, precision } = recipe.wrpo;
   const compute = resolvePrecision(precision, recipe.target.device);
@@ -36,18 +43,24 @@ export async function evaluateLogProbs(run: Run): Promise<Record<string, number>
   const known = (await ledger.evaluations.get(logProbEvaluation, inputs)) !== undefined;
   if (known && (await ledger.meta.get(logProbInputs)) === inputs) return undefined;
   const models: AskedModel[] = [];
-  for (const [label, of] of files) models.push(await askModel(run, label, of, texts, compute));
+  for (const [label, of] of files) models.push(await askModel(run, label, of, { texts, roles, compute }));
   await ledger.evaluations.set(logProbEvaluation, inputs, summariseLogProbs(models) as unknown as Json);
   await ledger.meta.set(logProbInputs, inputs);
-  return { log_probs: models.length * askedRoles.length * texts.length };
+  return { log_probs: models.length * roles.length * texts.length };
+}
+
+interface Asked {
+  readonly texts: Parameters<typeof fittingRows>[2];
+  /** What the responses of a row are. */
+  readonly roles: readonly AskedRole[];
+  readonly compute: "fp32" | "bf16";
 }
 
 async function askModel(
   run: Run,
   label: string,
   files: ModelFiles,
-  texts: Parameters<typeof fittingRows>[2],
-  compute: "fp32" | "bf16",
+  { texts, roles, compute }: Asked,
 ): Promise<AskedModel> {
   const { wrpo, target } = run.recipe;
   const { rows } = fittingRows(run, "log-probs", texts, files, wrpo);
@@ -63,7 +76,7 @@ async function askModel(
     });
     if (asked === undefined) checkInterrupted(run);
     const of = (role: number) => asked!.map(({ reference, responses }) => reference[role]! / responses[role]!.length);
-    return { label, values: { source_chosen: of(0), target_chosen: of(1), rejected: of(2) } };
+    return { label, values: Object.fromEntries(roles.map((role, at) => [role, of(at)])) };
   } finally {
     disposeModel(model);
   }

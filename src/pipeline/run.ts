@@ -28,6 +28,7 @@ import { type Ledger, openLedger, type StoredPrompt } from "../store/index.ts";
 import { explainDisk } from "./disk.ts";
 import type { Activity, Listener } from "./events.ts";
 import { leftOutWords, type PreparedPrompts, preparePrompts, skippedWords, writeLeftOut } from "./prompts.ts";
+import { checkQuotas } from "./selection-rule.ts";
 
 export interface RunOptions {
   /** The run folder; made where there is none. */
@@ -89,6 +90,7 @@ export const runPaths = (folder: string) => ({
   profile: (stage: "sft" | "wrpo") => join(folder, "profiles", `${stage}.json`),
   leftOutPrompts: join(folder, "datasets", "left-out-prompts.jsonl"),
   quadruples: join(folder, "datasets", "quadruples.jsonl"),
+  pairs: join(folder, "datasets", "pairs.jsonl"),
   report: join(folder, "report.html"),
 });
 
@@ -162,6 +164,7 @@ export async function openRun(options: RunOptions): Promise<Run> {
   const loaded = loadRecipe(recipeFileOf(folder, options.recipeFile), options.overrides);
   const prepared = await preparePrompts(loaded);
   const prompts = splitOf(loaded, prepared);
+  amended({ file: loaded.file }, () => checkQuotas(loaded.recipe.selection, prepared.training.prompts));
   const resolved = resolvedRecipe(loaded.recipe, loaded.baseFolder, folder);
   const ledger = await amended({ file: loaded.file }, () => openLedger(folder, { shared: loaded.recipe.ledger }));
   try {

@@ -2,72 +2,38 @@ import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import {
   type Candidate,
-  type Contribution,
+  type Chosen,
+  type Contributions,
   contributions,
-  isUsable,
   type LeftOut,
   leftOutReasons,
+  type Pair,
   type PromptCandidates,
+  type RewardStatistics,
+  rewardStatistics,
   type SelectedBest,
+  type SelectedPair,
   type SelectedQuadruple,
   type Selection,
-  type SelectionRule,
   type SourceScale,
   selectBest,
+  selectPairs,
   selectQuadruples,
-  sourceScales,
   toQuadruple,
   withStandardScores,
+  writePairs,
   writeQuadruples,
 } from "../preferences/index.ts";
-import { contentKey, type Quadruple, TrainingError } from "../schema/index.ts";
-import type { ScoredResponse, StoredSelection } from "../store/index.ts";
+import { contentKey, looksAtTarget, type Quadruple, TrainingError } from "../schema/index.ts";
+import type { StoredSelection } from "../store/index.ts";
 import { hasSummary, summarise } from "./report/split-selection.ts";
 import { type Run, runPaths } from "./run.ts";
 import { openReward } from "./scoring.ts";
+import { componentBy, selectionRule } from "./selection-rule.ts";
+import { type Scales, scalesOf, scalesShown } from "./standard-scores.ts";
 
-const ruleOf = ({ recipe }: Run): SelectionRule => ({
-  minGap: recipe.selection.min_gap,
-  unfinished: recipe.selection.unfinished,
-  sources: { count: recipe.selection.source_responses, of: recipe.selection.source_responses_of },
-});
-
-/**
- * A scored response as far as selection looks at it. A digest stands for the text: it only matters whether two are the same,
- * or one is empty, and a run's texts need not fit into memory.
- */
-const light = ({
-  key,
-  promptId,
-  source,
-  index,
-  text,
-  finish,
-  promptTokens,
-  responseTokens,
-  value,
-}: ScoredResponse) => ({
-  ...{ key, promptId, source, index, finish, promptTokens, responseTokens, value },
-  text: text.trim() === "" ? "" : contentKey(text),
-});
-
-/** What the rewards are measured by: those of all responses of each source, whatever the split; undefined where they count as they are. */
-interface Scales {
-  readonly sources: readonly SourceScale[];
-  readonly target: readonly SourceScale[];
-}
-
-async function scalesOf({ recipe, ledger }: Run, reward: string, withTarget: boolean): Promise<Scales | undefined> {
-  if (recipe.selection.normalise === "none") return undefined;
-  async function* valued(label: "sources" | "target") {
-    for await (const { responses } of ledger.scores.byPrompt(label, reward))
-      yield* responses.map(light).filter((response) => isUsable(response, recipe.selection.unfinished));
-  }
-  return {
-    sources: await sourceScales(valued("sources")),
-    target: withTarget ? await sourceScales(valued("target")) : [],
-  };
-}
+/** What is kept of a chosen response: a run's texts need not fit into memory. */
+const withoutText = ({ key, source, value }: Candidate): Chosen => ({ key, source, value, text: "" });
 
 /** The candidates of a split, their rewards as they are compared. */
 async function* candidatesOf(
@@ -81,9 +47,9 @@ async function* candidatesOf(
     yield scales === undefined ? prompt : withStandardScores(prompt, scales);
 }
 
-/** The prompts of a split with the scored responses of the sources, and of the target where it is asked for, as they are read. */
+/** The prompts of a split with the scored responses of the sources that take part, and of the target where it is asked for, as they are read. */
 async function* scoredCandidates(
-  { ledger }: Run,
+  { ledger, recipe }: Run,
   reward: string,
   split: "sft" | "wrpo",
   withTarget: boolean,
@@ -91,26 +57,59 @@ async function* scoredCandidates(
   const labels = ["sources", ...(withTarget ? ["target"] : [])];
   const streams = labels.map((label) => ledger.scores.byPrompt(label, reward, split)[Symbol.asyncIterator]());
   const heads = await Promise.all(streams.map((stream) => stream.next()));
-  for (const { id } of await ledger.prompts.list([split])) {
+  for (const { id, domain } of await ledger.prompts.list([split])) {
     const [sources, target] = [[], []] as [Candidate[], Candidate[]];
     for (const [at, head] of heads.entries()) {
       // A label that nothing was drawn under has no prompts; all others have them in this order.
       if (head.done || head.value.prompt.id !== id) continue;
-      (at === 0 ? sources : target).push(...head.value.responses.map(light));
+      (at === 0 ? sources : target).push(...head.value.responses);
       heads[at] = await streams[at]!.next();
     }
-    yield { promptId: id, sources, target };
+    const named = recipe.selection.sources;
+    const taking = named === undefined ? sources : sources.filter(({ source }) => named.includes(source));
+    yield { promptId: id, ...(domain === undefined ? {} : { domain }), sources: taking, target };
   }
 }
+
+/** What is known of the responses that a selection was made from. */
+interface Given {
+  readonly contributions: Contributions;
+  readonly statistics: RewardStatistics;
+}
+
+/** Prompts whose responses are compared pair by pair; where a split has more, these are drawn by lot. */
+const comparedPrompts = 20_000;
+
+async function givenTo(
+  run: Run,
+  reward: string,
+  split: "sft" | "wrpo",
+  { selected, leftOut }: Selection<SelectedBest>,
+  scales: Scales | undefined,
+): Promise<Given> {
+  const statistics = rewardStatistics(componentBy(run.recipe.rewards));
+  const share = comparedPrompts / (selected.length + leftOut.length);
+  async function* looked() {
+    for await (const prompt of candidatesOf(run, reward, split, false, scales)) {
+      if (share >= 1 || lotOf(prompt.promptId) < share) statistics.add(prompt);
+      yield prompt;
+    }
+  }
+  const found = await contributions(looked(), selected, selectionRule(run.recipe.selection));
+  return { contributions: found, statistics: statistics.result() };
+}
+
+/** A number in [0, 1) that hangs on the id alone. */
+const lotOf = (id: string): number => Number.parseInt(contentKey({ compared: id }).slice(0, 8), 16) / 2 ** 32;
 
 function describe(
   run: Run,
   what: string,
   selection: Selection<SelectedBest>,
-  given: readonly Contribution[],
+  { sources }: Contributions,
 ): Record<string, number> {
   const { listener } = run;
-  const shares = given.map(
+  const shares = sources.map(
     ({ source, chosen, chosenShare }) => `${source} ${chosen} (${(100 * chosenShare).toFixed(0)} %)`,
   );
   listener.notice(`${what}: ${selection.selected.length} prompts selected; best response from: ${shares.join(", ")}`);
@@ -153,95 +152,126 @@ async function isStored(
 /** Takes back what was selected for supervised tuning when the recipe had one. */
 export const selectNothingForSft = (run: Run): Promise<void> => run.ledger.selections.replace("sft", []);
 
-/** y_ws for each prompt of the supervised split: the best response of all sources. Undefined when it was chosen before. */
+/** y_ws for each prompt of the supervised split: as a rule the best response of all sources. Undefined when it was chosen before. */
 export async function selectForSft(run: Run): Promise<Record<string, number> | undefined> {
   const reward = await rewardIdentity(run);
-  const rule = ruleOf(run);
+  const rule = selectionRule(run.recipe.selection);
   const scales = await scalesOf(run, reward, false);
-  const selection = await selectBest(candidatesOf(run, reward, "sft", false, scales), rule);
+  const shown = scalesShown(scales);
+  const selection = await selectBest(candidatesOf(run, reward, "sft", false, scales), rule, withoutText);
   const rows: StoredSelection[] = [
     ...selection.selected.map(({ promptId, sourceChosen }) => ({ promptId, sourceChosen: sourceChosen.key })),
     ...selection.leftOut,
   ];
-  const before = await isStored(run, "sft", rows, scalesShown(scales));
-  const given = before ? [] : await contributionsTo(run, reward, "sft", selection, scales);
-  if (!before)
-    await run.ledger.selections.replace("sft", rows, summarise(selection.selected, rows, given, scalesShown(scales)));
+  if (selection.selected.length > 0 && (await isStored(run, "sft", rows, shown))) return undefined;
+  const given = await givenTo(run, reward, "sft", selection, scales);
+  await run.ledger.selections.replace("sft", rows, summarise(selection.selected, rows, given, shown));
   if (selection.selected.length === 0)
     throw new TrainingError("no prompt of the supervised split has a usable response", {
       hint: `${leftOutWords(selection)}. More prompts, more responses or another reward may help.`,
     });
-  if (before) return undefined;
-  return describe(run, "supervised tuning", selection, given);
+  return describe(run, "supervised tuning", selection, given.contributions);
 }
 
-/** (y_ws, y_wt, y_l) for each prompt of the preference split, kept in the ledger and as a data set in the interchange format. Undefined when both stand. */
+/**
+ * (y_ws, y_wt, y_l) for each prompt of the preference split, or (y_ws, y_l) where the recipe has pairs, kept in the ledger and as a data
+ * set. Undefined when both stand.
+ */
 export async function selectForWrpo(run: Run): Promise<Record<string, number> | undefined> {
   const reward = await rewardIdentity(run);
-  const rule = ruleOf(run);
-  const scales = await scalesOf(run, reward, true);
-  const selection = await selectQuadruples(candidatesOf(run, reward, "wrpo", true, scales), rule);
-  const rows: StoredSelection[] = [
-    ...selection.selected.map(({ promptId, sourceChosen, furtherSources, targetChosen, rejected, sourceRejected }) => ({
-      promptId,
-      sourceChosen: sourceChosen.key,
-      targetChosen: targetChosen.key,
-      rejected: rejected.key,
-      ...(sourceRejected === undefined ? {} : { sourceRejected: sourceRejected.key }),
-      ...(furtherSources === undefined ? {} : { furtherSources: furtherSources.map(({ key }) => key) }),
-    })),
-    ...selection.leftOut,
-  ];
-  const file = runPaths(run.folder).quadruples;
-  if (selection.selected.length === 0) {
-    rmSync(file, { force: true });
-    await run.ledger.selections.replace("wrpo", rows, summarise([], rows, [], []));
-    throw new TrainingError("no prompt gives a quadruple (y_ws, y_wt, y_l)", {
-      hint: `${leftOutWords(selection)}. More responses for each prompt, or a finer reward, help.`,
-    });
+  const { selection: recipe } = run.recipe;
+  const { quadruples, pairs } = runPaths(run.folder);
+  const [file, other] = recipe.rows === "pairs" ? [pairs, quadruples] : [quadruples, pairs];
+  const select = recipe.rows === "pairs" ? selectPairs : selectQuadruples;
+  const scales = await scalesOf(run, reward, looksAtTarget(recipe));
+  const shown = scalesShown(scales);
+  const candidates = candidatesOf(run, reward, "wrpo", looksAtTarget(recipe), scales);
+  const selection: Selection<SelectedPair | SelectedQuadruple> = await select(
+    candidates,
+    selectionRule(recipe),
+    withoutText,
+  );
+  const { selected } = selection;
+  const rows: StoredSelection[] = [...selected.map(stored), ...selection.leftOut];
+  rmSync(other, { force: true });
+  if (selected.length === 0) rmSync(file, { force: true });
+  else if (existsSync(file) && (await isStored(run, "wrpo", rows, shown))) return undefined;
+  const given = await givenTo(run, reward, "wrpo", selection, scales);
+  if (selected.length > 0) {
+    mkdirSync(dirname(file), { recursive: true });
+    if (recipe.rows === "pairs") await writePairs(file, pairsOf(run, selected));
+    else await writeQuadruples(file, quadruplesOf(run, selected as readonly SelectedQuadruple[]));
   }
-  if (existsSync(file) && (await isStored(run, "wrpo", rows, scalesShown(scales)))) return undefined;
-  mkdirSync(dirname(file), { recursive: true });
-  await writeQuadruples(file, quadruplesOf(run, selection.selected));
-  const given = await contributionsTo(run, reward, "wrpo", selection, scales);
   // The ledger after the file: a run that was killed between the two finds the old selection and writes both again.
-  await run.ledger.selections.replace("wrpo", rows, summarise(selection.selected, rows, given, scalesShown(scales)));
-  return describe(run, "WRPO", selection, given);
+  await run.ledger.selections.replace("wrpo", rows, summarise(selected, rows, given, shown));
+  if (selected.length === 0)
+    throw new TrainingError(
+      recipe.rows === "pairs" ? "no prompt gives a pair (y_ws, y_l)" : "no prompt gives a quadruple (y_ws, y_wt, y_l)",
+      { hint: `${leftOutWords(selection)}. More responses for each prompt, or a finer reward, help.` },
+    );
+  return describe(run, "preferences", selection, given.contributions);
 }
 
-/** Quadruples whose texts are read at once. */
+/** The same as keys. */
+const stored = ({ promptId, sourceChosen, rejected, ...of }: SelectedPair | SelectedQuadruple): StoredSelection => ({
+  promptId,
+  sourceChosen: sourceChosen.key,
+  ...("targetChosen" in of ? { targetChosen: of.targetChosen.key } : {}),
+  rejected: rejected.key,
+  ...("targetChosen" in of && of.sourceRejected !== undefined ? { sourceRejected: of.sourceRejected.key } : {}),
+  ...("targetChosen" in of && of.furtherSources !== undefined
+    ? { furtherSources: of.furtherSources.map(({ key }) => key) }
+    : {}),
+});
+
+/** Rows whose texts are read at once. */
 const readTogether = 256;
 
-/** The quadruples with their texts, which are read as they are asked for. */
-async function* quadruplesOf({ ledger }: Run, selected: readonly SelectedQuadruple[]): AsyncGenerator<Quadruple> {
+/** The rows made of what was selected and its prompt, the texts of these parts read as they are asked for. */
+async function* withTexts<Selected extends SelectedPair, Row>(
+  { ledger }: Run,
+  selected: readonly Selected[],
+  partsOf: (one: Selected) => readonly Chosen[],
+  toRow: (one: Selected, textOf: (part: Chosen) => string, messages: Quadruple["messages"]) => Row,
+): AsyncGenerator<Row> {
   const prompts = new Map((await ledger.prompts.list(["wrpo"])).map((prompt) => [prompt.id, prompt]));
   for (let start = 0; start < selected.length; start += readTogether) {
     const some = selected.slice(start, start + readTogether);
-    const partsOf = ({ sourceChosen, furtherSources = [], targetChosen, rejected }: SelectedQuadruple) =>
-      [sourceChosen, ...furtherSources, targetChosen, rejected].map(({ key }) => key);
-    const texts = await ledger.responses.texts(some.flatMap(partsOf));
-    const withText = (candidate: Candidate): Candidate => ({ ...candidate, text: texts.get(candidate.key)! });
-    for (const one of some) {
-      const whole: SelectedQuadruple = {
-        ...one,
-        sourceChosen: withText(one.sourceChosen),
-        ...(one.furtherSources === undefined ? {} : { furtherSources: one.furtherSources.map(withText) }),
-        targetChosen: withText(one.targetChosen),
-        rejected: withText(one.rejected),
-      };
-      yield toQuadruple(whole, prompts.get(one.promptId)!.messages);
-    }
+    const texts = await ledger.responses.texts(some.flatMap(partsOf).map(({ key }) => key));
+    for (const one of some) yield toRow(one, ({ key }) => texts.get(key)!, prompts.get(one.promptId)!.messages);
   }
 }
 
-const contributionsTo = (
-  run: Run,
-  reward: string,
-  split: "sft" | "wrpo",
-  { selected }: Selection<SelectedBest>,
-  scales: Scales | undefined,
-): Promise<Contribution[]> => contributions(candidatesOf(run, reward, split, false, scales), selected, ruleOf(run));
+const quadruplesOf = (run: Run, selected: readonly SelectedQuadruple[]): AsyncGenerator<Quadruple> =>
+  withTexts(
+    run,
+    selected,
+    ({ sourceChosen, furtherSources = [], targetChosen, rejected }) => [
+      ...[sourceChosen, ...furtherSources],
+      ...[targetChosen, rejected],
+    ],
+    (one, textOf, messages) => {
+      const whole = (part: Chosen): Chosen => ({ ...part, text: textOf(part) });
+      const { furtherSources } = one;
+      const texts: SelectedQuadruple = {
+        ...one,
+        sourceChosen: whole(one.sourceChosen),
+        ...(furtherSources === undefined ? {} : { furtherSources: furtherSources.map(whole) }),
+        targetChosen: whole(one.targetChosen),
+        rejected: whole(one.rejected),
+      };
+      return toQuadruple(texts, messages);
+    },
+  );
 
-/** The scales of all whose responses were compared. */
-const scalesShown = (scales: Scales | undefined): SourceScale[] =>
-  scales === undefined ? [] : [...scales.sources, ...scales.target];
+const pairsOf = (run: Run, selected: readonly SelectedPair[]): AsyncGenerator<Pair> =>
+  withTexts(
+    run,
+    selected,
+    ({ sourceChosen, rejected }) => [sourceChosen, rejected],
+    ({ promptId, sourceChosen, rejected }, textOf, messages) => ({
+      ...{ promptId, messages },
+      chosen: textOf(sourceChosen),
+      rejected: textOf(rejected),
+    }),
+  );

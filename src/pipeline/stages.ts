@@ -1,4 +1,4 @@
-import { AmalgamError, contentKey, explainMemory, type Recipe } from "../schema/index.ts";
+import { AmalgamError, contentKey, explainMemory, looksAtTarget, type Recipe } from "../schema/index.ts";
 import { explainDisk } from "./disk.ts";
 import { evaluateModels } from "./evaluating.ts";
 import { type StageName, stageNames } from "./events.ts";
@@ -88,7 +88,10 @@ export async function runStages(run: Run, names: readonly StageName[]): Promise<
 }
 
 /** Whether a recipe goes without this stage. */
-const isOff = ({ sft }: Recipe, name: StageName): boolean => !sft.enabled && (name === "select_sft" || name === "sft");
+function isOff({ sft, selection }: Recipe, name: StageName): boolean {
+  if (name === "select_sft" || name === "sft") return !sft.enabled;
+  return (name === "sample_target" || name === "score_target") && !looksAtTarget(selection);
+}
 
 /** Keeps in the ledger that there is nothing to do: the stages after this one are ready. */
 async function passOver(run: Run, name: StageName): Promise<void> {
@@ -98,6 +101,11 @@ async function passOver(run: Run, name: StageName): Promise<void> {
   if (name === "select_sft") {
     await selectNothingForSft(run);
     run.listener.notice("no supervised tuning (sft.enabled is false): WRPO starts from the target as it is");
+  }
+  if (name === "sample_target") {
+    // What an earlier recipe of this folder asked of the target counts no longer.
+    await run.ledger.responses.declare("target", []);
+    run.listener.notice("no responses of the target (selection.rows is pairs): both of a pair are the sources'");
   }
   await records.start(name, inputs, { total: 0, done: 0 });
   await records.finish(name, { off: true });

@@ -49,11 +49,14 @@ interface Picked<Key> {
 const isWhole = (picked: Picked<string | undefined>): picked is Picked<string> =>
   picked.keys.every((key) => key !== undefined);
 
-/** The responses of a selection that an objective uses, in its order; undefined for what the selection lacks. */
+/**
+ * The responses of a selection that an objective uses, in its order; undefined for what the selection lacks. In a pair without a
+ * response of the target, that of a source is the preferred one.
+ */
 export function keysOf(selection: StoredSelection, { roles }: Objective): (string | undefined)[] {
   const byRole: Record<Role, readonly (string | undefined)[]> = {
     source_chosen: [selection.sourceChosen, ...(selection.furtherSources ?? [])],
-    target_chosen: [selection.targetChosen],
+    target_chosen: [selection.targetChosen ?? selection.sourceChosen],
     rejected: [selection.rejected],
     source_rejected: [selection.sourceRejected],
   };

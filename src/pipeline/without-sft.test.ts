@@ -58,7 +58,7 @@ async function plainMeans(folder: string, modelFolder: string): Promise<number[]
 
 const meansOf = (summary: LogProbSummary, label: string) => {
   const { roles } = summary.models.find((model) => model.label === label)!;
-  return [roles.source_chosen.mean, roles.target_chosen.mean, roles.rejected.mean];
+  return [roles.source_chosen!.mean, roles.target_chosen!.mean, roles.rejected!.mean];
 };
 
 describe("sft.enabled: false", () => {

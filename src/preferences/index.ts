@@ -7,25 +7,28 @@ export {
   dataNotes,
   dataProblems,
 } from "./check/index.ts";
-export { type Contribution, contributions } from "./contributions.ts";
+export { type Contribution, type Contributions, contributions } from "./contributions.ts";
 export type { Example, TextRole } from "./data-examples.ts";
 export { type DataRow, dataFaults, readDataRows, sourceResponsesOf, type WantedTexts } from "./data-rows.ts";
 export { flagsOf } from "./flags.ts";
+export { type Pair, writePairs } from "./pair-rows.ts";
 export { type PlacedPrompt, readPromptSet } from "./prompt-sets.ts";
 export { fromRow, readQuadruples, toRow, writeQuadruples } from "./quadruple-rows.ts";
 export { type PlacedExamples, readExamples } from "./read-examples.ts";
+export { type Agreement, type LongerWins, type RewardStatistics, rewardStatistics } from "./reward-statistics.ts";
 export {
-  type LeftOut,
+  type Chosen,
   type LeftOutPrompt,
-  leftOutReasons,
   type SelectedBest,
+  type SelectedPair,
   type SelectedQuadruple,
   type Selection,
-  type SelectionRule,
   selectBest,
+  selectPairs,
   selectQuadruples,
   toQuadruple,
 } from "./select.ts";
+export { type LeftOut, leftOutReasons, type SelectionRule } from "./selection/rule.ts";
 export { type SourceScale, sourceScales, withStandardScores } from "./source-scales.ts";
 export { type PromptSplit, splitPrompts } from "./split.ts";
 export { type LeftOutPromptRow, type TrainingPrompts, trainingPrompts, withoutDuplicates } from "./training-prompts.ts";

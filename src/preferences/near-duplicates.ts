@@ -101,6 +101,9 @@ function rowsOfBand(threshold: number): number {
   return 1;
 }
 
+/** Jaccard similarity of two texts: the share of their pieces of five characters that they have in common. */
+export const similarity = (a: string, b: string): number => jaccard(piecesOf(a), piecesOf(b));
+
 function piecesOf(text: string): Set<string> {
   const plain = wordsOf(text).join(" ");
   const pieces = new Set<string>();

@@ -1,8 +1,5 @@
-import { open, rename, rm } from "node:fs/promises";
 import {
-  AmalgamError,
   DataError,
-  EnvironmentError,
   issueWords,
   type Message,
   type Place,
@@ -12,6 +9,7 @@ import {
   readJsonLines,
 } from "../schema/index.ts";
 import type { Stream } from "./select.ts";
+import { writeRows } from "./write-rows.ts";
 
 /** A quadruple as a row of the interchange format: `chosen` is [y_ws1, ..., y_wsk, y_wt], as a rule [y_ws, y_wt], `rejected` is [y_l]. */
 export function toRow(quadruple: Quadruple): QuadrupleRow {
@@ -73,28 +71,8 @@ export async function readQuadruples(file: string): Promise<Quadruple[]> {
 }
 
 /** Writes quadruples as JSONL; the file is there whole or not at all. Throws EnvironmentError where it can't be written. */
-export async function writeQuadruples(file: string, quadruples: Stream<Quadruple>): Promise<void> {
-  const unfinished = `${file}.${process.pid}.part`;
-  try {
-    const handle = await open(unfinished, "w");
-    try {
-      for await (const quadruple of quadruples) await handle.write(`${JSON.stringify(toRow(quadruple))}\n`);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(unfinished, file);
-  } catch (error) {
-    await rm(unfinished, { force: true });
-    if (error instanceof AmalgamError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new EnvironmentError(`the quadruples can't be written: ${reason}`, {
-      file,
-      hint: "Check that the folder exists, that you may write there, and that the disk is not full.",
-      cause: error,
-    });
-  }
-}
+export const writeQuadruples = (file: string, quadruples: Stream<Quadruple>): Promise<void> =>
+  writeRows(file, quadruples, toRow);
 
 const rowFormat =
   'A row is {"prompt_id": …, "prompt": {"role": "user", "content": …}, "chosen": [y_ws, ..., y_wt], "rejected": [y_l]}, each y a {"role": "assistant", "content": …}.';

@@ -225,7 +225,7 @@ describe("the rule of the paper", () => {
           expect(c.value).toBeLessThanOrEqual(targetChosen.value);
           expect(c.value).toBeGreaterThanOrEqual(rejected.value);
         }
-        for (const c of [sourceChosen, targetChosen, rejected]) expect(allowed(c)).toBe(true);
+        for (const c of [sourceChosen, targetChosen, rejected]) expect(allowed(c as Candidate)).toBe(true);
       }
     }
   });
@@ -280,9 +280,36 @@ test("contributions: who gave y_ws, who only tied, what each scored", async () =
   const rule: SelectionRule = { minGap: 0, unfinished: "drop" };
   const { selected } = await selectBest(given, rule);
   const row = { empty: 0, unfinished: 0 };
-  expect(await contributions(given, selected, rule)).toEqual([
+  const { sources, domains } = await contributions(given, selected, rule);
+  expect(sources).toMatchObject([
     { ...row, source: "a", responses: 3, meanReward: 1, chosen: 2, chosenShare: 2 / 3, reachedBest: 2 },
     { ...row, source: "b", responses: 3, meanReward: 3, chosen: 1, chosenShare: 1 / 3, reachedBest: 2, unfinished: 1 },
     { ...row, source: "c", responses: 3, meanReward: 13 / 3, chosen: 0, chosenShare: 0, reachedBest: 0, empty: 2 },
   ]);
+  expect(domains).toEqual([]);
+});
+
+test("contributions: wins against other sources, at equal length, and by domain", async () => {
+  const text = (length: number) => ({ text: "x".repeat(length) });
+  const given = [
+    {
+      ...prompt([candidate("a", 1, text(100)), candidate("a", 0, text(50)), candidate("b", 0.5, text(105))], [], "p1"),
+      domain: "maths",
+    },
+    { ...prompt([candidate("a", 2, text(10)), candidate("b", 2, text(10))], [], "p2"), domain: "maths" },
+    { ...prompt([candidate("a", 1, text(10)), candidate("c", 3, text(100))], [], "p3"), domain: "code" },
+  ];
+  const { selected } = await selectBest(given, paper);
+  const { sources, domains } = await contributions(given, selected, paper);
+  const wins = (rows: typeof sources) =>
+    Object.fromEntries(rows.map((row) => [row.source, [row.winShare, row.equalLengthWinShare]]));
+  // a: won 1 of 2 in p1, half in p2, lost p3; at equal length won 1 in p1 and half in p2.
+  expect(wins(sources)).toEqual({ a: [1.5 / 4, 1.5 / 2], b: [1.5 / 3, 0.5 / 2], c: [1, null] });
+  expect(domains.map(({ domain, source, responses }) => [domain, source, responses])).toEqual([
+    ["code", "c", 1],
+    ["code", "a", 1],
+    ...domains.slice(2).map(({ source, responses }) => ["maths", source, responses]),
+  ]);
+  expect(wins(domains.slice(2))).toEqual({ a: [0.5, 0.75], b: [0.5, 0.25] });
+  expect(domains.slice(2).reduce((sum, { chosenShare }) => sum + chosenShare, 0)).toBeCloseTo(1, 12);
 });

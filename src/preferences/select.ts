@@ -1,58 +1,40 @@
 import type { Quadruple } from "../schema/index.ts";
-import {
-  best,
-  type Candidate,
-  isEmpty,
-  isUsable,
-  type PromptCandidates,
-  type SeveralBest,
-  severalBest,
-  type Unfinished,
-  worst,
-} from "./candidates.ts";
-
-export interface SelectionRule {
-  /** Least difference of the rewards of y_wt and y_l; equal rewards are left out whatever it says. */
-  readonly minGap: number;
-  /** What becomes of a response that the token limit cut off: it has no end of turn. The paper keeps them all. */
-  readonly unfinished: Unfinished;
-  /** How many responses of the sources stand for y_ws, and whose: one unless given, as in the paper. */
-  readonly sources?: SeveralBest;
-}
-
-/** Why a prompt gave nothing to train on, in the order in which the reasons are tried. */
-export const leftOutReasons = {
-  "no-source-response": "no scored response of any source",
-  "no-target-response": "no scored response of the target",
-  empty: "every response of the sources, or of the target, is empty",
-  unfinished: "every response of the sources, or of the target, was cut off by the token limit or is empty",
-  "too-few-source-responses": "the sources gave fewer different usable responses than source_responses asks for",
-  "one-target-response": "the target has a single usable response",
-  "rewards-equal": "all responses of the target have the same reward",
-  "gap-below-minimum": "best and worst response of the target are closer than min_gap",
-  "texts-identical": "the dispreferred text is, word for word, one of the preferred",
-} as const;
-export type LeftOut = keyof typeof leftOutReasons;
+import { type Candidate, isCutOff, isEmpty, type PromptCandidates } from "./candidates.ts";
+import { withinQuotas } from "./selection/domain-quotas.ts";
+import { marginFault } from "./selection/margin.ts";
+import { type Ranking, rankingOf } from "./selection/ranking.ts";
+import { rejectedOf, type Usable } from "./selection/rejected.ts";
+import { type LeftOut, leftOutReasons, type SelectionRule } from "./selection/rule.ts";
+import { alikeBy } from "./selection/similarity.ts";
+import { ofGroup, ranked, type SourceChoice, sourcesChosen } from "./selection/sources.ts";
 
 export interface LeftOutPrompt {
   readonly promptId: string;
   readonly leftOut: LeftOut;
 }
 
+/** What a selection says of a response that it chose. */
+export type Chosen = Pick<Candidate, "key" | "source" | "text" | "value">;
+
 /** (y_ws) for supervised tuning. */
 export interface SelectedBest {
   readonly promptId: string;
-  readonly sourceChosen: Candidate;
+  readonly domain?: string;
+  readonly sourceChosen: Chosen;
+}
+
+/** (y_ws, y_l): a preferred response of a source without one of the target. */
+export interface SelectedPair extends SelectedBest {
+  readonly rejected: Chosen;
 }
 
 /** (y_ws, y_wt, y_l) for WRPO. */
-export interface SelectedQuadruple extends SelectedBest {
+export interface SelectedQuadruple extends SelectedPair {
   /** What stands beside y_ws where the rule asks for several, best first. */
-  readonly furtherSources?: readonly Candidate[];
-  readonly targetChosen: Candidate;
-  readonly rejected: Candidate;
+  readonly furtherSources?: readonly Chosen[];
+  readonly targetChosen: Chosen;
   /** y_ls, the worst response of the source that gave y_ws (paper, appendix F), where it is worse than y_ws. */
-  readonly sourceRejected?: Candidate;
+  readonly sourceRejected?: Chosen;
 }
 
 export interface Selection<Selected extends SelectedBest> {
@@ -70,47 +52,101 @@ export interface Selection<Selected extends SelectedBest> {
 /** Prompts, at once or as they come. */
 export type Stream<T> = Iterable<T> | AsyncIterable<T>;
 
+/** What remains of a chosen response: whole texts of a large run need not fit into memory. */
+export type Kept = (candidate: Candidate) => Chosen;
+const whole: Kept = (candidate) => candidate;
+
 /**
- * The paper's choice for WRPO (section 3.3): y_ws is the best response of all sources (several of the best where the
- * rule asks for them), y_wt and y_l are the best and the worst of the target's own. Ties and left-out prompts are decided as `best`, `worst` and `leftOutReasons` say, so
- * the order of the responses never matters. Empty responses (white space only) never take part.
+ * The paper's choice for WRPO (section 3.3), and its variants: y_ws is the best response of all sources, y_wt and y_l are the best
+ * and the worst of the target's own, unless the rule says otherwise. Ties are decided as `Ranking` says, and who is left out
+ * as `leftOutReasons`, so the order of the responses never matters. Empty responses (white space only) never take part.
  */
 export function selectQuadruples(
   prompts: Stream<PromptCandidates>,
   rule: SelectionRule,
+  kept: Kept = whole,
 ): Promise<Selection<SelectedQuadruple>> {
-  return collect(prompts, rule, ({ promptId }, sources, target) => {
+  const method = methodOf(rule);
+  const { ranking, choice, from, faultOf } = method;
+  return collect(prompts, rule, ({ promptId, domain }, sources, target) => {
     const missing = sources.missing ?? target.missing;
     if (missing !== undefined) return missing;
-    const several = rule.sources ?? { count: 1, of: "different_sources" };
-    const [sourceChosen, ...furtherSources] = severalBest(sources.usable, several) as [Candidate, ...Candidate[]];
-    if (furtherSources.length + 1 < several.count) return "too-few-source-responses";
-    const targetChosen = best(target.usable)!;
-    const rejected = worst(target.usable)!;
-    const gap = targetChosen.value - rejected.value;
-    if (target.usable.length === 1) return "one-target-response";
-    if (gap === 0) return "rewards-equal";
-    // 0.3 - 0.2 is a little less than 0.1 in binary.
-    if (gap < rule.minGap * (1 - 1e-9)) return "gap-below-minimum";
-    if ([targetChosen, sourceChosen, ...furtherSources].some(({ text }) => text === rejected.text))
-      return "texts-identical";
-    const sourceRejected = worst(sources.usable.filter(({ source }) => source === sourceChosen.source))!;
-    const isWorse = sourceRejected.value < sourceChosen.value;
+    const usable = { sources: sources.usable, target: target.usable };
+    const chosen = sourcesChosen(ranked(usable.sources, choice, ranking, method.alike), choice);
+    if (chosen === undefined) return "too-few-source-responses";
+    const [sourceChosen, ...furtherSources] = chosen;
+    const targetChosen = ranking.best(usable.target)!;
+    const rejected = rejectedOf(from, usable, { sourceChosen, preferred: targetChosen }, ranking);
+    if (rejected === undefined) return from === "target" ? "one-target-response" : "one-source-response";
+    const fault = faultOf([targetChosen, ...chosen], rejected);
+    if (fault !== undefined) return fault;
+    const sourceRejected = rejectedOf("same_source", usable, { sourceChosen, preferred: sourceChosen }, ranking);
+    const isWorse = sourceRejected !== undefined && ranking.worth(sourceRejected) < ranking.worth(sourceChosen);
     return {
       promptId,
-      sourceChosen,
-      ...(furtherSources.length > 0 ? { furtherSources } : {}),
-      targetChosen,
-      rejected,
-      ...(isWorse ? { sourceRejected } : {}),
+      ...(domain === undefined ? {} : { domain }),
+      sourceChosen: kept(sourceChosen),
+      ...(furtherSources.length > 0 ? { furtherSources: furtherSources.map(kept) } : {}),
+      targetChosen: kept(targetChosen),
+      rejected: kept(rejected),
+      ...(isWorse ? { sourceRejected: kept(sourceRejected) } : {}),
     };
   });
 }
 
-/** The paper's choice for supervised tuning (section 3.3): y_ws, the best response of all sources. The target plays no part. */
-export function selectBest(prompts: Stream<PromptCandidates>, rule: SelectionRule): Promise<Selection<SelectedBest>> {
-  return collect(prompts, rule, ({ promptId }, sources) => {
-    return sources.missing ?? { promptId, sourceChosen: best(sources.usable)! };
+/**
+ * Pairs (y_ws, y_l) without a preferred response of the target: y_ws as for WRPO, y_l from where the rule says. Where that is
+ * y_ws's own source (FuseChat-3.0), the pair is of the best source whose best and worst response are within the gaps; where none
+ * is, the reason is that of the first.
+ */
+export function selectPairs(
+  prompts: Stream<PromptCandidates>,
+  rule: SelectionRule,
+  kept: Kept = whole,
+): Promise<Selection<SelectedPair>> {
+  const method = methodOf(rule);
+  const { ranking, choice, from, faultOf } = method;
+  const tryOthers = from === "same_source" && choice.of === "different_sources";
+  const pairOf = (sourceChosen: Candidate, usable: Usable): { rejected: Candidate } | LeftOut => {
+    const rejected = rejectedOf(from, usable, { sourceChosen, preferred: sourceChosen }, ranking);
+    if (rejected === undefined) return "one-source-response";
+    return faultOf([sourceChosen], rejected) ?? { rejected };
+  };
+  return collect(prompts, rule, ({ promptId, domain }, sources, target) => {
+    const missing = sources.missing ?? (from === "target" ? target.missing : undefined);
+    if (missing !== undefined) return missing;
+    let place = 0;
+    let reason: LeftOut | undefined;
+    for (const sourceChosen of ranked(sources.usable, choice, ranking, method.alike)) {
+      place += 1;
+      if (place < (choice.rank ?? 1)) continue;
+      const pair = pairOf(sourceChosen, { sources: sources.usable, target: target.usable });
+      if (typeof pair !== "string")
+        return {
+          promptId,
+          ...(domain === undefined ? {} : { domain }),
+          sourceChosen: kept(sourceChosen),
+          rejected: kept(pair.rejected),
+        };
+      reason ??= pair;
+      if (!tryOthers) break;
+    }
+    return reason ?? "too-few-source-responses";
+  });
+}
+
+/** The choice for supervised tuning (paper, section 3.3): y_ws, as a rule the best response of all sources. The target plays no part. */
+export function selectBest(
+  prompts: Stream<PromptCandidates>,
+  rule: SelectionRule,
+  kept: Kept = whole,
+): Promise<Selection<SelectedBest>> {
+  const { ranking, choice, alike } = methodOf(rule);
+  return collect(prompts, rule, ({ promptId, domain }, sources) => {
+    if (sources.missing !== undefined) return sources.missing;
+    const [sourceChosen] = sourcesChosen(ranked(sources.usable, choice, ranking, alike), { ...choice, count: 1 }) ?? [];
+    if (sourceChosen === undefined) return "too-few-source-responses";
+    return { promptId, ...(domain === undefined ? {} : { domain }), sourceChosen: kept(sourceChosen) };
   });
 }
 
@@ -128,16 +164,56 @@ export function toQuadruple(selected: SelectedQuadruple, messages: Quadruple["me
   };
 }
 
+/** What a rule comes to. */
+interface Method {
+  readonly ranking: Ranking;
+  readonly choice: SourceChoice;
+  readonly from: NonNullable<SelectionRule["rejectedFrom"]>;
+  readonly alike: (a: Candidate, b: Candidate) => boolean;
+  /** Why y_l can't be learnt from beside these preferred responses, of which the first is the one that it is measured against. */
+  readonly faultOf: (preferred: readonly [Candidate, ...Candidate[]], rejected: Candidate) => LeftOut | undefined;
+}
+
+function methodOf(rule: SelectionRule): Method {
+  const ranking = rankingOf(rule);
+  const alike = alikeBy(rule.maxSimilarity);
+  return {
+    ranking,
+    choice: rule.sources ?? { count: 1, of: "different_sources" },
+    from: rule.rejectedFrom ?? "target",
+    alike,
+    faultOf(preferred, rejected) {
+      const fault = marginFault(ranking.worth(preferred[0]) - ranking.worth(rejected), rule);
+      if (fault !== undefined) return fault;
+      if (preferred.some(({ text }) => text === rejected.text)) return "texts-identical";
+      return preferred.some((one) => alike(one, rejected)) ? "texts-alike" : undefined;
+    },
+  };
+}
+
 /** One side's responses that may be chosen, or why there are none. */
 interface Side {
   readonly usable: readonly Candidate[];
   readonly missing: LeftOut | undefined;
 }
 
-function side(candidates: readonly Candidate[], rule: SelectionRule, none: LeftOut): Side {
-  const usable = candidates.filter((candidate) => isUsable(candidate, rule.unfinished));
-  const missing = () => (candidates.length === 0 ? none : candidates.every(isEmpty) ? "empty" : "unfinished");
-  return { usable, missing: usable.length > 0 ? undefined : missing() };
+function side(
+  candidates: readonly Candidate[],
+  { unfinished }: SelectionRule,
+  none: LeftOut,
+  dropped: { empty: number; unfinished: number },
+): Side {
+  const usable: Candidate[] = [];
+  let empty = 0;
+  for (const candidate of candidates) {
+    if (isEmpty(candidate)) empty += 1;
+    else if (!isCutOff(candidate, unfinished)) usable.push(candidate);
+  }
+  dropped.empty += empty;
+  dropped.unfinished += candidates.length - empty - usable.length;
+  if (usable.length > 0) return { usable, missing: undefined };
+  const missing = candidates.length === 0 ? none : candidates.length === empty ? "empty" : "unfinished";
+  return { usable, missing };
 }
 
 async function collect<Selected extends SelectedBest>(
@@ -145,34 +221,47 @@ async function collect<Selected extends SelectedBest>(
   rule: SelectionRule,
   choose: (prompt: PromptCandidates, sources: Side, target: Side) => Selected | LeftOut,
 ): Promise<Selection<Selected>> {
-  const selected: Selected[] = [];
-  const leftOut: LeftOutPrompt[] = [];
+  const choices: (Selected | LeftOutPrompt)[] = [];
+  const dropped = { empty: 0, unfinished: 0 };
+  const seen = new Set<string>();
+  for await (const prompt of prompts) {
+    const { promptId, target } = prompt;
+    if (seen.has(promptId)) throw new Error(`the prompt ${promptId} came twice to the selection`);
+    seen.add(promptId);
+    const sources = rule.sources === undefined ? prompt.sources : ofGroup(prompt.sources, rule.sources);
+    const choice = choose(
+      prompt,
+      side(sources, rule, "no-source-response", dropped),
+      side(target, rule, "no-target-response", dropped),
+    );
+    choices.push(typeof choice === "string" ? { promptId, leftOut: choice } : choice);
+  }
+  return { ...withQuotas(choices, rule), dropped };
+}
+
+/** The choices that the quotas leave, and what was left out for whatever reason. */
+function withQuotas<Selected extends SelectedBest>(
+  choices: readonly (Selected | LeftOutPrompt)[],
+  { maxPerDomain }: SelectionRule,
+): Omit<Selection<Selected>, "dropped"> {
+  const chosen = choices.filter(isSelected);
+  const within = maxPerDomain === undefined ? undefined : withinQuotas(chosen, maxPerDomain);
+  const selected = within === undefined ? chosen : chosen.filter(({ promptId }) => within.has(promptId));
+  const leftOut = choices.flatMap((choice): LeftOutPrompt[] => {
+    const { promptId } = choice;
+    if (!isSelected(choice)) return [choice];
+    return within?.has(promptId) === false ? [{ promptId, leftOut: "domain-full" }] : [];
+  });
   const counts = Object.fromEntries(Object.keys(leftOutReasons).map((reason) => [reason, 0])) as Record<
     LeftOut,
     number
   >;
-  const dropped = { empty: 0, unfinished: 0 };
-  let sourceBelowRejected = 0;
-  const seen = new Set<string>();
-  for await (const prompt of prompts) {
-    if (seen.has(prompt.promptId)) throw new Error(`the prompt ${prompt.promptId} came twice to the selection`);
-    seen.add(prompt.promptId);
-    const sources = side(prompt.sources, rule, "no-source-response");
-    const target = side(prompt.target, rule, "no-target-response");
-    for (const candidate of [...prompt.sources, ...prompt.target]) {
-      if (isEmpty(candidate)) dropped.empty += 1;
-      else if (!isUsable(candidate, rule.unfinished)) dropped.unfinished += 1;
-    }
-    const choice = choose(prompt, sources, target);
-    if (typeof choice === "string") {
-      leftOut.push({ promptId: prompt.promptId, leftOut: choice });
-      counts[choice] += 1;
-      continue;
-    }
-    selected.push(choice);
-    if (isQuadruple(choice) && choice.sourceChosen.value < choice.rejected.value) sourceBelowRejected += 1;
-  }
-  return { selected, leftOut, counts, dropped, sourceBelowRejected };
+  for (const { leftOut: reason } of leftOut) counts[reason] += 1;
+  const isBelow = (one: SelectedBest) => isPair(one) && one.sourceChosen.value < one.rejected.value;
+  return { selected, leftOut, counts, sourceBelowRejected: selected.filter(isBelow).length };
 }
 
-const isQuadruple = (selected: SelectedBest): selected is SelectedQuadruple => "rejected" in selected;
+const isSelected = <Selected extends SelectedBest>(choice: Selected | LeftOutPrompt): choice is Selected =>
+  "sourceChosen" in choice;
+
+const isPair = (selected: SelectedBest): selected is SelectedPair => "rejected" in selected;

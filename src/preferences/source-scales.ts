@@ -42,7 +42,7 @@ const meanOf = (values: Float64Array): number => values.reduce((sum, value) => s
  * 0 where all rewards of a source are equal. Throws for a source without a scale.
  */
 export function withStandardScores(
-  { promptId, sources, target }: PromptCandidates,
+  { sources, target, ...prompt }: PromptCandidates,
   scales: { readonly sources: readonly SourceScale[]; readonly target: readonly SourceScale[] },
 ): PromptCandidates {
   const by = (known: readonly SourceScale[]) => (candidate: Candidate) => {
@@ -51,5 +51,5 @@ export function withStandardScores(
     const { mean, deviation } = scale;
     return { ...candidate, value: deviation === 0 ? 0 : (candidate.value - mean) / deviation };
   };
-  return { promptId, sources: sources.map(by(scales.sources)), target: target.map(by(scales.target)) };
+  return { ...prompt, sources: sources.map(by(scales.sources)), target: target.map(by(scales.target)) };
 }

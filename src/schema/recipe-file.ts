@@ -16,6 +16,7 @@ import {
   parseOverride,
 } from "./recipe-overrides.ts";
 import { readYaml } from "./recipe-yaml.ts";
+import { selectionMistakes } from "./selection-mistakes.ts";
 
 /** A recipe with the place that it was read from. */
 export interface LoadedRecipe {
@@ -107,14 +108,7 @@ function contradictions(root: unknown): Mistake[] {
     const hint = "A scale is [lowest, highest], like [1, 5].";
     return [{ path: ["rewards", index, "scale"], message: `the scale goes from ${low} to ${high}`, hint }];
   });
-  return [
-    ...lengths,
-    ...scales,
-    ...compositions(root),
-    ...missingSources(root),
-    ...sourceCounts(root),
-    ...nothingToTune(root),
-  ];
+  return [...lengths, ...scales, ...compositions(root), ...selectionMistakes(root)];
 }
 
 /** Clipping to nothing, a value behind a gate that isn't there, and gates with nothing behind them. */
@@ -146,46 +140,6 @@ function compositions(root: unknown): Mistake[] {
     ...found,
     { path: ["rewards"], message, hint: "A gate has no share of its own: add a reward without `gate`." },
   ];
-}
-
-/** A supervised tuning without prompts. */
-function nothingToTune(root: unknown): Mistake[] {
-  if (valueAt(root, ["selection", "sft_share"]) !== 0 || valueAt(root, ["sft", "enabled"]) === false) return [];
-  const message = "a share of 0 leaves no prompt for supervised tuning";
-  const hint = "Set sft.enabled to false to go without that tuning, or take a share above 0.";
-  return [{ path: ["selection", "sft_share"], message, hint }];
-}
-
-/** More responses of the sources than there are. */
-function missingSources(root: unknown): Mistake[] {
-  const count = valueAt(root, ["selection", "source_responses"]) ?? 1;
-  const sources = asList(valueAt(root, ["sources"])).length;
-  const of = valueAt(root, ["selection", "source_responses_of"]) ?? "different_sources";
-  const each = of === "any_source" ? (valueAt(root, ["sampling", "n"]) ?? 5) : 1;
-  if (sources === 0 || typeof count !== "number" || typeof each !== "number" || count <= sources * each) return [];
-  const message = `no prompt can have ${count} responses of ${sources === 1 ? "one source" : `${sources} sources`}`;
-  const hint =
-    of === "any_source"
-      ? "Lower it, raise sampling.n, or name more sources."
-      : "Lower it, name more sources, or set selection.source_responses_of to any_source.";
-  return [{ path: ["selection", "source_responses"], message, hint }];
-}
-
-/** Objectives that can't use as many responses of the sources as the selection keeps. */
-function sourceCounts(root: unknown): Mistake[] {
-  const count = valueAt(root, ["selection", "source_responses"]) ?? 1;
-  const parts = asList(valueAt(root, ["wrpo", "parts"])).map((_, index) => ["wrpo", "parts", index]);
-  return [["wrpo"], ...parts].flatMap((path): Mistake[] => {
-    const weights = valueAt(root, [...path, "source_weights"]);
-    if (Array.isArray(weights) && weights.length !== count) {
-      const message = `${weights.length} weights for ${count} responses of the sources`;
-      const hint = "Give selection.source_responses as many, or leave the weights out: equal ones.";
-      return [{ path: [...path, "source_weights"], message, hint }];
-    }
-    if (count === 1 || valueAt(root, [...path, "objective"]) !== "wrpo_source_rejected") return [];
-    const message = `wrpo_source_rejected has one response of the sources, and selection.source_responses is ${count}`;
-    return [{ path: [...path, "objective"], message, hint: "Set selection.source_responses to 1, or take wrpo." }];
-  });
 }
 
 function missingFiles(root: unknown, baseFolder: string): Mistake[] {

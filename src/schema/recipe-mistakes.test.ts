@@ -184,6 +184,34 @@ describe("a mistake is named by file, line and field", () => {
     });
   });
 
+  test("a selection that contradicts itself, the sources or the objective", () => {
+    const mistaken = (selection: string, more = "") => mistake("name: first", `selection: ${selection}${more}`);
+    expect(mistaken("{min_gap: 0.2, max_gap: 0.1}")).toMatchObject({
+      field: "selection.max_gap",
+      message: "no gap is at least 0.2 (min_gap) and at most 0.1",
+    });
+    expect(mistaken("{sources: [nobody]}")).toMatchObject({
+      field: "selection.sources.0",
+      message: 'there is no source "nobody"',
+    });
+    expect(mistaken("{source_rank: 3}")).toMatchObject({
+      field: "selection.source_rank",
+      message: "no prompt can have a response, from the place 3 on, of 2 sources",
+    });
+    expect(mistaken("{rows: pairs}")).toMatchObject({
+      field: "selection.rows",
+      message: "wrpo compares a response of the target, too, and pairs have none",
+    });
+    expect(mistaken("{rows: pairs}", "\nwrpo: {objective: wrpo_ipo}")).toMatchObject({ field: "wrpo.objective" });
+    const pairs = "\nwrpo: {objective: dpo}";
+    expect(mistaken("{rows: pairs, source_responses: 2}", pairs)).toMatchObject({
+      field: "selection.source_responses",
+    });
+    expect(mistaken("{rejected_from: same_source}", "\nsampling: {n: 1}")).toMatchObject({
+      field: "selection.rejected_from",
+    });
+  });
+
   test("a setting that the objective does not have, and one that it can't do without", () => {
     expect(mistake("name: first", "wrpo: {objective: dpo, alpha: 0.5}")).toMatchObject({
       line: 1,

@@ -16,12 +16,12 @@ import {
 import { promptSetSchema, trainingPromptsSchema } from "./prompts.ts";
 import { recordedSchema } from "./recorded.ts";
 import { checkSpecSchema, samplingSchema } from "./records.ts";
+import { selectionSchema } from "./selection.ts";
 import { microBatchTokens, refuseBlind, watchingFields } from "./watching.ts";
 
 /** A name that may be a folder's. */
 export const nameSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, "letters, digits, '.', '_' and '-' only");
 const positive = z.number().gt(0);
-const share = z.number().min(0).lt(1);
 
 export const precisionSchema = z.enum(["auto", "fp32", "bf16"]);
 export type Precision = z.infer<typeof precisionSchema>;
@@ -305,22 +305,7 @@ export const recipeSchema = z.strictObject({
   /** What the answers of endpoints may cost: all sources, judges and attempts of this run together. */
   budget: z.strictObject({ money: positive.optional(), tokens: z.int().min(1).optional() }).default({}),
   rewards: z.array(rewardSchema).min(1),
-  selection: z
-    .strictObject({
-      /** Share of the training prompts whose y_ws goes to supervised tuning; the rest goes to WRPO. 0 only without that tuning. */
-      sft_share: share.default(1 / 3),
-      /** Least reward gap between y_wt and y_l; equal rewards are always left out. */
-      min_gap: z.number().min(0).default(0),
-      /** What is compared: the rewards themselves, or how many standard deviations each lies above its source's mean. */
-      normalise: z.enum(["none", "per_source"]).default("none"),
-      /** How many responses of the sources stand for y_ws; the paper has one. */
-      source_responses: z.int().min(1).max(16).default(1),
-      /** Whose: the best of each of the best sources, or the best of all responses. */
-      source_responses_of: z.enum(["different_sources", "any_source"]).default("different_sources"),
-      /** What becomes of responses that the token limit cut off; the paper keeps them. */
-      unfinished: z.enum(["keep", "drop"]).default("keep"),
-    })
-    .prefault({}),
+  selection: selectionSchema.prefault({}),
   sft: sftSchema.prefault({}),
   wrpo: wrpoSchema.prefault({}),
   logging: loggingSchema.prefault({}),

@@ -11,14 +11,15 @@ import {
 import { resolvePrecision } from "../../nn/index.ts";
 import { splitPrompts } from "../../preferences/index.ts";
 import { checkCode, languagesOfTests, type RewardModelRecipe, readsLabels } from "../../rewards/index.ts";
-import type {
-  EndpointRecipe,
-  LoadedRecipe,
-  ModelRecipe,
-  Precision,
-  Prompt,
-  Recipe,
-  ScoringEndpointRecipe,
+import {
+  type EndpointRecipe,
+  type LoadedRecipe,
+  looksAtTarget,
+  type ModelRecipe,
+  type Precision,
+  type Prompt,
+  type Recipe,
+  type ScoringEndpointRecipe,
 } from "../../schema/index.ts";
 import { probeEndpoint } from "../../sources/index.ts";
 import {
@@ -29,6 +30,7 @@ import {
   parameterCount,
 } from "../../training/index.ts";
 import { leftOutWords, preparePrompts, skippedWords } from "../prompts.ts";
+import { checkQuotas } from "../selection-rule.ts";
 import { checkTrainings, comparedModels, trainingsOf } from "../trainings.ts";
 import { type Finding, findingOf, ok, problem, warning } from "./finding.ts";
 import { freeSpace } from "./machine.ts";
@@ -102,6 +104,7 @@ async function promptFindings(loaded: LoadedRecipe): Promise<PromptFindings> {
   let preferences = 0;
   if (ids.length > 0) {
     try {
+      checkQuotas(recipe.selection, training);
       const { sft, wrpo } = splitPrompts(ids, recipe.selection.sft_share, recipe.seed);
       preferences = wrpo.length;
       const tuned = recipe.sft.enabled
@@ -126,7 +129,7 @@ async function promptFindings(loaded: LoadedRecipe): Promise<PromptFindings> {
   }
   const drawn = recipe.sft.enabled ? training.length : preferences;
   const responses =
-    recipe.sampling.n * (drawn * recipe.sources.length + preferences) +
+    recipe.sampling.n * (drawn * recipe.sources.length + (looksAtTarget(recipe.selection) ? preferences : 0)) +
     comparedModels(recipe).length * recipe.evaluation.k * heldOut.length;
   return { findings, responses, all: [...training, ...heldOut] };
 }

@@ -16,16 +16,16 @@ const distributionSchema = z.object({
 });
 export type LogProbDistribution = z.infer<typeof distributionSchema>;
 
-/** How probable each model finds the responses that WRPO learns from: log-probs of a response, divided by its tokens, in nats. */
+/** How probable each model finds the responses that WRPO learns from, those of a pair without y_wt: log-probs of a response, divided by its tokens, in nats. */
 export const logProbSummarySchema = z.object({
-  models: z.array(z.object({ label: z.string(), roles: z.record(z.enum(askedRoles), distributionSchema) })),
+  models: z.array(z.object({ label: z.string(), roles: z.partialRecord(z.enum(askedRoles), distributionSchema) })),
 });
 export type LogProbSummary = z.infer<typeof logProbSummarySchema>;
 
 /** Mean token log-probs of the responses in each role. */
 export interface AskedModel {
   readonly label: string;
-  readonly values: Readonly<Record<AskedRole, readonly number[]>>;
+  readonly values: Readonly<Partial<Record<AskedRole, readonly number[]>>>;
 }
 
 const bins = 30;
@@ -48,10 +48,9 @@ export function summariseLogProbs(models: readonly AskedModel[]): LogProbSummary
   return {
     models: models.map(({ label, values }) => ({
       label,
-      roles: Object.fromEntries(askedRoles.map((role) => [role, distribution(values[role])])) as Record<
-        AskedRole,
-        LogProbDistribution
-      >,
+      roles: Object.fromEntries(
+        askedRoles.flatMap((role) => (values[role] === undefined ? [] : [[role, distribution(values[role])]])),
+      ),
     })),
   };
 }

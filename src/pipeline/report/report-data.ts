@@ -53,6 +53,8 @@ export interface ReportData {
   readonly ingredients: Ingredients;
   /** Whether the recipe has supervised tuning. */
   readonly supervised: boolean;
+  /** What preference training learns from. */
+  readonly rows: Recipe["selection"]["rows"];
   readonly prompts: Readonly<Record<Split, number>>;
   readonly selections: { readonly sft: SplitSelection | null; readonly wrpo: SplitSelection | null };
   /** Every (stage, source) that was asked for: sources and target on training prompts, models on held-out ones. */
@@ -89,6 +91,7 @@ export async function gatherReport(reader: LedgerReader, folder: string, extra: 
     machine: extra.machine,
     ingredients: ingredientsOf(recipe, reward, extra.identities ?? {}),
     supervised: recipe.sft.enabled,
+    rows: recipe.selection.rows,
     prompts: {
       sft: prompts.filter(({ split }) => split === "sft").length,
       wrpo: prompts.filter(({ split }) => split === "wrpo").length,

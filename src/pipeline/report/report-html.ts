@@ -9,7 +9,8 @@ import type { ReportData, StageLine } from "./report-data.ts";
 import { distributionSection, evaluationSection } from "./section-evaluation.ts";
 import { examplesSection } from "./section-examples.ts";
 import { logProbSection } from "./section-log-probs.ts";
-import { contributionSection, leftOutSection, lengthSection } from "./section-selection.ts";
+import { rewardSection } from "./section-reward.ts";
+import { contributionSection, leftOutSection } from "./section-selection.ts";
 import { trainingSection } from "./section-training.ts";
 
 /** The whole report as one page that needs nothing else. */
@@ -17,7 +18,7 @@ export function reportHtml(data: ReportData): string {
   return pageHtml(
     `${data.name}: a fusion by Amalgam`,
     html`${titleOf(data)}${verdictOf(data)}${ingredientsSection(data)}${evaluationSection(data)}${distributionSection(data)}
-${contributionSection(data)}${leftOutSection(data)}${trainingSection(data)}${logProbSection(data)}${lengthSection(data)}${examplesSection(data)}
+${contributionSection(data)}${leftOutSection(data)}${trainingSection(data)}${logProbSection(data)}${rewardSection(data)}${examplesSection(data)}
 ${timeSection(data)}${recipeSection(data)}`,
   );
 }

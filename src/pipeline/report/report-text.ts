@@ -4,6 +4,7 @@ import { counted, integer, interval, percent, probability, reward, shortened, si
 import { headlineOf } from "./headline.ts";
 import { modelName } from "./names.ts";
 import type { ReportData } from "./report-data.ts";
+import { rewardLines, sourcesStatistics } from "./reward-words.ts";
 import type { SplitSelection } from "./split-selection.ts";
 
 /** Longest text of a prompt or response, in characters; the report has more. */
@@ -14,10 +15,12 @@ const shownLength = 400;
  * lines; texts of models can't move the cursor or colour anything.
  */
 export function reportText(data: ReportData): string {
-  const { selections, evaluation, examples, supervised } = data;
+  const { selections, evaluation, examples, supervised, rows } = data;
+  const statistics = sourcesStatistics(data);
   const blocks = [
     ...(supervised ? [contributionText("What each source contributed to SFT", selections.sft)] : []),
-    contributionText("What each source contributed to the quadruples", selections.wrpo),
+    contributionText(`What each source contributed to the ${rows}`, selections.wrpo),
+    ...(statistics === undefined ? [] : [rewardLines(statistics).join("\n")].filter((text) => text !== "")),
     ...(evaluation === null ? ["Before and after: not yet."] : [evaluationText(data)]),
     ...twoOf(examples).map(exampleText),
   ];
@@ -26,13 +29,18 @@ export function reportText(data: ReportData): string {
 
 function contributionText(title: string, selection: SplitSelection | null): string {
   if (selection === null) return `${title}: not yet.`;
-  const rows = selection.contributions.map(({ source, chosen, chosenShare, reachedBest, meanReward }) => {
-    return [source, integer(chosen), percent(chosenShare), integer(reachedBest), reward(meanReward)];
-  });
+  const share = (value: number | null) => (value === null ? "" : percent(value));
+  const rows = selection.contributions.map(({ source, chosen, chosenShare, reachedBest, meanReward, ...wins }) => [
+    ...[source, integer(chosen), percent(chosenShare), integer(reachedBest), reward(meanReward)],
+    ...[share(wins.winShare), share(wins.equalLengthWinShare)],
+  ]);
+  const { gaps } = selection;
+  const apart = gaps === null ? [] : [`  reward gap: mean ${reward(gaps.mean)}, median ${reward(gaps.quantiles[1])}`];
   const left = selection.leftOut.map(({ reason, prompts }) => `  left out, ${counted(prompts, "prompt")}: ${reason}`);
   return [
     `${title} (${counted(selection.selected, "prompt")})`,
-    ...columns([["source", "chosen", "share", "reached best", "mean reward"], ...rows]),
+    ...columns([["source", "chosen", "share", "reached best", "mean reward", "wins", "at equal length"], ...rows]),
+    ...apart,
     ...left,
   ].join("\n");
 }

@@ -1,23 +1,18 @@
 import type { Contribution } from "../../preferences/index.ts";
-import { figure, figures, legend, notYet, section, table } from "./elements.ts";
+import { type Column, figure, figures, legend, notYet, section, table } from "./elements.ts";
 import { type Html, html } from "./escape.ts";
-import { stackedBars } from "./figures.ts";
+import { histogramRows, stackedBars } from "./figures.ts";
 import { counted, integer, percent, reward } from "./format.ts";
 import { modelName, sourceColour } from "./names.ts";
 import type { ReportData } from "./report-data.ts";
 import type { SampleGroup } from "./samples.ts";
-import type { SplitSelection } from "./split-selection.ts";
-
-const splits = [
-  ["sft", "SFT", "supervised tuning"],
-  ["wrpo", "Quadruples", "WRPO"],
-] as const;
+import type { Gaps, SplitSelection } from "./split-selection.ts";
 
 /** Which source each selected response came from. */
-export function contributionSection({ selections, samples, supervised }: ReportData): Html {
-  const title = "What each source contributed";
+export function contributionSection(data: ReportData): Html {
+  const { selections, samples } = data;
   const sources = samples.filter(({ stage }) => stage === "sources").map(({ source }) => source);
-  const made = splits.flatMap(([split, name]) => {
+  const made = partsOf(data).flatMap(({ split, name }) => {
     const selection = selections[split];
     return selection === null ? [] : [{ name, selection }];
   });
@@ -39,16 +34,15 @@ export function contributionSection({ selections, samples, supervised }: ReportD
                     }),
                 })),
               ),
-              "Share of the selected prompts whose y_ws, the best response of all sources, is each source's.",
+              "Share of the selected prompts whose y_ws, the chosen response of the sources, is each source's.",
             ),
           ],
           true,
         )}${legend(sources.map((source) => ({ name: source, colour: sourceColour(source, sources) })))}`;
   return section(
-    title,
+    "What each source contributed",
     drawing,
-    ...splits.map(([split, name, purpose]) => {
-      if (split === "sft" && !supervised) return html``;
+    ...partsOf(data).map(({ split, name, purpose }) => {
       const selection = selections[split];
       const what = `nothing was selected for ${purpose}`;
       return html`<h3>${name}</h3>\n${selection === null ? notYet(what) : contributionTable(selection, purpose)}`;
@@ -56,30 +50,59 @@ export function contributionSection({ selections, samples, supervised }: ReportD
   );
 }
 
+/** The parts of the training prompts that the run learns from, by name and purpose. */
+const partsOf = ({ supervised, rows }: ReportData) =>
+  [
+    { split: "sft", name: "SFT", purpose: "supervised tuning" },
+    { split: "wrpo", name: rows === "pairs" ? "Pairs" : "Quadruples", purpose: "preference training" },
+  ].filter(({ split }) => supervised || split !== "sft") as readonly {
+    readonly split: "sft" | "wrpo";
+    readonly name: string;
+    readonly purpose: string;
+  }[];
+
+const share = (value: number | null): string => (value === null ? "\u2013" : percent(value));
+
 function contributionTable(selection: SplitSelection, purpose: string): Html {
-  const { selected, contributions, meanRewards, sourceBelowRejected, scales } = selection;
+  const { selected, contributions, domains, meanRewards, sourceBelowRejected, gaps, scales } = selection;
   const { sourceChosen, targetChosen, rejected } = meanRewards;
+  const below = html`In ${integer(sourceBelowRejected)} of the ${integer(selected)}, y_ws has a lower reward than y_l; such
+are kept, as in the paper.`;
   const whole =
-    targetChosen === null || rejected === null || sourceChosen === null
+    rejected === null || sourceChosen === null
       ? html``
-      : html`<p>Mean rewards of the quadruples: y_ws ${reward(sourceChosen)}, y_wt ${reward(targetChosen)},
-y_l ${reward(rejected)}. In ${integer(sourceBelowRejected)} of the ${integer(selected)}, y_ws has a lower reward than y_l; such
-are kept, as in the paper.</p>\n`;
-  const caption = `Selected for ${purpose}: ${counted(selected, "prompt")}. Reached best: the source had a response as good as the one chosen, ties included.`;
-  return html`${table<Contribution>(
-    caption,
-    [
-      { head: "Source", cell: ({ source }) => source },
-      { head: "Chosen", kind: "figure", cell: ({ chosen }) => integer(chosen) },
-      { head: "Share", kind: "figure", cell: ({ chosenShare }) => percent(chosenShare) },
-      { head: "Reached best", kind: "figure", cell: ({ reachedBest }) => integer(reachedBest) },
-      { head: "Mean reward", kind: "figure", cell: ({ meanReward }) => reward(meanReward) },
-      { head: "Responses", kind: "figure", cell: ({ responses }) => integer(responses) },
-      { head: "Empty", kind: "figure", cell: ({ empty }) => integer(empty) },
-      { head: "Cut off", kind: "figure", cell: ({ unfinished }) => integer(unfinished) },
-    ],
-    contributions,
-  )}${whole}${scales.length === 0 ? html`` : scalesTable(scales)}`;
+      : html`<p>Mean rewards: y_ws ${reward(sourceChosen)}, ${targetChosen === null ? html`` : html`y_wt ${reward(targetChosen)}, `}y_l
+${reward(rejected)}. ${targetChosen === null ? html`` : below}</p>\n`;
+  const caption = `Selected for ${purpose}: ${counted(selected, "prompt")}. Reached best: the source had a response as good as the one chosen, ties included. Wins: share of its responses' comparisons with those of other sources to the same prompt in which its reward is the higher, ties as halves; at equal length: of those whose texts are equally long, within a tenth.`;
+  const columns: Column<Contribution>[] = [
+    { head: "Source", cell: ({ source }) => source },
+    { head: "Chosen", kind: "figure", cell: ({ chosen }) => integer(chosen) },
+    { head: "Share", kind: "figure", cell: ({ chosenShare }) => percent(chosenShare) },
+    { head: "Reached best", kind: "figure", cell: ({ reachedBest }) => integer(reachedBest) },
+    { head: "Mean reward", kind: "figure", cell: ({ meanReward }) => reward(meanReward) },
+    { head: "Wins", kind: "figure", cell: ({ winShare }) => share(winShare) },
+    { head: "At equal length", kind: "figure", cell: ({ equalLengthWinShare }) => share(equalLengthWinShare) },
+    { head: "Responses", kind: "figure", cell: ({ responses }) => integer(responses) },
+    { head: "Empty", kind: "figure", cell: ({ empty }) => integer(empty) },
+    { head: "Cut off", kind: "figure", cell: ({ unfinished }) => integer(unfinished) },
+  ];
+  const domain: Column<Contribution> = {
+    head: "Domain",
+    cell: ({ domain: of }) => (of === "" ? "(none)" : (of ?? "")),
+  };
+  const byDomain =
+    domains.length === 0
+      ? html``
+      : html`<details><summary>By domain</summary>${table("The same for the prompts of each domain.", [domain, ...columns], domains)}</details>\n`;
+  return html`${table(caption, columns, contributions)}${byDomain}${whole}${gaps === null ? html`` : gapFigure(gaps)}${scales.length === 0 ? html`` : scalesTable(scales)}`;
+}
+
+function gapFigure({ mean, quantiles: [low, median, high], histogram }: Gaps): Html {
+  const drawing = histogramRows("Reward gaps of the selected rows", [
+    { label: "Preferred less dispreferred", note: `mean ${reward(mean)}`, colour: "series-1", histogram, mean },
+  ]);
+  const caption = `Reward of the preferred response less that of y_l: median ${reward(median)}, nine of ten between ${reward(low)} and ${reward(high)}.`;
+  return figures([figure(drawing, caption)]);
 }
 
 const scalesTable = (scales: SplitSelection["scales"]): Html =>
@@ -94,8 +117,9 @@ const scalesTable = (scales: SplitSelection["scales"]): Html =>
   );
 
 /** Prompts without anything to train on, and responses that are missing, each with the reason. */
-export function leftOutSection({ selections, samples, supervised }: ReportData): Html {
-  const rows = splits.flatMap(([split, name]) =>
+export function leftOutSection(data: ReportData): Html {
+  const { selections, samples, supervised } = data;
+  const rows = partsOf(data).flatMap(({ split, name }) =>
     (selections[split]?.leftOut ?? []).map(({ reason, prompts }) => ({
       name,
       reason,
@@ -130,28 +154,7 @@ export function leftOutSection({ selections, samples, supervised }: ReportData):
   );
 }
 
-/** Mean tokens of every model's responses beside their mean reward: a reward may just like length. */
-export function lengthSection({ samples, supervised }: ReportData): Html {
-  const title = "Length beside reward";
-  const scored = samples.filter(({ meanTokens }) => meanTokens !== null);
-  if (scored.length === 0) return section(title, notYet("no response has a score"));
-  return section(
-    title,
-    table<SampleGroup>(
-      "Scored responses. Cut off: ended by the token limit, not by the model.",
-      [
-        { head: "Responses of", cell: (sample) => groupName(sample, supervised) },
-        { head: "Mean tokens", kind: "figure", cell: ({ meanTokens }) => (meanTokens ?? 0).toFixed(1) },
-        { head: "Mean reward", kind: "figure", cell: ({ meanReward }) => reward(meanReward ?? 0) },
-        { head: "Cut off", kind: "figure", cell: (sample) => percent(sample.unfinished, sample.scored) },
-        { head: "Responses", kind: "figure", cell: (sample) => integer(sample.scored) },
-      ],
-      scored,
-    ),
-  );
-}
-
-function groupName({ stage, source, label }: SampleGroup, supervised: boolean): string {
+export function groupName({ stage, source, label }: SampleGroup, supervised: boolean): string {
   if (label !== null) return `${modelName(label)}, held-out prompts`;
   const target = supervised ? "target after SFT" : "target";
   return `${stage === "sources" ? source : target}, training prompts`;

@@ -5,13 +5,27 @@ import { counted } from "./format.ts";
 import type { ReportData } from "./report-data.ts";
 import type { TrainingCurves } from "./training-curves.ts";
 
+interface Chart {
+  readonly title: string;
+  readonly metrics: Readonly<Record<string, Colour>>;
+  /** A metric without which the chart is not drawn, or with which it is not. */
+  readonly needs?: string;
+  readonly unless?: string;
+}
+
 /** Charts in their order, each with the metrics that it draws. What no chart names stands in the metrics file alone. */
-const charts: readonly { readonly title: string; readonly metrics: Readonly<Record<string, Colour>> }[] = [
+const charts: readonly Chart[] = [
   { title: "loss", metrics: { loss: "series-1", "eval/loss": "series-3" } },
   { title: "rewards/margins", metrics: { "rewards/margins": "series-1" } },
   { title: "rewards/accuracies", metrics: { "rewards/accuracies": "series-1", "eval/rewards/accuracies": "series-3" } },
   {
+    title: "internal rewards of y_w, y_l",
+    unless: "rewards/source_chosen",
+    metrics: { "rewards/chosen": "series-1", "rewards/rejected": "series-5" },
+  },
+  {
     title: "internal rewards of y_ws, y_wt, y_l",
+    needs: "rewards/source_chosen",
     metrics: {
       "rewards/source_chosen": "series-3",
       "rewards/target_chosen": "series-1",
@@ -29,6 +43,7 @@ const shortNames: Readonly<Record<string, string>> = {
   "eval/loss": "held out (orange)",
   "rewards/accuracies": "trained on (blue)",
   "eval/rewards/accuracies": "held out (orange)",
+  "rewards/chosen": "y_w (blue)",
   "rewards/source_chosen": "y_ws (orange)",
   "rewards/target_chosen": "y_wt (blue)",
   "rewards/rejected": "y_l (red)",
@@ -47,7 +62,9 @@ export function trainingSection({ training, supervised }: ReportData): Html {
 function curvesOf(curves: TrainingCurves | null, missing: string): Html {
   if (curves === null) return notYet(missing);
   const { steps, stepsAPoint, unreadable } = curves;
-  const drawn = charts.flatMap(({ title, metrics }) => {
+  const has = (metric: string) => curves.curves.some(({ name }) => name === metric);
+  const drawn = charts.flatMap(({ title, metrics, needs, unless }) => {
+    if ((needs !== undefined && !has(needs)) || (unless !== undefined && has(unless))) return [];
     const lines = curves.curves.flatMap(({ name, points }) => {
       const colour = Object.hasOwn(metrics, name) ? metrics[name] : undefined;
       return colour === undefined ? [] : [{ name, colour, points }];

@@ -1,20 +1,25 @@
 import { z } from "zod";
 import {
-  type Contribution,
+  type Contributions,
   contributions,
   type LeftOut,
   leftOutReasons,
   type PromptCandidates,
+  type RewardStatistics,
   type SelectedBest,
+  type SelectedPair,
   type SelectedQuadruple,
   type SourceScale,
 } from "../../preferences/index.ts";
 import { contentKey, type Recipe } from "../../schema/index.ts";
 import type { LedgerReader, StoredSelection } from "../../store/index.ts";
+import { selectionRule } from "../selection-rule.ts";
+import { histogram, rangeOf } from "./histogram.ts";
 
 const figure = z.number();
 const contributionSchema = z.object({
   source: z.string(),
+  domain: z.string().nullable().default(null),
   responses: figure,
   meanReward: figure,
   empty: figure,
@@ -22,15 +27,40 @@ const contributionSchema = z.object({
   chosen: figure,
   chosenShare: figure,
   reachedBest: figure,
-}) satisfies z.ZodType<Contribution>;
+  winShare: figure.nullable().default(null),
+  equalLengthWinShare: figure.nullable().default(null),
+});
+
+const statisticsSchema = z.object({
+  prompts: figure,
+  pairs: figure,
+  agreement: z.array(
+    z.object({ components: z.tuple([z.string(), z.string()]), tau: figure.nullable(), decided: figure }),
+  ),
+  length: z.object({
+    tau: figure.nullable(),
+    longerWins: z.array(z.object({ from: figure, below: figure.nullable(), pairs: figure, share: figure.nullable() })),
+  }),
+}) satisfies z.ZodType<RewardStatistics>;
+
+/** How far apart the preferred and the dispreferred responses are, by their rewards. */
+const gapsSchema = z.object({
+  mean: figure,
+  /** At 5, 50 and 95 per cent of the rows. */
+  quantiles: z.tuple([figure, figure, figure]),
+  histogram: z.object({ low: figure, high: figure, counts: z.array(figure) }),
+});
+export type Gaps = z.infer<typeof gapsSchema>;
 
 /** What was selected from one split of the training prompts. */
 const splitSelectionSchema = z.object({
   selected: figure,
   contributions: z.array(contributionSchema),
+  /** The same by domain, where the prompts have several. */
+  domains: z.array(contributionSchema).default([]),
   /** Reasons that left something out, with the number of prompts. */
   leftOut: z.array(z.object({ reason: z.string(), prompts: figure })),
-  /** Mean rewards of the selected responses; those of the target are null in the split for supervised tuning. */
+  /** Mean rewards of the selected responses; those of the target are null in the split for supervised tuning and in pairs without it. */
   meanRewards: z.object({
     sourceChosen: figure.nullable(),
     targetChosen: figure.nullable(),
@@ -38,6 +68,9 @@ const splitSelectionSchema = z.object({
   }),
   /** Selected prompts whose y_ws has a lower reward than y_l. */
   sourceBelowRejected: figure,
+  /** Between y_wt, of pairs y_ws, and y_l; null where there is no y_l, and in summaries of an earlier Amalgam. */
+  gaps: gapsSchema.nullable().default(null),
+  statistics: statisticsSchema.nullable().default(null),
   /** What each source's rewards were measured by, where all rewards above are standard scores; else none. */
   scales: z.array(z.object({ source: z.string(), mean: figure, deviation: figure })).default([]),
 });
@@ -46,29 +79,56 @@ export type SplitSelection = z.infer<typeof splitSelectionSchema>;
 /** Whether this is the summary of a selection whose rewards were measured by these scales, in the form of this version. */
 export function hasSummary(kept: unknown, scales: readonly SourceScale[]): boolean {
   const parsed = splitSelectionSchema.safeParse(kept);
-  return parsed.success && contentKey(parsed.data.scales) === contentKey(scales);
+  return parsed.success && parsed.data.statistics !== null && contentKey(parsed.data.scales) === contentKey(scales);
+}
+
+/** What the responses are that a selection was made from. */
+interface Given {
+  readonly contributions: Contributions;
+  readonly statistics: RewardStatistics;
 }
 
 /** The summary of a selection that was made just now, to be kept beside it. */
 export function summarise(
-  selected: readonly (SelectedBest | SelectedQuadruple)[],
+  selected: readonly (SelectedBest | SelectedPair | SelectedQuadruple)[],
   stored: readonly StoredSelection[],
-  given: readonly Contribution[],
+  { contributions: given, statistics }: Given,
   scales: readonly SourceScale[],
 ): SplitSelection {
-  const quadruples = selected.filter((one): one is SelectedQuadruple => "rejected" in one);
+  const pairs = selected.filter((one): one is SelectedPair => "rejected" in one);
+  const quadruples = pairs.filter((one): one is SelectedQuadruple => "targetChosen" in one);
+  const preferred = (one: SelectedPair) =>
+    "targetChosen" in one ? (one as SelectedQuadruple).targetChosen : one.sourceChosen;
   return {
     selected: selected.length,
-    contributions: [...given],
+    contributions: [...given.sources],
+    domains: [...given.domains],
     leftOut: leftOutCounts(stored, 0),
     meanRewards: {
       sourceChosen: mean(selected.map(({ sourceChosen }) => sourceChosen.value)),
       targetChosen: mean(quadruples.map(({ targetChosen }) => targetChosen.value)),
-      rejected: mean(quadruples.map(({ rejected }) => rejected.value)),
+      rejected: mean(pairs.map(({ rejected }) => rejected.value)),
     },
-    sourceBelowRejected: quadruples.filter(({ sourceChosen, rejected }) => sourceChosen.value < rejected.value).length,
+    sourceBelowRejected: pairs.filter(({ sourceChosen, rejected }) => sourceChosen.value < rejected.value).length,
+    gaps: gapsOf(pairs.map((one) => preferred(one).value - one.rejected.value)),
+    statistics: {
+      ...statistics,
+      agreement: [...statistics.agreement],
+      length: { ...statistics.length, longerWins: [...statistics.length.longerWins] },
+    },
     scales: [...scales],
   };
+}
+
+function gapsOf(gaps: readonly number[]): Gaps | null {
+  const [average, range] = [mean(gaps), rangeOf([gaps])];
+  if (average === null || range === undefined) return null;
+  const sorted = Float64Array.from(gaps).sort();
+  const at = (share: number) => sorted[Math.round(share * (sorted.length - 1))]!;
+  // Gaps below 1 of rewards that are no shares fill a part of 0..1 only.
+  const fitted = { low: Math.min(0, sorted[0]!), high: sorted.at(-1)! };
+  const { low, high, counts } = histogram(gaps, fitted.low < fitted.high ? fitted : range);
+  return { mean: average, quantiles: [at(0.05), at(0.5), at(0.95)], histogram: { low, high, counts: [...counts] } };
 }
 
 /**
@@ -91,9 +151,11 @@ export async function splitSelection(
   const values = await targetValues(reader, reward, selections);
   const selected = selections.filter(({ promptId }) => chosen.has(promptId));
   const targetValue = (key: string | undefined) => (key === undefined ? undefined : values.get(key));
+  const given = await contributions(candidates(reader, reward, split), [...chosen.values()], selectionRule(rule));
   return {
     selected: selected.length,
-    contributions: await contributions(candidates(reader, reward, split), [...chosen.values()], rule),
+    contributions: [...given.sources],
+    domains: [...given.domains],
     leftOut: leftOutCounts(stored, selections.length - selected.length),
     meanRewards: {
       sourceChosen: mean([...chosen.values()].map(({ sourceChosen }) => sourceChosen.value)),
@@ -104,6 +166,8 @@ export async function splitSelection(
       const lowest = targetValue(rejected);
       return lowest !== undefined && chosen.get(promptId)!.sourceChosen.value < lowest;
     }).length,
+    gaps: null,
+    statistics: null,
     scales: [],
   };
 }
@@ -112,9 +176,11 @@ async function* candidates(
   reader: LedgerReader,
   reward: string,
   split: "sft" | "wrpo",
-): AsyncGenerator<Pick<PromptCandidates, "promptId" | "sources">> {
-  for await (const { prompt, responses } of reader.scores.byPrompt("sources", reward, split))
-    yield { promptId: prompt.id, sources: responses };
+): AsyncGenerator<Omit<PromptCandidates, "target">> {
+  for await (const { prompt, responses } of reader.scores.byPrompt("sources", reward, split)) {
+    const { id, domain } = prompt;
+    yield { promptId: id, ...(domain === undefined ? {} : { domain }), sources: responses };
+  }
 }
 
 /** y_ws of each prompt. Where two sources are one model, the first by name has it, as in the selection. */
@@ -128,8 +194,10 @@ async function chosenResponses(
   for await (const { prompt, responses } of reader.scores.byPrompt("sources", reward)) {
     const matching = responses.filter(({ key }) => key === keys.get(prompt.id));
     const first = matching.sort((a, b) => (a.source < b.source ? -1 : 1))[0];
+    if (first === undefined) continue;
     // The text is of no use here, and a run has many.
-    if (first !== undefined) found.set(prompt.id, { promptId: prompt.id, sourceChosen: { ...first, text: "" } });
+    const { key, source, value } = first;
+    found.set(prompt.id, { promptId: prompt.id, sourceChosen: { key, source, value, text: "" } });
   }
   return found;
 }

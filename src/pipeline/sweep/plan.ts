@@ -65,9 +65,9 @@ export async function askLedger<Answer>(
 }
 
 /** The file or folder that a stage leaves beside the ledger, without which it is not done. */
-const products: Readonly<Partial<Record<StageName, (folder: string) => string>>> = {
+const products: Readonly<Partial<Record<StageName, (folder: string, recipe: Recipe) => string>>> = {
   sft: (folder) => runPaths(folder).sftModel,
-  select_quadruples: (folder) => runPaths(folder).quadruples,
+  select_quadruples: (folder, { selection }) => runPaths(folder)[selection.rows],
   wrpo: (folder) => runPaths(folder).fusedModel,
   report: (folder) => runPaths(folder).report,
 };
@@ -79,7 +79,7 @@ export async function doneAlike(folder: string, { inputs, recipe }: PlannedVaria
   const done = (name: StageName) => {
     const record = byName.get(name);
     if (record?.state !== "done" || record.inputs !== inputs[name]) return false;
-    const product = name === "sft" && !recipe.sft.enabled ? undefined : products[name]?.(folder);
+    const product = name === "sft" && !recipe.sft.enabled ? undefined : products[name]?.(folder, recipe);
     return product === undefined || existsSync(product);
   };
   const end = stageNames.findIndex((name) => !done(name));

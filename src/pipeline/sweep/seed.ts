@@ -22,7 +22,7 @@ export function seedOf(folder: string): Seed | undefined {
 /** What the stages leave in a run folder beside the ledger. */
 const artefacts: Readonly<Partial<Record<StageName, (paths: ReturnType<typeof runPaths>) => readonly string[]>>> = {
   sft: (paths) => [paths.sftModel, paths.metrics("sft")],
-  select_quadruples: (paths) => [paths.quadruples],
+  select_quadruples: (paths) => [paths.quadruples, paths.pairs],
   wrpo: (paths) => [paths.fusedModel, paths.metrics("wrpo")],
 };
 
