@@ -1,7 +1,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { readRows } from "../data/index.ts";
 import { readDataRows } from "../preferences/index.ts";
-import { stageNames } from "./events.ts";
+import { exportDataset } from "./dataset/index.ts";
+import { partFile } from "./dataset/parts.ts";
+import { silent, stageNames } from "./events.ts";
+import { inspectTexts } from "./inspect/index.ts";
 import { runPaths } from "./run.ts";
 import { runStages } from "./stages.ts";
 import { runStatus } from "./status.ts";
@@ -79,6 +83,32 @@ test("the report and the card speak of pairs, gaps and what the reward likes", a
   expect(wrpo!.meanRewards.targetChosen).toBeNull();
   expect(wrpo!.gaps!.mean).toBeCloseTo(wrpo!.meanRewards.sourceChosen! - wrpo!.meanRewards.rejected!, 12);
   expect(wrpo!.gaps!.histogram.counts.reduce((sum, count) => sum + count, 0)).toBe(wrpo!.selected);
+});
+
+test("the data set and inspect know pairs", async () => {
+  const exported = `${folder}-dataset`;
+  await exportDataset({ run: folder, folder: exported, listener: silent, signal: new AbortController().signal });
+  const found: unknown[] = [];
+  for await (const { value } of readRows(`${exported}/${partFile("preference")}`)) {
+    const row = value as {
+      prompt_id: string;
+      chosen: Turns;
+      rejected: Turns;
+      score_chosen: number;
+      score_rejected: number;
+    };
+    expect(row.score_chosen).toBeGreaterThan(row.score_rejected);
+    found.push([row.prompt_id, row.chosen[0].content, row.rejected[0].content]);
+  }
+  const rows = jsonLines(paths.pairs) as { prompt_id: string; chosen: Turns; rejected: Turns }[];
+  expect(found).toEqual(rows.map((row) => [row.prompt_id, row.chosen[0].content, row.rejected[0].content]));
+  expect(readFileSync(`${exported}/README.md`, "utf8")).toContain("`rejected` the worst of the same source");
+  let shown = "";
+  const around = { signal: new AbortController().signal, listener: silent };
+  const filter = { ids: [rows[0]!.prompt_id] };
+  for await (const text of inspectTexts({ path: folder, kind: "run", filter, ...around })) shown += text;
+  expect(shown).toMatch(/y_ws/);
+  expect(shown).toMatch(/y_l/);
 });
 
 test("the same run goes over to quadruples whose y_l is a source's", async () => {

@@ -147,13 +147,15 @@ interface Found {
 const answer = ({ text }: Scored) => [{ role: "assistant", content: text }];
 const withSource = ({ source, text, value }: Scored) => ({ source, content: text, reward: value });
 
-function preference({ sources, target: [chosen], rejected: [rejected], sourceRejected }: Found) {
+/** Of pairs, the preferred response is that of the sources. */
+function preference({ sources, target, rejected: [rejected], sourceRejected }: Found) {
+  const chosen = target[0] ?? sources[0]!;
   return {
-    chosen: answer(chosen!),
+    chosen: answer(chosen),
     rejected: answer(rejected!),
-    score_chosen: chosen!.value,
+    score_chosen: chosen.value,
     score_rejected: rejected!.value,
-    parts_chosen: chosen!.parts,
+    parts_chosen: chosen.parts,
     parts_rejected: rejected!.parts,
     y_ws: sources.map(withSource),
     y_ls: sourceRejected.map(withSource),
@@ -183,7 +185,7 @@ function responsesOf(
   return {
     sources: scored(ofSources, [sourceChosen, ...furtherSources]),
     target: scored(ofTarget, [targetChosen]),
-    rejected: scored(ofTarget, [rejected]),
+    rejected: scored([...ofTarget, ...ofSources], [rejected]),
     sourceRejected: scored(ofSources, [sourceRejected]),
   };
 }
@@ -201,7 +203,7 @@ async function cardOf(
     title: `${recipe?.name ?? "A run of Amalgam"}: what was selected`,
     made: [
       "Made by Amalgam: each source answered every prompt several times, a reward scored the answers, and the best and the worst were selected.",
-      "In `preference`, `chosen` and `rejected` are the best and the worst of the target's own answers, `y_ws` the best of all sources; in `sft`, the completion is the best of all sources.",
+      rowWords(recipe),
       `Reward: ${recipe === undefined ? "" : `${rewardsOf(recipe)}, `}identity ${reward}.`,
       ...(digest === undefined ? [] : [`Digest of the recipe: ${digest}.`]),
     ],
@@ -211,6 +213,18 @@ async function cardOf(
     // Where the ledger lies is no part of what the data are.
     ...(recipe === undefined ? {} : { recipe: stringify(withoutKeys({ ...recipe, ledger: undefined })) }),
   });
+}
+
+/** What the columns are, by the usual rule; by another one it is the recipe that tells. */
+function rowWords(recipe: Recipe | undefined): string {
+  const { rows = "quadruples", rejected_from: from = "target" } = recipe?.selection ?? {};
+  const rejected = {
+    target: "the worst of the target's own",
+    same_source: "the worst of the same source",
+    sources: "the worst of all sources",
+  };
+  const chosen = rows === "pairs" ? "the best answer of the sources" : "the best of the target's own answers";
+  return `In \`preference\`, \`chosen\` is ${chosen} and \`rejected\` ${rejected[from]}, \`y_ws\` the best of the sources; in \`sft\`, the completion is that best one. The recipe's \`selection\` may narrow who takes part.`;
 }
 
 /** The run's recipe; undefined where a program has made the run without one, or it can't be read any more, which is told. */

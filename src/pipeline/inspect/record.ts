@@ -43,7 +43,7 @@ const withRole = ({ responses }: Shown, ...roles: readonly Role[]) =>
 
 /** The preferred and the dispreferred response; undefined where nothing was chosen. */
 export function pairOf(shown: Shown): { readonly chosen: ShownResponse; readonly rejected: ShownResponse } | undefined {
-  const [chosen, rejected] = [withRole(shown, "y_wt", "chosen"), withRole(shown, "y_l", "rejected")];
+  const [chosen, rejected] = [withRole(shown, "y_wt", "chosen", "y_ws"), withRole(shown, "y_l", "rejected")];
   return chosen === undefined || rejected === undefined ? undefined : { chosen, rejected };
 }
 

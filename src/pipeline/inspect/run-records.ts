@@ -81,7 +81,9 @@ function rolesOf(selection: StoredSelection | undefined) {
     ["sources", "y_ws", sourceChosen],
     ...furtherSources.map((key) => ["sources", "y_ws", key] as const),
     ["target", "y_wt", targetChosen],
+    // Whose it is, the recipe's rule decides.
     ["target", "y_l", rejected],
+    ["sources", "y_l", rejected],
     ["sources", "y_ls", sourceRejected],
   ];
   return all.flatMap(([of, role, key]) => (key === undefined ? [] : [{ of, role, key }]));
