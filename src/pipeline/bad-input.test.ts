@@ -298,7 +298,7 @@ describe("rewards", () => {
     expectComplaint(
       await run(folder),
       "no prompt gives a quadruple",
-      "8 prompts: all responses of the target have the same reward",
+      "8 prompts: preferred and dispreferred response have the same reward",
     );
     const { stages } = await runStatus(folder);
     expect(stages.map(({ state }) => state)).toEqual([
