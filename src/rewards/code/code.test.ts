@@ -5,6 +5,7 @@ import { checksComponent } from "../checks-component.ts";
 import type { ComponentOutcome } from "../component.ts";
 import { checkCode, refuseUnrunTests } from "./check.ts";
 import { type CodeRecipe, codeComponent } from "./index.ts";
+import { hasBubblewrap } from "./testing/bubblewrap.ts";
 
 const recipe: CodeRecipe = {
   kind: "code",
@@ -45,7 +46,7 @@ const value = (value: number, more: Record<string, number> = {}): ScorePart[] =>
   ...Object.entries(more).map(([name, count]) => ({ name: `code:${name}`, value: count, weight: 0 })),
 ];
 
-describe("the share of tests passed, and how the others failed", () => {
+describe.runIf(hasBubblewrap)("the share of tests passed, and how the others failed", () => {
   const add = tests({ language: "python", tests: ["assert add(1, 2) == 3", "assert add(-1, 1) == 0"] });
 
   test("in Python: assertions, exceptions, syntax, an early end, other languages", async () => {
@@ -149,7 +150,7 @@ test("prompts without tests are not its business, and tests are not that of the 
     expect(outcome).toEqual({ index: 0, parts: [{ name: "punctuation:no_comma", value: 0, weight: 1 }] });
 });
 
-test("stops when it is told to, with nothing left running", async () => {
+test.runIf(hasBubblewrap)("stops when it is told to, with nothing left running", async () => {
   const component = open();
   const stop = new AbortController();
   const check = tests({ language: "python", tests: ["import time; time.sleep(1000)"] });
@@ -198,6 +199,6 @@ describe("rows", () => {
   });
 });
 
-test("a machine with a sandbox tells its languages", async () => {
+test.runIf(hasBubblewrap)("a machine with a sandbox tells its languages", async () => {
   expect(await checkCode(["python", "javascript"])).toMatch(/^bubblewrap [\d.]+, Python 3\.[\d.]+, Node\.js v?\d+/);
 });
