@@ -32,7 +32,7 @@ export function closingBrace(text: string, from: number): number | undefined {
   return undefined;
 }
 
-const lastHashed = (text: string): string | undefined => last(text, /^[^\S\n]*####[^\S\n]*(\S[^\n]*)$/gm);
+const lastHashed = (text: string): string | undefined => last(text, /(?:^|\s)####[^\S\n]*((?:(?!\s####)[^\n])*\S)/gm);
 
 /** "The (final, correct) answer is (: =) ...", to the end of its line. */
 const lastSaid = (text: string): string | undefined =>

@@ -96,6 +96,10 @@ describe("math:answer", () => {
     expect(isRight(gsm8k, "The answer is 24.")).toBe(false);
     expect(isRight("so that we get $\\boxed{\\frac{3}{4}}$, as said.\n", "It is 0.75.")).toBe(true);
     expect(isRight(72, "#### 72")).toBe(true);
+    // The mark in the midst of a line, as a table's cell has it.
+    expect(isRight("48+24=72 #### 72", "In all 48 + 24 = 72")).toBe(true);
+    expect(isRight("48+24=72 #### 72", "In all 48 + 24 = 71")).toBe(false);
+    expect(isRight("1 #### 2 #### 72", "so 72 #### 72")).toBe(true);
     expect(isRight(["3", "4"], "\\boxed{4}")).toBe(true);
     expect(isRight("Evelyn", "The answer is Evelyn.")).toBe(true);
     expect(isRight("\\text{Evelyn}", "\\boxed{evelyn}")).toBe(true);
