@@ -9,6 +9,7 @@ import {
 } from "../schema/index.ts";
 import { modelName } from "./model-name.ts";
 import type { Run } from "./run.ts";
+import { withoutKeys } from "./without-keys.ts";
 
 function sourceLine(source: Run["recipe"]["sources"][number]): string {
   const { name } = source;
@@ -104,7 +105,7 @@ export async function modelCard(run: Run, stage: "sft" | "wrpo"): Promise<string
     "## Recipe",
     "",
     "```yaml",
-    stringify(recipe).trimEnd(),
+    stringify(withoutKeys(recipe)).trimEnd(),
     "```",
     "",
   ];

@@ -12,6 +12,7 @@ import type { Listener } from "../events.ts";
 import { rewardShown } from "../inspect/run-records.ts";
 import { modelName } from "../model-name.ts";
 import { checkInterrupted, runPaths } from "../run.ts";
+import { withoutKeys } from "../without-keys.ts";
 import { type CardSource, datasetCard } from "./card.ts";
 import { type DatasetPart, type PartWriters, partWriters } from "./parts.ts";
 
@@ -238,18 +239,6 @@ function recipeOf(run: string, listener: Listener): Recipe | undefined {
     listener.notice(`the card goes without the recipe, which can't be read: ${error.message}`);
     return undefined;
   }
-}
-
-/** A recipe whose addresses are without user, password and query, which may hold keys. */
-function withoutKeys(value: unknown): unknown {
-  if (typeof value === "string") {
-    if (!/^https?:/.test(value) || !URL.canParse(value)) return value;
-    const { origin, pathname } = new URL(value);
-    return `${origin}${pathname}`;
-  }
-  if (Array.isArray(value)) return value.map(withoutKeys);
-  if (value === null || typeof value !== "object") return value;
-  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, withoutKeys(inner)]));
 }
 
 const rewardsOf = ({ rewards }: Recipe): string =>
