@@ -9,6 +9,13 @@ export { statedLicence } from "./licence.ts";
 export * from "./load.ts";
 export * from "./locate/index.ts";
 export { readAdapters, writeAdapters } from "./peft.ts";
-export { gateScale, type HeadLayer, normTensors, objectiveTransform, type RewardHead } from "./reward-head.ts";
+export {
+  gateScale,
+  type HeadLayer,
+  normTensors,
+  objectiveTransform,
+  type RewardGate,
+  type RewardHead,
+} from "./reward-head.ts";
 export { saveModel } from "./save.ts";
 export { softcap } from "./softcap.ts";

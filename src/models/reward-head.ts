@@ -10,23 +10,26 @@ export interface HeadLayer {
   readonly norm: string | null;
 }
 
-/** A small network over the prompt that says how much each objective counts: ArmoRM's, and QRM's. */
+/** A small network that says how much each objective counts. */
 export interface RewardGate {
-  /** ReLU between them. */
   readonly layers: readonly HeadLayer[];
-  readonly temperature: number;
+  readonly activation: "relu" | "selu";
+  /** Of ArmoRM and QRM, whose gate looks at the prompt's end and is a softmax; URM's looks at the text's end, and is taken as it is. */
+  readonly overPrompt: { readonly temperature: number } | null;
 }
 
 /** What reads rewards off a decoder's hidden states, in place of the output matrix. */
 export interface RewardHead {
   /** As config.json names it. */
   readonly architecture: string;
-  /** From a hidden state to `outputs` times `quantiles` numbers, ReLU between them. */
+  /** From a hidden state to `outputs` distributions, ReLU between them. */
   readonly layers: readonly HeadLayer[];
-  /** Rewards: one, or an objective each; of a process reward the step's bad and its good label. */
+  /** Rewards: one, or an objective or label each; of a process reward the step's bad and its good label. */
   readonly outputs: number;
-  /** Each reward is the mean of so many quantiles of its distribution. */
-  readonly quantiles: number;
+  /** The names of several labels or objectives, where the config or the reference code has some. */
+  readonly names: readonly string[];
+  /** The numbers of each output: the reward itself, `count` quantiles of its distribution, or mean and spread of a normal one. */
+  readonly distribution: { readonly kind: "value" | "quantiles" | "normal"; readonly count: number };
   readonly gate: RewardGate | null;
   /** Whether it is read after each step of a response, not at its end. */
   readonly process: boolean;
@@ -74,14 +77,16 @@ const readers: readonly (readonly [ending: string, Reader])[] = [
   ["INFORMForSequenceClassification", (config, architecture) => perceptron(config, architecture, 1)],
   ["Qwen2ForRewardModel", (config, architecture) => perceptron(config, architecture, 1)],
   ["ForProcessRewardModel", (config, architecture) => perceptron(config, architecture, 2)],
-  ["ForSequenceClassification", (config, architecture) => single(config, architecture, "score.weight")],
-  ["InternLM2ForRewardModel", (config, architecture) => single(config, architecture, "v_head.weight")],
+  ["ForSequenceClassificationWithNormal_Weights", normalHead],
+  ["ForSequenceClassification", (config, architecture) => linearHead(config, architecture, "score.weight")],
+  ["InternLM2ForRewardModel", (config, architecture) => linearHead(config, architecture, "v_head.weight")],
   ["ForRewardModelWithGating", gatedHead],
   ["ForRewardModelWithGating31", gatedHead],
   ["ForRewardModelWithGating3", gatedHead],
 ];
 
-const plain = { quantiles: 1, gate: null, process: false, endToken: null, padToken: null } as const;
+const value = { kind: "value", count: 1 } as const;
+const plain = { names: [], distribution: value, gate: null, process: false, endToken: null, padToken: null } as const;
 
 const layer = (weight: string, bias: string | null, from: number, to: number, norm: string | null = null) =>
   ({ weight, bias, sizes: [from, to], norm }) as const;
@@ -90,18 +95,51 @@ const layer = (weight: string, bias: string | null, from: number, to: number, no
 const labelsOf = ({ id2label, num_labels }: z.infer<typeof common>): number =>
   id2label === undefined ? (num_labels ?? 2) : Object.keys(id2label).length;
 
-function single(config: Config, architecture: string, weight: string): RewardHead {
+/** One label, or several that the recipe weighs. */
+function linearHead(config: Config, architecture: string, weight: string): RewardHead {
   const fields = common.parse(config);
-  const { hidden_size: size, id2label, pad_token_id: pad, reward_token_id: end } = fields;
+  const { hidden_size: size, pad_token_id: pad, reward_token_id: end } = fields;
   // A head of InternLM2 has one output always.
   const outputs = weight === "score.weight" ? labelsOf(fields) : 1;
-  if (outputs !== 1)
-    throw new ModelError(`a reward model has one label, this classifier has ${outputs}`, {
-      field: id2label === undefined ? "num_labels" : "id2label",
-      hint: "Take a model that was trained to give one reward.",
-    });
+  const names = outputs === 1 ? [] : labelNames(fields);
   const layers = [layer(weight, null, size, outputs)];
-  return { ...plain, architecture, layers, outputs, endToken: end ?? null, padToken: pad ?? null };
+  return { ...plain, architecture, layers, outputs, names, endToken: end ?? null, padToken: pad ?? null };
+}
+
+/** The labels by their names, unless these are `transformers`' own LABEL_0, LABEL_1, ... */
+function labelNames({ id2label = {} }: z.infer<typeof common>): string[] {
+  const names = Object.keys(id2label)
+    .sort((a, b) => Number(a) - Number(b))
+    .map((id) => `${id2label[id]}`);
+  return names.some((name) => /^LABEL_\d+$/u.test(name)) || new Set(names).size < names.length ? [] : names;
+}
+
+/** What HelpSteer2 rates, in the order in which URM was trained on it. */
+const helpSteer = ["helpfulness", "correctness", "coherence", "complexity", "verbosity"];
+
+/** URM (Lou et al. 2024, arXiv 2410.00847): two numbers for each objective, mean and spread, and a gate over the text's end that weighs the means. */
+function normalHead(config: Config, architecture: string): RewardHead {
+  const fields = common.parse(config);
+  const { hidden_size: size, pad_token_id: pad } = fields;
+  const numbers = labelsOf(fields);
+  if (numbers % 2 === 1)
+    throw new ModelError(`means and spreads of objectives come in pairs, this head has ${numbers} labels`, {
+      field: fields.id2label === undefined ? "num_labels" : "id2label",
+    });
+  const outputs = numbers / 2;
+  const gate = [0, 2, 4].map((at) =>
+    layer(`weights.fc.${at}.weight`, `weights.fc.${at}.bias`, size, at === 4 ? outputs : size),
+  );
+  return {
+    ...plain,
+    architecture,
+    layers: [layer("score.weight", null, size, numbers)],
+    outputs,
+    names: outputs === helpSteer.length ? helpSteer : [],
+    distribution: { kind: "normal", count: 2 },
+    gate: { layers: gate, activation: "selu", overPrompt: null },
+    padToken: pad ?? null,
+  };
 }
 
 /** Two layers, as large as the hidden states between them: INF-ORM, Qwen2.5's and WorldPM's reward models, Qwen2.5's process rewards. */
@@ -139,6 +177,29 @@ function valueHead(config: Config, architecture: string): RewardHead {
   return { ...plain, architecture, layers, outputs: 1, padToken: fields.pad_token_id ?? null };
 }
 
+/** What ArmoRM's 19 outputs were trained to predict, in their order: data set and rating. */
+const armoObjectives = [
+  "helpsteer-helpfulness",
+  "helpsteer-correctness",
+  "helpsteer-coherence",
+  "helpsteer-complexity",
+  "helpsteer-verbosity",
+  "ultrafeedback-overall_score",
+  "ultrafeedback-instruction_following",
+  "ultrafeedback-truthfulness",
+  "ultrafeedback-honesty",
+  "ultrafeedback-helpfulness",
+  "beavertails-is_safe",
+  "prometheus-score",
+  "argilla-overall_quality",
+  "argilla-judge_lm",
+  "code-complexity",
+  "code-style",
+  "code-explanation",
+  "code-instruction-following",
+  "code-readability",
+];
+
 /** ArmoRM; with `num_quantiles` QRM (Dorka 2024), whose gate has a batch norm after each ReLU and no biases but the last layer's. */
 function gatedHead(config: Config, architecture: string): RewardHead {
   const fields = gated.parse(config);
@@ -161,8 +222,9 @@ function gatedHead(config: Config, architecture: string): RewardHead {
     architecture,
     layers: [layer("regression_layer.weight", null, size, outputs * quantiles)],
     outputs,
-    quantiles,
-    gate: { layers, temperature: fields.gating_temperature },
+    names: outputs === armoObjectives.length ? armoObjectives : [],
+    distribution: isQuantile ? { kind: "quantiles", count: quantiles } : value,
+    gate: { layers, activation: "relu", overPrompt: { temperature: fields.gating_temperature } },
     padToken: fields.pad_token_id ?? null,
   };
 }
@@ -170,7 +232,7 @@ function gatedHead(config: Config, architecture: string): RewardHead {
 /**
  * The head of a reward model, by the fields of its config.json; undefined for a language model.
  *
- * @throws ModelError for a classifier with several labels, ZodError for fields that can't be read.
+ * @throws ModelError for labels that a head of its kind can't have, ZodError for fields that can't be read.
  */
 export function rewardHead(config: Config): RewardHead | undefined {
   const architectures = z.array(z.string()).catch([]).parse(config.architectures);
@@ -189,6 +251,6 @@ export function headShapes({ layers, gate, outputs }: RewardHead): Map<string, r
     if (bias !== null) shapes.set(bias, [to]);
     if (norm !== null) for (const tensor of normTensors) shapes.set(`${norm}.${tensor}`, [to]);
   }
-  if (gate !== null) shapes.set(objectiveTransform, [outputs, outputs]).set(gateScale, [1]);
+  if (gate?.overPrompt != null) shapes.set(objectiveTransform, [outputs, outputs]).set(gateScale, [1]);
   return shapes;
 }

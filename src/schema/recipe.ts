@@ -82,6 +82,8 @@ const rewardModelFields = {
   max_length: z.int().min(2).optional(),
   /** What becomes of a longer one: no score, or its end is cut off. */
   overlong: z.enum(["fail", "cut"]).default("fail"),
+  /** Of a classifier with several labels: what each counts in the reward, their weighted sum. */
+  label_weights: z.array(z.number()).min(2).optional(),
   /** Of a process reward: what the steps of a response are, and what their values come to. */
   steps: z
     .strictObject({

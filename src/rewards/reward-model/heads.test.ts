@@ -18,7 +18,8 @@ interface Case<Reward> {
 }
 
 /** What the heads' own code computes: made by bench/fixtures/rewards_truth.py --heads. */
-interface Truth extends Readonly<Record<"grm" | "inform" | "qwen", Case<number>>> {
+interface Truth extends Readonly<Record<"grm" | "inform" | "qwen" | "urm", Case<number>>> {
+  readonly labelled: Case<readonly number[]>;
   readonly qrm: Case<{ score: number; gates: number[]; objectives: number[] }>;
   readonly process: Case<number> & { readonly token: string; readonly steps: readonly string[] };
   readonly labels: { readonly rewards: readonly number[] };
@@ -90,12 +91,58 @@ const close = (found: readonly ScorePart[] | string | undefined, wanted: readonl
   for (const [k, value] of wanted.entries()) expect(Math.abs(values[k]! - value), `${k}`).toBeLessThan(1e-4);
 };
 
-test.each(["grm", "inform", "qwen"] as const)("%s: rewards are those of its own code", async (kind) => {
+test.each(["grm", "inform", "qwen", "urm"] as const)("%s: rewards are those of its own code", async (kind) => {
   const files = await readRewardModelFiles(folderOf(truth[kind]), "tiny");
   for (const microBatchTokens of [1, 4096]) {
     const found = await outcomes(files, recipeOf(), requests, microBatchTokens);
-    for (const [index, reward] of truth[kind].rewards.entries()) close(found[index], [reward]);
+    for (const [index, reward] of truth[kind].rewards.entries())
+      close(kind === "urm" ? found[index]?.slice(0, 1) : found[index], [reward]);
   }
+});
+
+test("URM: the means of its objectives and their gates stand beside the reward, which is their product's sum", async () => {
+  const files = await readRewardModelFiles(folderOf(truth.urm), "tiny");
+  for (const found of (await outcomes(files, recipeOf())) as ScorePart[][]) {
+    const objectives = ["helpfulness", "correctness", "coherence", "complexity", "verbosity"];
+    expect(found.map(({ name }) => name)).toEqual([
+      "rm",
+      ...objectives.map((each) => `rm:${each}`),
+      ...objectives.map((each) => `rm:gate:${each}`),
+    ]);
+    const values = found.map(({ value }) => value);
+    const sum = objectives.reduce((total, _, k) => total + values[1 + k]! * values[6 + k]!, 0);
+    expect(Math.abs(sum - values[0]!)).toBeLessThan(1e-5);
+  }
+});
+
+test("several labels: the reward is what the recipe's weights make of them, and each stands beside it by its name", async () => {
+  const files = await readRewardModelFiles(folderOf(truth.labelled), "tiny");
+  const label_weights = [0.5, 1, -0.25];
+  const found = await outcomes(files, recipeOf({ label_weights }));
+  for (const [index, labels] of truth.labelled.rewards.entries()) {
+    const reward = labels.reduce((sum, label, k) => sum + label * label_weights[k]!, 0);
+    close(found[index], [reward, ...labels]);
+  }
+  expect((found[0] as ScorePart[]).map(({ name, weight }) => [name, weight])).toEqual([
+    ["rm", 1],
+    ["rm:helpful", 0],
+    ["rm:true", 0],
+    ["rm:long", 0],
+  ]);
+});
+
+test("labels and weights must belong together", async () => {
+  const files = await readRewardModelFiles(folderOf(truth.labelled), "tiny");
+  expect(() => rewardModelComponent(files, recipeOf(), "rewards.0")).toThrow(
+    "tiny has 3 labels (helpful, true, long), and the recipe doesn't say what each counts",
+  );
+  expect(() => rewardModelComponent(files, recipeOf({ label_weights: [1, 2] }), "rewards.0")).toThrow(
+    "these are 2 weights",
+  );
+  const one = await readRewardModelFiles(folderOf(truth.inform), "tiny");
+  expect(() => rewardModelComponent(one, recipeOf({ label_weights: [1, 2] }), "rewards.0")).toThrow(
+    "no labels to weigh",
+  );
 });
 
 test("QRM: reward, objectives and gates are those of its own code", async () => {

@@ -14,7 +14,6 @@ import type { ComponentOutcome, RewardComponent, RewardContext } from "../compon
 import { batchTexts, noChains, type ReadText, statesAt } from "../shared-texts.ts";
 import { type HeadFigures, readHead } from "./head.ts";
 import { type Laid, type Layout, layOut, rowsOf } from "./layout.ts";
-import { objectiveNames } from "./objectives.ts";
 import { type Steps, stepId, stepsValue } from "./steps.ts";
 
 export type RewardModelRecipe = Extract<RewardRecipe, { kind: "model" }>;
@@ -50,12 +49,12 @@ export const readsLabels = ({ steps }: Pick<RewardModelRecipe, "steps">): boolea
 /**
  * A reward model: a decoder with a head that reads the reward off the last token of the conversation, laid out by the model's own chat
  * template, with special tokens that are written in the texts spelled out as text. Responses to one prompt share its computation.
- * ArmoRM's and QRM's objectives and gates stand beside the reward with weight 0 (`<name>:<objective>`, `<name>:gate:<objective>`), and so
+ * The objectives and gates of ArmoRM, QRM and URM and the labels of a classifier with several stand beside the reward with weight 0 (`<name>:<objective>`, `<name>:gate:<objective>`), and so
  * do the steps of a process reward (`<name>:step:<k>`), which is read at the token after each. The weights are read for the first
  * response. A conversation of more than `max_length` tokens, or than the context, is a failure with its counts; with `overlong: cut` its
  * end is cut off, as the truncation of `transformers` does.
  *
- * @throws ModelError for a model without a chat template, or whose head and recipe disagree about steps.
+ * @throws ModelError for a model without a chat template, or whose head and recipe disagree about steps or labels.
  */
 export function rewardModelComponent(
   files: Files,
@@ -78,7 +77,7 @@ export function rewardModelComponent(
     longest,
     overlong,
     opening:
-      (head?.gate ?? null) === null
+      (head?.gate?.overPrompt ?? null) === null
         ? undefined
         : { text: answerOpening, ids: tokenizer.encode(answerOpening, { special: true }) },
     steps:
@@ -87,7 +86,8 @@ export function rewardModelComponent(
         : { recipe: steps, id: stepId(tokenizer, steps.token, label, `${field}.steps.token`) },
   };
   const labels = steps?.labels?.map((each) => stepId(tokenizer, each, label, `${field}.steps.labels`));
-  const names = head === undefined ? [] : objectiveNames(head.outputs);
+  const names = head === undefined ? [] : figureNames(head);
+  const weights = weightsOf(head, recipe.label_weights, label, field);
   let model: LoadedModel | undefined;
 
   /** Of one text, which is the `at`-th of its micro-batch, with the rewards that were read of it. */
@@ -113,6 +113,7 @@ export function rewardModelComponent(
       longest,
       overlong,
       ...(steps === undefined ? {} : { steps }),
+      ...(weights === undefined ? {} : { weights }),
     }),
     async *rate(requests, signal): AsyncGenerator<ComponentOutcome> {
       const texts: ReadText[] = [];
@@ -140,7 +141,7 @@ export function rewardModelComponent(
             return asNumbers(
               head === undefined
                 ? { rewards: goodLabels(last, labels!, (some) => nextLogits(decoder, some)) }
-                : readHead(head, decoder.parameters, last, prompts),
+                : readHead(head, decoder.parameters, last, prompts, weights),
             );
           }),
         );
@@ -172,8 +173,12 @@ interface Figures {
 const asNumbers = ({ rewards, objectives }: HeadFigures): Figures => ({
   rewards: toNumbers(rewards),
   objectives: objectives === undefined ? [] : toNumbers(objectives.rewards),
-  gates: objectives === undefined ? [] : toNumbers(objectives.gates),
+  gates: objectives?.gates === undefined ? [] : toNumbers(objectives.gates),
 });
+
+/** What a head's outputs are called beside the reward: by their number where nobody names them. */
+const figureNames = ({ outputs, names }: RewardHead): readonly string[] =>
+  names.length === outputs ? names : Array.from({ length: outputs }, (_, index) => `${index}`);
 
 /** The probability of the good label, out of the good and the bad one: states [rows, hidden] -> [rows]. */
 function goodLabels(states: Tensor, labels: readonly number[], logitsOf: (states: Tensor) => Tensor): Tensor {
@@ -187,6 +192,32 @@ function goodLabels(states: Tensor, labels: readonly number[], logitsOf: (states
     }),
   );
   return ops.cat(parts);
+}
+
+/** What each of several labels counts. @throws ModelError where the recipe's weights and the model's labels disagree */
+function weightsOf(
+  head: RewardHead | undefined,
+  weights: readonly number[] | undefined,
+  label: string,
+  field: string,
+): readonly number[] | undefined {
+  const labels = head === undefined || head.process || head.gate !== null ? 1 : head.outputs;
+  const named = head !== undefined && head.names.length > 0 ? ` (${head.names.join(", ")})` : "";
+  if (weights === undefined && labels > 1)
+    throw new ModelError(`${label} has ${labels} labels${named}, and the recipe doesn't say what each counts`, {
+      field: `${field}.label_weights`,
+      hint: "Write their weights as a list, as the model's card gives them: the reward is the weighted sum.",
+    });
+  if (weights !== undefined && labels === 1)
+    throw new ModelError(`${label} has one reward already, there are no labels to weigh`, {
+      field: `${field}.label_weights`,
+      hint: "Take `label_weights` out.",
+    });
+  if (weights !== undefined && weights.length !== labels)
+    throw new ModelError(`${label} has ${labels} labels${named}, these are ${weights.length} weights`, {
+      field: `${field}.label_weights`,
+    });
+  return weights;
 }
 
 /** The steps that a recipe asks for. @throws ModelError where the model has no such head, or no other. */

@@ -185,13 +185,14 @@ test("a conversation that is too long has no reward, or loses its end where the 
 });
 
 describe("what is refused", () => {
-  test("a classifier with two labels", async () => {
+  test("a classifier with two labels and no word of what they count", async () => {
     const folder = classifier("llama", { id2label: { 0: "bad", 1: "good" } });
-    await expect(readRewardModelFiles(folder, "tiny")).rejects.toThrow(
-      new ModelError("a reward model has one label, this classifier has 2", {
-        file: join(folder, "config.json"),
-        field: "id2label",
-        hint: "Take a model that was trained to give one reward.",
+    const weights = new Map(openSafetensors(folder).tensors).set("score.weight", tensor(Array(64).fill(0.1), [2, 32]));
+    writeSafetensorsFile(join(folder, "model.safetensors"), weights);
+    await expect(partsOf(folder)).rejects.toThrow(
+      new ModelError("tiny has 2 labels (bad, good), and the recipe doesn't say what each counts", {
+        field: "rewards.0.label_weights",
+        hint: "Write their weights as a list, as the model's card gives them: the reward is the weighted sum.",
       }),
     );
   });
