@@ -42,6 +42,8 @@ export interface ForwardOptions {
   readonly wrapLayer?: WrapLayer;
   /** Adapters drop some of their inputs. */
   readonly training?: boolean;
+  /** int64 [rows]: the only tokens whose final states are wanted. The last layer computes no more of them than it must. */
+  readonly rows?: Tensor;
 }
 
 /** The norms around attention and around the MLP, by where a model has them. */
@@ -141,8 +143,8 @@ function norm(model: Decoder, x: Tensor, name: string, dtype: DType): Tensor {
 }
 
 /**
- * Final hidden states [T, hidden] of T tokens laid flat, without padding, normed for the output matrix.
- * `ids` int64 [T]; `positions` int64 [T], each token's place in its own sequence.
+ * Final hidden states [T, hidden] of T tokens laid flat, without padding, normed for the output matrix; [rows, hidden] where only some
+ * are asked for. `ids` int64 [T]; `positions` int64 [T], each token's place in its own sequence.
  */
 export function hiddenStates(
   model: Decoder,
@@ -156,9 +158,11 @@ export function hiddenStates(
   const embedded = embedding(weight(model, "model.embed_tokens.weight", dtype), ids);
   let x = config.embeddingScale === 1 ? embedded : embedded.mul(config.embeddingScale);
   const turns = rotations(config, positions, dtype);
+  const training = options.training === true;
   for (const [index, { rope }] of config.layers.entries()) {
     const turn = rope === null ? null : turns(rope);
-    const body = (input: Tensor) => decoderLayer(model, index, input, turn, attend, dtype, options.training === true);
+    const rows = index === config.layers.length - 1 ? options.rows : undefined;
+    const body = (input: Tensor) => decoderLayer(model, index, input, { turn, attend, dtype, rows, training });
     const own = options.wrapLayer;
     x = own ? own(body, x, layerWeights(model, index), index) : scope(() => body(x));
   }
@@ -176,16 +180,23 @@ function layerWeights({ config, parameters, adapters }: Decoder, index: number):
   });
 }
 
+interface LayerPass {
+  readonly turn: Turn | null;
+  readonly attend: Attend;
+  readonly dtype: DType;
+  /** Of the last layer: the tokens that are computed beyond the keys and values. */
+  readonly rows: Tensor | undefined;
+  readonly training: boolean;
+}
+
 function decoderLayer(
   model: Decoder,
   index: number,
   x: Tensor,
-  turn: Turn | null,
-  attend: Attend,
-  dtype: DType,
-  training: boolean,
+  { turn, attend, dtype, rows, training }: LayerPass,
 ): Tensor {
   const { config } = model;
+  const wanted = (all: Tensor) => (rows === undefined ? all : all.index_select(0, rows));
   const { heads, keyValueHeads, headDim, intermediateSize, fusedProjections: fused } = config;
   const name = (part: string) => `model.layers.${index}.${part}`;
   const normed = (input: Tensor, part: string) => norm(model, input, name(`${part}.weight`), dtype);
@@ -220,13 +231,14 @@ function decoderLayer(
     input: Tensor,
     { before, after }: BlockNorms,
     block: (input: Tensor, residual: Tensor | null) => Tensor,
+    residual = input,
   ): Tensor => {
     const begun = before === undefined ? input : normed(input, before);
-    return after === undefined ? block(begun, input) : input.add(normed(block(begun, null), after));
+    return after === undefined ? block(begun, residual) : residual.add(normed(block(begun, null), after));
   };
 
   const norms = normNames[config.norms];
-  return withResidual(withResidual(x, norms.attention, attention), norms.mlp, feedForward);
+  return withResidual(withResidual(x, norms.attention, attention, wanted(x)), norms.mlp, feedForward);
 
   function attention(input: Tensor, residual: Tensor | null): Tensor {
     const sizes = [heads, keyValueHeads, keyValueHeads].map((count) => count * headDim);
@@ -250,7 +262,7 @@ function decoderLayer(
       turned(k!, keyValueHeads, "self_attn.k_norm"),
       perHead(v!, keyValueHeads),
     );
-    return projectOnto(residual, attended, "self_attn.o_proj");
+    return projectOnto(residual, wanted(attended), "self_attn.o_proj");
   }
 
   function feedForward(input: Tensor, residual: Tensor | null): Tensor {

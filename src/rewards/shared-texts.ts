@@ -75,5 +75,5 @@ export function statesAt(
   );
   const attend = bundleAttention(model.config, packed.spans);
   const at = tensor(rows, [rows.length], "int64").to(device, "int64");
-  return hiddenStates(model, packed.ids, packed.positions, attend).index_select(0, at);
+  return hiddenStates(model, packed.ids, packed.positions, attend, { rows: at });
 }
