@@ -8,7 +8,15 @@ import {
   trainingPrompts,
   withoutDuplicates,
 } from "../preferences/index.ts";
-import { columnsOf, recipeChecks, refuseUnrunTests, validateChecks, withRecipeChecks } from "../rewards/index.ts";
+import {
+  columnsOf,
+  recipeChecks,
+  recipeReferences,
+  refuseUnrunTests,
+  validateChecks,
+  withRecipeChecks,
+  withReferences,
+} from "../rewards/index.ts";
 import {
   amended,
   DataError,
@@ -33,10 +41,10 @@ export interface PreparedPrompts {
 /** The prompts of a recipe: those to train on, without what it leaves out, and those held out. */
 export async function preparePrompts({ recipe, baseFolder, file }: LoadedRecipe): Promise<PreparedPrompts> {
   const skipped: DataError[] = [];
-  const checks = checksOf(recipe.rewards, file);
-  const read = (set: PromptSetRecipe) => readSet(set, baseFolder, checks, skipped, recipe.rewards);
+  const added = { checks: checksOf(recipe.rewards, file), references: recipeReferences(recipe.rewards) };
+  const read = (set: PromptSetRecipe) => readSet(set, baseFolder, added, skipped, recipe.rewards);
   const heldOut = await read(recipe.evaluation.prompts);
-  const compared = (set: PromptSetRecipe) => readSet(set, baseFolder, [], skipped);
+  const compared = (set: PromptSetRecipe) => readSet(set, baseFolder, { checks: [], references: [] }, skipped);
   const against = (await Promise.all((recipe.prompts.decontaminate?.against ?? []).map(compared))).flat();
   const set = await read(recipe.prompts);
   const known = [...heldOut, ...against].map(({ prompt }) => prompt);
@@ -57,24 +65,32 @@ function checksOf(rewards: Recipe["rewards"], file: string): RecipeChecks {
 
 type RecipeChecks = ReturnType<typeof recipeChecks>;
 
+/** What the rewards of a recipe take from the rows of the prompts. */
+interface Added {
+  readonly checks: RecipeChecks;
+  readonly references: ReturnType<typeof recipeReferences>;
+}
+
 /**
  * A set, its prompts with their own checks and the recipe's, all of them held to the registry; and to these rewards, where they are to
- * score it.
+ * score it. References of judges stand beside the checks.
  */
 async function readSet(
   set: PromptSetRecipe,
   baseFolder: string,
-  checks: RecipeChecks,
+  { checks, references }: Added,
   skipped: DataError[],
   rewards?: readonly RewardRecipe[],
 ): Promise<PlacedPrompt[]> {
   const skip = (bad: DataError) => skipped.push(bad);
-  const placed = await readPromptSet(resolve(baseFolder, set.file), set, skip, columnsOf(checks));
+  const columns = [...new Set([...columnsOf(checks), ...references.map(({ column }) => column)])];
+  const placed = await readPromptSet(resolve(baseFolder, set.file), set, skip, columns);
   validateChecks(placed);
   if (rewards !== undefined) refuseUnrunTests(placed, rewards);
   return placed.flatMap((one) => {
     try {
-      return { prompt: withRecipeChecks(one, checks), place: one.place };
+      const { place } = one;
+      return { prompt: withReferences(withRecipeChecks(one, checks), place, one.columns, references), place };
     } catch (error) {
       if (set.bad_rows === "error" || !(error instanceof DataError)) throw error;
       skip(error);

@@ -93,7 +93,11 @@ describe("one reward of several", () => {
   test("where none has anything to say, it is a failure", async () => {
     const model = composeRewards([{ component: checksComponent(), weight: 1 }]);
     expect(await score(model, [request(text, [])])).toEqual([
-      { responseKey: text, failure: "checks can't score this: the prompt has no checks, and there is no judge" },
+      {
+        responseKey: text,
+        failure:
+          "checks can't score this: the prompt has nothing that it goes by (checks, tests, a reference), and no other reward speaks",
+      },
     ]);
   });
 

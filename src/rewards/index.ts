@@ -5,6 +5,7 @@ export { checkCode, languagesOfTests, refuseUnrunTests } from "./code/check.ts";
 export type { ComponentOutcome, RewardComponent, RewardContext } from "./component.ts";
 export { composeRewards, type WeightedComponent } from "./compose.ts";
 export { type JudgeRecipe, openJudge } from "./judge/index.ts";
+export { isReference, recipeReferences, withReferences } from "./judge/reference.ts";
 export { openRewards } from "./open.ts";
 export { columnsOf, recipeChecks, withRecipeChecks } from "./recipe-checks.ts";
 export { type RewardModelRecipe, readsLabels, rewardModelComponent } from "./reward-model/index.ts";

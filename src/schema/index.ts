@@ -18,6 +18,7 @@ export { makeFolder } from "./folder.ts";
 export * from "./interfaces.ts";
 export { issueWords, valueAt } from "./issue-words.ts";
 export { type JsonLine, readJsonLines } from "./jsonl.ts";
+export { referenceWords } from "./judge-mistakes.ts";
 export * from "./key.ts";
 export { type LedgerRecipe, ledgerSchema } from "./ledger.ts";
 export { explainMemory } from "./memory.ts";

@@ -4,6 +4,7 @@ import { stringify } from "yaml";
 import { z } from "zod";
 import { expandHome } from "./cache.ts";
 import { valueAt } from "./issue-words.ts";
+import { judgeMistakes } from "./judge-mistakes.ts";
 import { contentKey } from "./key.ts";
 import { type Recipe, recipeSchema } from "./recipe.ts";
 import { firstOf, type Mistake, mistakeError, mistakesOf } from "./recipe-issues.ts";
@@ -108,7 +109,7 @@ function contradictions(root: unknown): Mistake[] {
     const hint = "A scale is [lowest, highest], like [1, 5].";
     return [{ path: ["rewards", index, "scale"], message: `the scale goes from ${low} to ${high}`, hint }];
   });
-  return [...lengths, ...scales, ...compositions(root), ...selectionMistakes(root)];
+  return [...lengths, ...scales, ...compositions(root), ...judgeMistakes(root), ...selectionMistakes(root)];
 }
 
 /** Clipping to nothing, a value behind a gate that isn't there, and gates with nothing behind them. */

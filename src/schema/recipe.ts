@@ -64,8 +64,10 @@ const sourceSchema = z.union(
 export type SourceRecipe = z.infer<typeof sourceSchema>;
 
 const judgeFields = {
-  /** What the judge is told; `{prompt}` and `{response}` stand for the texts. */
+  /** What the judge is told; `{prompt}`, `{response}` and `{reference}` stand for the texts. */
   rubric: z.string().min(1).optional(),
+  /** The column of the prompts' rows with a reference answer, which the rubric shows; of a prompt that may lack it, nothing is said then. */
+  reference: z.strictObject({ column: z.string().min(1), optional: z.boolean().default(false) }).optional(),
   /** Lowest and highest rating; the expected value is mapped linearly to 0..1. */
   scale: z.tuple([z.int().min(0), z.int().max(10)]).default([1, 5]),
   /** Read by the ratings' probabilities, or written as JSON that the judge is held to: the rating alone, or after reasons. */

@@ -10,7 +10,7 @@ import {
 } from "../../models/index.ts";
 import { resolvePrecision } from "../../nn/index.ts";
 import { splitPrompts } from "../../preferences/index.ts";
-import { checkCode, languagesOfTests, type RewardModelRecipe, readsLabels } from "../../rewards/index.ts";
+import { checkCode, isReference, languagesOfTests, type RewardModelRecipe, readsLabels } from "../../rewards/index.ts";
 import {
   type EndpointRecipe,
   type LoadedRecipe,
@@ -154,7 +154,7 @@ function promptsFinding(
   file: string,
   left = "",
 ): Finding {
-  const checked = prompts.filter(({ checks }) => checks.length > 0).length;
+  const checked = prompts.filter(({ checks }) => checks.some((check) => !isReference(check))).length;
   const unchecked =
     recipe.rewards.every(({ kind }) => kind === "checks" || kind === "code") && checked < prompts.length;
   const more = left === "" ? "" : `; ${left}`;

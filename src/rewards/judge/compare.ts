@@ -2,6 +2,7 @@ import { contentKey, RecipeError, type ScoreRequest } from "../../schema/index.t
 import type { ComponentOutcome, RewardComponent } from "../component.ts";
 import { leastMass, percent } from "./expected-rating.ts";
 import type { JudgeReader, JudgeSettings, Question, Said } from "./judge.ts";
+import { checkReference, referenceOf, withoutReference } from "./reference.ts";
 import { compileComparison, defaultComparison } from "./rubric.ts";
 
 /** How a judge compares: two answers at a time, or several. */
@@ -39,7 +40,7 @@ interface Played {
  * Throws RecipeError below `field` for a rubric without its placeholders and for more answers in a list than 9.
  */
 export async function comparisonComponent(
-  { name, rubric: given, answer, compare, opponents }: Omit<JudgeSettings, "scale"> & Comparing,
+  { name, rubric: given, answer, compare, opponents, reference }: Omit<JudgeSettings, "scale"> & Comparing,
   field: string,
   open: (scale: readonly [1, number]) => Promise<JudgeReader>,
   notice: (line: string) => void = () => {},
@@ -49,7 +50,8 @@ export async function comparisonComponent(
     throw new RecipeError(`a list has at most ${longestList} answers, the response and ${longestList - 1} others`, {
       field: `${field}.opponents`,
     });
-  const rubric = given ?? defaultComparison(answer);
+  const rubric = given ?? defaultComparison(answer, reference !== undefined);
+  checkReference(rubric, reference, field);
   const question = compileComparison(rubric, `${field}.rubric`);
   const reader = await open([1, size]);
   const places = { first: 0, orders: 0, expected: 0, agreeing: 0, pairs: 0 };
@@ -97,6 +99,7 @@ export async function comparisonComponent(
       compare,
       opponents: opponents ?? null,
       answer,
+      ...(reference === undefined ? {} : { reference: reference.column }),
       reader: reader.identity,
     }),
     async *rate(requests, signal): AsyncGenerator<ComponentOutcome> {
@@ -105,6 +108,12 @@ export async function comparisonComponent(
       const questions: Question[] = [];
       const asked: { readonly played: Played; readonly shift: number }[] = [];
       for (const [index, request] of requests.entries()) {
+        const shown = reference && referenceOf(request.prompt, reference.column);
+        if (reference !== undefined && shown === undefined) {
+          yield { index, ...withoutReference(reference) };
+          played.push([]);
+          continue;
+        }
         const mine = gamesOf(request);
         if (mine.length === 0) yield { index, parts: [{ name, value: 0.5, weight: 1 }] };
         played.push(
@@ -118,7 +127,7 @@ export async function comparisonComponent(
               const order = [...game.slice(shift), ...game.slice(0, shift)];
               const texts = order.map(({ text }) => text);
               questions.push({
-                messages: question(request.prompt.messages, texts),
+                messages: question(request.prompt.messages, texts, shown),
                 group: JSON.stringify(request.prompt.messages),
               });
               asked.push({ played: made, shift });

@@ -1,6 +1,7 @@
 import { contentKey, type Message } from "../../schema/index.ts";
 import type { ComponentOutcome, RewardComponent } from "../component.ts";
 import { expectedRating } from "./expected-rating.ts";
+import { checkReference, type ReferenceRecipe, referenceOf, withoutReference } from "./reference.ts";
 import { compileRubric, defaultRubric } from "./rubric.ts";
 import { checkScale, type Scale } from "./scale.ts";
 import type { JudgeAnswer } from "./written-form.ts";
@@ -36,33 +37,53 @@ export interface JudgeSettings {
   readonly rubric?: string | undefined;
   readonly scale: Scale;
   readonly answer: JudgeAnswer;
+  /** Whence the reference answer is that the rubric shows, if it shows one. */
+  readonly reference?: ReferenceRecipe | undefined;
 }
 
 /**
  * A judge as a reward: the rating that it writes in 0..1; or the expected rating over the scale, and beside it with weight 0 the
- * probability that was on the ratings at all (`<name>:rating_mass`). `open` makes the reader once rubric and scale are known to be sound.
+ * probability that was on the ratings at all (`<name>:rating_mass`). With a reference, a prompt without one is a failure, or where it is
+ * optional nothing is said of its responses. `open` makes the reader once rubric and scale are known to be sound.
  * Throws RecipeError below `field` where they are not.
  */
 export async function judgeComponent(
-  { name, rubric: given, scale, answer }: JudgeSettings,
+  { name, rubric: given, scale, answer, reference }: JudgeSettings,
   field: string,
   open: () => Promise<JudgeReader>,
 ): Promise<RewardComponent> {
   checkScale(scale, `${field}.scale`);
-  const rubric = given ?? defaultRubric(scale, answer);
+  const rubric = given ?? defaultRubric(scale, answer, reference !== undefined);
+  checkReference(rubric, reference, field);
   const question = compileRubric(rubric, `${field}.rubric`);
   const reader = await open();
   const written = answer === "probabilities" ? {} : { answer };
+  const from = reference === undefined ? {} : { reference: reference.column };
   return {
     name: `judge ${name}`,
-    identity: contentKey({ kind: "judge", version: judgeVersion, rubric, scale, ...written, reader: reader.identity }),
+    identity: contentKey({
+      kind: "judge",
+      version: judgeVersion,
+      rubric,
+      scale,
+      ...written,
+      ...from,
+      reader: reader.identity,
+    }),
     async *rate(requests, signal): AsyncGenerator<ComponentOutcome> {
-      const questions = requests.map((request) => ({
-        messages: question(request),
-        group: JSON.stringify(request.prompt.messages),
-      }));
+      const questions: Question[] = [];
+      const asked: number[] = [];
+      for (const [index, request] of requests.entries()) {
+        const shown = reference && referenceOf(request.prompt, reference.column);
+        if (reference !== undefined && shown === undefined) {
+          yield { index, ...withoutReference(reference) };
+          continue;
+        }
+        asked.push(index);
+        questions.push({ messages: question(request, shown), group: JSON.stringify(request.prompt.messages) });
+      }
       for await (const outcome of reader.read(questions, signal)) {
-        const { index } = outcome;
+        const index = asked[outcome.index]!;
         if ("rating" in outcome) {
           yield { index, parts: [{ name, value: (outcome.rating - scale[0]) / (scale[1] - scale[0]), weight: 1 }] };
           continue;
