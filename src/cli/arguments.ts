@@ -17,7 +17,7 @@ export interface Arguments {
   readonly data: DataCommand | undefined;
   /** Of `inspect`: what is shown, and where. */
   readonly inspect: Inspecting | undefined;
-  /** Of `export` and `import`: the folder to make, which stands after the other. */
+  /** Of `export`, `import` and `agreement`: the folder to make, which stands after the other name. */
   readonly destination: string | undefined;
   readonly recipe: string | undefined;
   readonly set: readonly string[];
@@ -135,7 +135,7 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
   };
   const sweep = command === "sweep" ? positionals.shift() : undefined;
   const data = command === "data" ? dataCommand(positionals.shift(), given.get("against") ?? [], single) : undefined;
-  const [destination] = command === "export" || command === "import" ? positionals.splice(1, 1) : [];
+  const [destination] = ["export", "import", "agreement"].includes(command) ? positionals.splice(1, 1) : [];
   if (positionals.length > 1) {
     throw new UsageError(
       `${command} takes one ${commands[command].positional}, and was given ${[sweep, ...positionals, destination].filter((word) => word !== undefined).join(" and ")}`,

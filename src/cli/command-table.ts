@@ -199,6 +199,14 @@ export const commands = {
     details:
       "Any file that `train --data` reads: duplicates, contradictions, equal and empty responses, tokens of chat templates, leaks, lengths. Ends with exit code 1 where something is wrong.",
   },
+  agreement: {
+    summary: "how far the rewards of a recipe agree with the labels of a file, and with each other",
+    positional: "FILE FOLDER",
+    optional: false,
+    options: ["recipe", "set", "offline", "json"],
+    details:
+      "FILE has pairs, as RewardBench, or responses with scores or ratings; FOLDER is a new one, for the scores and what comes out. Accuracy by subset, Kendall's tau-b and Cohen's kappa, and the weights of the rewards that fit the labels best. Stopped or killed, the same command goes on.",
+  },
   gc: {
     summary: "remove from a run what its recipe no longer refers to",
     positional: "RUN FOLDER",

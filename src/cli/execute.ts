@@ -17,6 +17,7 @@ import {
   trainOnData,
 } from "../pipeline/index.ts";
 import { onSetup } from "../torch/index.ts";
+import { agreementCommand } from "./agreement-command.ts";
 import { exportCommand, gcCommand, importCommand } from "./archive-commands.ts";
 import type { Arguments, DataTraining } from "./arguments.ts";
 import { chatLoop, chatOnce } from "./chat-loop.ts";
@@ -81,6 +82,9 @@ export async function execute(given: Arguments, around: Surroundings): Promise<E
       return inspectCommand(given, around);
     case "data":
       return dataCommand(given, around);
+    case "agreement":
+      await agreementCommand(given, around);
+      return 0;
     case "gc":
       await gcCommand(given, around);
       return 0;

@@ -1,4 +1,8 @@
-export type { Interval, Resampling } from "./resampling.ts";
+export { eloPoints, fitBradleyTerry, type Strengths } from "./bradley-terry.ts";
+export { pairKappa, type Vote } from "./kappa.ts";
+export { type Contrast, fitLogistic } from "./logistic.ts";
+export { bootstrapMean, type Interval, type Resampling } from "./resampling.ts";
+export { type SourceStrength, type SourceStrengths, sourceStrengths } from "./source-strengths.ts";
 export {
   type Comparison,
   compare,

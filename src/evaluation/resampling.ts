@@ -8,7 +8,7 @@ export interface Resampling {
 }
 
 /** Where the random words are used: no two purposes share a word. */
-const streams = { bootstrap: 1, signFlip: 2 } as const;
+const streams = { bootstrap: 1, signFlip: 2, counts: 3 } as const;
 
 export interface Interval {
   readonly low: number;
@@ -44,7 +44,20 @@ export function bootstrapMean(values: readonly number[], { resamples, seed }: Re
   return { low: quantile(means, (1 - level) / 2), high: quantile(means, (1 + level) / 2), level };
 }
 
-function quantile(sorted: Float64Array, share: number): number {
+/** How often each of `size` things is drawn when as many are drawn with replacement: one resample of a bootstrap. */
+export function resampledCounts(size: number, resample: number, seed: number): Uint32Array {
+  const counts = new Uint32Array(size);
+  const words = new Uint32Array(4);
+  const key = [seed | 0, 0];
+  for (let drawn = 0; drawn < size; drawn += 1) {
+    if (drawn % 4 === 0) philox([drawn / 4, resample, streams.counts, 0], key, words);
+    counts[Math.floor((words[drawn % 4]! / 2 ** 32) * size)]! += 1;
+  }
+  return counts;
+}
+
+/** The value below which this share of sorted values lies, interpolated linearly as numpy.percentile does. */
+export function quantile(sorted: Float64Array, share: number): number {
   const position = share * (sorted.length - 1);
   const below = Math.floor(position);
   const low = sorted[below]!;

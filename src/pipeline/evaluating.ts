@@ -86,7 +86,7 @@ export async function evaluateModels(run: Run): Promise<Record<string, number> |
     for (const [label, files] of await evaluatedFiles(run)) {
       const stage = `evaluation/${label}`;
       await drawMissing(run, { stage: "evaluate", label: stage, draws: evaluationDraws(run, files) });
-      await scoreMissing(run, "evaluate", stage, reward, baseline);
+      await scoreMissing(run, "evaluate", stage, reward, { rivals: baseline });
       models.push(await responsesOf(run, label, stage, reward.identity));
     }
     const resampling = { resamples: recipe.evaluation.bootstrap, seed: recipe.seed };

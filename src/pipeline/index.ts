@@ -1,5 +1,8 @@
 export { type DataCheck, dataNotes, dataProblems } from "../preferences/index.ts";
 export { type Recovery, recoverLedger } from "../store/index.ts";
+export type { AgreementFigures } from "./agreement/figures.ts";
+export { type AgreementOptions, type AgreementReport, agreementFiles, rewardAgreement } from "./agreement/index.ts";
+export { agreementMarkdown as agreementText } from "./agreement/text.ts";
 export { type ArchiveSummary, type ExportOptions, exportRun } from "./archive/export.ts";
 export { type ImportOptions, importRun } from "./archive/import.ts";
 export { type Chat, type ChatOptions, fusedOrModel, openChat } from "./chat.ts";

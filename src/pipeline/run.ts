@@ -181,6 +181,16 @@ export async function openRun(options: RunOptions): Promise<Run> {
     await ledger.close();
     throw explainDisk(error, folder);
   }
+  return runOver(loaded, resolved, ledger, options);
+}
+
+/** A run over a ledger that is open. */
+export function runOver(
+  loaded: LoadedRecipe,
+  resolved: Recipe,
+  ledger: Ledger,
+  options: Omit<RunOptions, "recipeFile" | "overrides">,
+): Run {
   const models = new Map<string, Promise<ModelFiles>>();
   const rewardModels = new Map<string, Promise<RewardModelFiles>>();
   const locating: LocateOptions = {
@@ -202,7 +212,7 @@ export async function openRun(options: RunOptions): Promise<Run> {
     return looked;
   }
   return {
-    folder,
+    folder: resolve(options.folder),
     recipe: loaded.recipe,
     resolved,
     baseFolder: loaded.baseFolder,

@@ -50,18 +50,24 @@ async function* rated(
   }
 }
 
+interface ScoringOptions {
+  /** With whose responses what compares them compares: those of this label, of their own unless it is given. */
+  readonly rivals?: string;
+  /** Whether it is an error where no response of the label could be scored at all, or just counted. */
+  readonly silence?: "error" | "counted";
+}
+
 /**
- * Scores every response under the label that has no score of this reward yet. What compares responses compares them with those of
- * the label `rivals`, with those of their own unless it is given.
+ * Scores every response under the label that has no score of this reward yet.
  *
- * @throws SourceError when none of them could be scored, then and before; Interrupted on an abort.
+ * @throws SourceError when none of them could be scored, then and before, unless that is just counted; Interrupted on an abort.
  */
 export async function scoreMissing(
   run: Run,
   stage: StageName,
   label: string,
   reward: AccountedReward,
-  rivals = label,
+  { rivals = label, silence = "error" }: ScoringOptions = {},
 ): Promise<Record<string, number>> {
   const { ledger, listener } = run;
   const total = await ledger.scores.lacking(label, reward.identity);
@@ -90,7 +96,7 @@ export async function scoreMissing(
     });
   }
   checkInterrupted(run);
-  if (failed > 0 && scored === 0) await refuseSilent(run, label, reward, reason);
+  if (failed > 0 && scored === 0 && silence === "error") await refuseSilent(run, label, reward, reason);
   if (failed > 0)
     listener.notice(
       `${failed} of ${total} responses could not be scored (${reason}); they take no part, and the next run tries them again`,

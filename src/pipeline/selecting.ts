@@ -1,10 +1,12 @@
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
+import { type SourceStrengths, sourceStrengths } from "../evaluation/index.ts";
 import {
   type Candidate,
   type Chosen,
   type Contributions,
   contributions,
+  isUsable,
   type LeftOut,
   leftOutReasons,
   type Pair,
@@ -20,17 +22,16 @@ import {
   selectPairs,
   selectQuadruples,
   toQuadruple,
-  withStandardScores,
   writePairs,
   writeQuadruples,
 } from "../preferences/index.ts";
-import { contentKey, looksAtTarget, type Quadruple, TrainingError } from "../schema/index.ts";
+import { contentKey, looksAtTarget, type Quadruple, type Recipe, TrainingError } from "../schema/index.ts";
 import type { StoredSelection } from "../store/index.ts";
 import { hasSummary, summarise } from "./report/split-selection.ts";
 import { type Run, runPaths } from "./run.ts";
 import { openReward } from "./scoring.ts";
 import { componentBy, selectionRule } from "./selection-rule.ts";
-import { type Scales, scalesOf, scalesShown } from "./standard-scores.ts";
+import { comparedValues, type Scales, scalesOf, scalesShown } from "./standard-scores.ts";
 
 /** What is kept of a chosen response: a run's texts need not fit into memory. */
 const withoutText = ({ key, source, value }: Candidate): Chosen => ({ key, source, value, text: "" });
@@ -43,8 +44,8 @@ async function* candidatesOf(
   withTarget: boolean,
   scales: Scales | undefined,
 ): AsyncGenerator<PromptCandidates> {
-  for await (const prompt of scoredCandidates(run, reward, split, withTarget))
-    yield scales === undefined ? prompt : withStandardScores(prompt, scales);
+  const compared = comparedValues(run.recipe, scales);
+  for await (const prompt of scoredCandidates(run, reward, split, withTarget)) yield compared(prompt);
 }
 
 /** The prompts of a split with the scored responses of the sources that take part, and of the target where it is asked for, as they are read. */
@@ -75,7 +76,11 @@ async function* scoredCandidates(
 interface Given {
   readonly contributions: Contributions;
   readonly statistics: RewardStatistics;
+  readonly strengths: SourceStrengths;
 }
+
+/** Of the intervals of the sources' strengths. */
+const strengthResamples = 1000;
 
 /** Prompts whose responses are compared pair by pair; where a split has more, these are drawn by lot. */
 const comparedPrompts = 20_000;
@@ -89,14 +94,27 @@ async function givenTo(
 ): Promise<Given> {
   const statistics = rewardStatistics(componentBy(run.recipe.rewards));
   const share = comparedPrompts / (selected.length + leftOut.length);
+  const { recipe } = run;
+  const compared = comparedValues(recipe, scales);
+  const strengths = sourceStrengths(recipe.selection.sources ?? recipe.sources.map(({ name }) => name));
   async function* looked() {
-    for await (const prompt of candidatesOf(run, reward, split, false, scales)) {
+    for await (const scored of scoredCandidates(run, reward, split, false)) {
+      // Standard scores would make all sources equally strong.
+      strengths.add(
+        scored.promptId,
+        scored.sources.filter((one) => isUsable(one, recipe.selection.unfinished)),
+      );
+      const prompt = compared(scored);
       if (share >= 1 || lotOf(prompt.promptId) < share) statistics.add(prompt);
       yield prompt;
     }
   }
   const found = await contributions(looked(), selected, selectionRule(run.recipe.selection));
-  return { contributions: found, statistics: statistics.result() };
+  return {
+    contributions: found,
+    statistics: statistics.result(),
+    strengths: strengths.result({ resamples: strengthResamples, seed: recipe.seed }),
+  };
 }
 
 /** A number in [0, 1) that hangs on the id alone. */
@@ -140,14 +158,16 @@ const inOrder = (selections: readonly StoredSelection[]) =>
 
 /** Whether the ledger has exactly this selection, and its summary. */
 async function isStored(
-  { ledger }: Run,
+  { ledger, recipe }: Run,
   split: "sft" | "wrpo",
   selections: readonly StoredSelection[],
   scales: readonly SourceScale[],
 ): Promise<boolean> {
-  if (!hasSummary(await ledger.selections.summary(split), scales)) return false;
+  if (!hasSummary(await ledger.selections.summary(split), comparedBy(recipe, scales))) return false;
   return inOrder(await ledger.selections.list(split)) === inOrder(selections);
 }
+
+const comparedBy = ({ selection }: Recipe, scales: readonly SourceScale[]) => ({ combine: selection.combine, scales });
 
 /** Takes back what was selected for supervised tuning when the recipe had one. */
 export const selectNothingForSft = (run: Run): Promise<void> => run.ledger.selections.replace("sft", []);
@@ -165,7 +185,11 @@ export async function selectForSft(run: Run): Promise<Record<string, number> | u
   ];
   if (selection.selected.length > 0 && (await isStored(run, "sft", rows, shown))) return undefined;
   const given = await givenTo(run, reward, "sft", selection, scales);
-  await run.ledger.selections.replace("sft", rows, summarise(selection.selected, rows, given, shown));
+  await run.ledger.selections.replace(
+    "sft",
+    rows,
+    summarise(selection.selected, rows, given, comparedBy(run.recipe, shown)),
+  );
   if (selection.selected.length === 0)
     throw new TrainingError("no prompt of the supervised split has a usable response", {
       hint: `${leftOutWords(selection)}. More prompts, more responses or another reward may help.`,
@@ -203,7 +227,7 @@ export async function selectForWrpo(run: Run): Promise<Record<string, number> | 
     else await writeQuadruples(file, quadruplesOf(run, selected as readonly SelectedQuadruple[]));
   }
   // The ledger after the file: a run that was killed between the two finds the old selection and writes both again.
-  await run.ledger.selections.replace("wrpo", rows, summarise(selected, rows, given, shown));
+  await run.ledger.selections.replace("wrpo", rows, summarise(selected, rows, given, comparedBy(run.recipe, shown)));
   if (selected.length === 0)
     throw new TrainingError(
       recipe.rows === "pairs" ? "no prompt gives a pair (y_ws, y_l)" : "no prompt gives a quadruple (y_ws, y_wt, y_l)",

@@ -24,8 +24,11 @@ export const selectionRule = (selection: SelectionRecipe): SelectionRule => ({
 export function componentBy(rewards: readonly RewardRecipe[]): (part: string) => string {
   const names = rewards.map((reward) => ("name" in reward ? reward.name : undefined) ?? reward.kind);
   const separators = [":", "/"];
-  return (part) =>
-    names.find((name) => part === name || separators.some((sign) => part.startsWith(name + sign))) ?? "checks";
+  return (part) => {
+    // What was clipped, and what stands behind a gate, bears the component's whole name.
+    const bare = part.replace(/^(?:judge|reward model|endpoint) /, "");
+    return names.find((name) => bare === name || separators.some((sign) => bare.startsWith(name + sign))) ?? "checks";
+  };
 }
 
 /** @throws RecipeError for a quota of a domain that no prompt has */

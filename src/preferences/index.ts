@@ -11,11 +11,18 @@ export { type Contribution, type Contributions, contributions } from "./contribu
 export type { Example, TextRole } from "./data-examples.ts";
 export { type DataRow, dataFaults, readDataRows, sourceResponsesOf, type WantedTexts } from "./data-rows.ts";
 export { flagsOf } from "./flags.ts";
+export { type GradedResponse, type GradedRow, readGradedRows } from "./graded-rows.ts";
 export { type Pair, writePairs } from "./pair-rows.ts";
-export { type PlacedPrompt, readPromptSet } from "./prompt-sets.ts";
+export { checksOf, columnsOf, type PlacedPrompt, readPromptSet } from "./prompt-sets.ts";
 export { fromRow, readQuadruples, toRow, writeQuadruples } from "./quadruple-rows.ts";
 export { type PlacedExamples, readExamples } from "./read-examples.ts";
-export { type Agreement, type LongerWins, type RewardStatistics, rewardStatistics } from "./reward-statistics.ts";
+export {
+  type Agreement,
+  kendall,
+  type LongerWins,
+  type RewardStatistics,
+  rewardStatistics,
+} from "./reward-statistics.ts";
 export {
   type Chosen,
   type LeftOutPrompt,
@@ -32,4 +39,5 @@ export { type LeftOut, leftOutReasons, type SelectionRule } from "./selection/ru
 export { type SourceScale, sourceScales, withStandardScores } from "./source-scales.ts";
 export { type PromptSplit, splitPrompts } from "./split.ts";
 export { type LeftOutPromptRow, type TrainingPrompts, trainingPrompts, withoutDuplicates } from "./training-prompts.ts";
+export { type Voting, withVotes } from "./votes.ts";
 export { type DiffPart, wordDiff } from "./word-diff.ts";

@@ -70,7 +70,8 @@ export async function readPromptSet(
   throw new DataError("there are no prompts in it", { file: path, hint: "Check the path, and the split of a folder." });
 }
 
-function columnsOf(row: unknown, names: readonly string[]): Record<string, unknown> {
+/** The columns of a row by their names, or by what paths with dots lead to; those that it lacks are not among them. */
+export function columnsOf(row: unknown, names: readonly string[]): Record<string, unknown> {
   const found = names.map((name) => {
     const direct = valueAt(row, [name]);
     return [name, direct === undefined ? valueAt(row, name.split(".")) : direct] as const;
@@ -135,8 +136,8 @@ function nameOf(value: unknown, field: string, place: Place): string {
   throw new DataError(`is ${canonicalJson(value)}, and should be a text or a number`, { ...place, field });
 }
 
-/** A list of checks, or its JSON, as tables have it. */
-function checksOf(value: unknown, field: string, place: Place): Prompt["checks"] {
+/** A list of checks, or its JSON, as tables have it. Throws a DataError with the field for what is neither. */
+export function checksOf(value: unknown, field: string, place: Place): Prompt["checks"] {
   if (value === undefined) return [];
   let list: unknown = value;
   if (typeof value === "string")

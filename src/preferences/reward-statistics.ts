@@ -97,7 +97,7 @@ type Kendall = ReturnType<typeof kendall>;
  * Kendall's tau-b (Kendall 1945), pooled over groups within which values are compared: the pairs in the same order less those in
  * the reverse one, over the geometric mean of the pairs that each of the two tells apart. A NaN is compared with nothing.
  */
-function kendall() {
+export function kendall() {
   let balance = 0;
   let differA = 0;
   let differB = 0;

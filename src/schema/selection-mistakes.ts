@@ -10,6 +10,7 @@ export function selectionMistakes(root: unknown): Mistake[] {
     ...missingSources(root),
     ...sourceCounts(root),
     ...impossibleGaps(root),
+    ...scaledVotes(root),
     ...pairsForOthers(root),
     ...singleResponses(root),
     ...nothingToTune(root),
@@ -83,6 +84,13 @@ function impossibleGaps(root: unknown): Mistake[] {
   if (typeof least !== "number" || typeof most !== "number" || least <= most) return [];
   const message = `no gap is at least ${least} (min_gap) and at most ${most}`;
   return [{ path: ["selection", "max_gap"], message, hint: "Raise it, or lower selection.min_gap." }];
+}
+
+/** Standard scores of votes, which are within a prompt already. */
+function scaledVotes(root: unknown): Mistake[] {
+  if (of(root, "combine") !== "vote" || of(root, "normalise") !== "per_source") return [];
+  const message = "votes are counted within each prompt, and per_source measures rewards over all prompts";
+  return [{ path: ["selection", "normalise"], message, hint: "Leave it out, or set selection.combine to mean." }];
 }
 
 /** What pairs can't be used for. */

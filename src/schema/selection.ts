@@ -22,6 +22,8 @@ export const selectionSchema = z.strictObject({
   source_responses_of: z.enum(["different_sources", "any_source"]).default("different_sources"),
   /** Whence y_l is: the target, the source of y_ws, or all sources. */
   rejected_from: z.enum(["target", "same_source", "sources"]).default("target"),
+  /** What several rewards come to: their weighted mean, or the share of their votes against the other responses to the prompt. */
+  combine: z.enum(["mean", "vote"]).default("mean"),
   /** What is compared: the rewards themselves, or how many standard deviations each lies above its source's mean. */
   normalise: z.enum(["none", "per_source"]).default("none"),
   /** Least and greatest reward gap between the preferred response and y_l; equal rewards are always left out. */

@@ -1,8 +1,15 @@
 import { basename } from "node:path";
-import { type DataError, EnvironmentError, replaceFile } from "../../schema/index.ts";
+import {
+  AmalgamError,
+  type DataError,
+  EnvironmentError,
+  loadRecipe,
+  type Recipe,
+  replaceFile,
+} from "../../schema/index.ts";
 import { readLedger } from "../../store/index.ts";
 import type { Listener } from "../events.ts";
-import { checkInterrupted } from "../run.ts";
+import { checkInterrupted, runPaths } from "../run.ts";
 import { fileRecords } from "./file-records.ts";
 import { inspectPage } from "./page.ts";
 import type { Shown } from "./record.ts";
@@ -96,9 +103,19 @@ async function* ofRun({ path, filter, sample, listener }: InspectOptions): Async
       for (const prompt of prompts) drawn.add(prompt.id, prompt);
       prompts = drawn.items();
     }
-    yield* runRecords(reader, reward, prompts);
+    yield* runRecords(reader, reward, prompts, recipeOf(path));
   } finally {
     await reader.close();
+  }
+}
+
+/** The recipe of a run folder; a run whose recipe can't be read any more is shown even so. */
+function recipeOf(folder: string): Recipe | undefined {
+  try {
+    return loadRecipe(runPaths(folder).recipe).recipe;
+  } catch (error) {
+    if (error instanceof AmalgamError) return undefined;
+    throw error;
   }
 }
 

@@ -1,5 +1,7 @@
-import { flagsOf, type LeftOut, leftOutReasons } from "../../preferences/index.ts";
+import { type Candidate, flagsOf, type LeftOut, leftOutReasons } from "../../preferences/index.ts";
+import type { Recipe } from "../../schema/index.ts";
 import type { JudgedResponse, LedgerReader, StoredPrompt, StoredSelection } from "../../store/index.ts";
+import { comparedValues } from "../standard-scores.ts";
 import { type Role, ranked, type Shown, type ShownResponse } from "./record.ts";
 
 /** Prompts whose responses are read at once. */
@@ -23,6 +25,7 @@ export async function* runRecords(
   reader: LedgerReader,
   reward: string | undefined,
   prompts: readonly StoredPrompt[],
+  recipe?: Recipe,
 ): AsyncGenerator<Shown> {
   const stages = [...new Set((await reader.drawStatus()).map(({ stage }) => stage))];
   const selections = new Map<string, StoredSelection>();
@@ -31,19 +34,50 @@ export async function* runRecords(
   for (let start = 0; start < prompts.length; start += together) {
     const some = prompts.slice(start, start + together);
     const ids = some.map(({ id }) => id);
-    const found = new Map<string, { readonly stage: string; readonly response: JudgedResponse }[]>();
+    const found = new Map<string, Found[]>();
     for (const stage of stages)
       for (const [id, responses] of await reader.scores.ofPrompts(stage, reward, ids))
         found.set(id, [...(found.get(id) ?? []), ...responses.map((response) => ({ stage, response }))]);
-    for (const prompt of some) yield shownPrompt(prompt, found.get(prompt.id) ?? [], selections.get(prompt.id));
+    for (const prompt of some) {
+      const responses = withVoteParts(prompt.id, found.get(prompt.id) ?? [], recipe);
+      yield shownPrompt(prompt, responses, selections.get(prompt.id));
+    }
   }
+}
+
+interface Found {
+  readonly stage: string;
+  readonly response: JudgedResponse;
+}
+
+/** Where a recipe selects by votes: the responses with the share of votes that each wins, as a figure beside its parts. */
+function withVoteParts(promptId: string, found: readonly Found[], recipe: Recipe | undefined): readonly Found[] {
+  if (recipe?.selection.combine !== "vote") return found;
+  const named = recipe.selection.sources;
+  const takesPart = ({ stage, response }: Found) =>
+    response.value !== undefined && (stage === "target" || named === undefined || named.includes(response.source));
+  const of = (wanted: string) =>
+    found.filter((one) => one.stage === wanted && takesPart(one)).map(({ response }) => response as Candidate);
+  const { sources, target } = comparedValues(
+    recipe,
+    undefined,
+  )({ promptId, sources: of("sources"), target: of("target") });
+  const shares = { sources, target } as Readonly<Record<string, readonly Candidate[]>>;
+  return found.map(({ stage, response }) => {
+    const voted = shares[stage]?.find(({ key, source }) => key === response.key && source === response.source);
+    if (voted === undefined) return { stage, response };
+    return {
+      stage,
+      response: { ...response, parts: [...(response.parts ?? []), { name: "votes", value: voted.value, weight: 0 }] },
+    };
+  });
 }
 
 const splitWords = { sft: "for supervised tuning", wrpo: "for preferences", evaluation: "held out" } as const;
 
 function shownPrompt(
   { id, split, domain, messages }: StoredPrompt,
-  responses: readonly { readonly stage: string; readonly response: JudgedResponse }[],
+  responses: readonly Found[],
   selection: StoredSelection | undefined,
 ): Shown {
   const prompt = messages.map(({ content }) => content).join("\n");

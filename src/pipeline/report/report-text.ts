@@ -40,9 +40,23 @@ function contributionText(title: string, selection: SplitSelection | null): stri
   return [
     `${title} (${counted(selection.selected, "prompt")})`,
     ...columns([["source", "chosen", "share", "reached best", "mean reward", "wins", "at equal length"], ...rows]),
+    ...(selection.combine === "vote" ? ["  rewards are shares of votes (selection.combine: vote)"] : []),
     ...apart,
+    ...strengthLines(selection.strengths),
     ...left,
   ].join("\n");
+}
+
+function strengthLines(strengths: SplitSelection["strengths"]): string[] {
+  if (strengths === null || strengths.sources.every(({ elo }) => elo === null)) return [];
+  const rows = strengths.sources.map(({ source, elo, interval: of, wins, ties, losses }) => [
+    ...[source, elo === null ? "" : integer(elo), of === null ? "" : interval(of, integer)],
+    ...[wins, ties, losses].map(integer),
+  ]);
+  return [
+    `  strength on Elo's scale, by mean rewards on ${counted(strengths.prompts, "prompt")}${strengths.bounded ? " (bounded: some never lost, or never met)" : ""}:`,
+    ...columns([["source", "Elo", "95 % interval", "wins", "ties", "losses"], ...rows]),
+  ];
 }
 
 function evaluationText({ evaluation }: ReportData): string {

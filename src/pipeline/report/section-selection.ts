@@ -2,7 +2,7 @@ import type { Contribution } from "../../preferences/index.ts";
 import { type Column, figure, figures, legend, notYet, section, table } from "./elements.ts";
 import { type Html, html } from "./escape.ts";
 import { histogramRows, stackedBars } from "./figures.ts";
-import { counted, integer, percent, reward } from "./format.ts";
+import { counted, integer, interval, percent, reward } from "./format.ts";
 import { modelName, sourceColour } from "./names.ts";
 import type { ReportData } from "./report-data.ts";
 import type { SampleGroup } from "./samples.ts";
@@ -64,7 +64,8 @@ const partsOf = ({ supervised, rows }: ReportData) =>
 const share = (value: number | null): string => (value === null ? "\u2013" : percent(value));
 
 function contributionTable(selection: SplitSelection, purpose: string): Html {
-  const { selected, contributions, domains, meanRewards, sourceBelowRejected, gaps, scales } = selection;
+  const { selected, contributions, domains, meanRewards, sourceBelowRejected, gaps, scales, combine, strengths } =
+    selection;
   const { sourceChosen, targetChosen, rejected } = meanRewards;
   const below = html`In ${integer(sourceBelowRejected)} of the ${integer(selected)}, y_ws has a lower reward than y_l; such
 are kept, as in the paper.`;
@@ -94,7 +95,7 @@ ${reward(rejected)}. ${targetChosen === null ? html`` : below}</p>\n`;
     domains.length === 0
       ? html``
       : html`<details><summary>By domain</summary>${table("The same for the prompts of each domain.", [domain, ...columns], domains)}</details>\n`;
-  return html`${table(caption, columns, contributions)}${byDomain}${whole}${gaps === null ? html`` : gapFigure(gaps)}${scales.length === 0 ? html`` : scalesTable(scales)}`;
+  return html`${table(caption, columns, contributions)}${byDomain}${whole}${combine === "vote" ? votesNote : html``}${strengths === null ? html`` : strengthsTable(strengths)}${gaps === null ? html`` : gapFigure(gaps)}${scales.length === 0 ? html`` : scalesTable(scales)}`;
 }
 
 function gapFigure({ mean, quantiles: [low, median, high], histogram }: Gaps): Html {
@@ -103,6 +104,29 @@ function gapFigure({ mean, quantiles: [low, median, high], histogram }: Gaps): H
   ]);
   const caption = `Reward of the preferred response less that of y_l: median ${reward(median)}, nine of ten between ${reward(low)} and ${reward(high)}.`;
   return figures([figure(drawing, caption)]);
+}
+
+const votesNote = html`<p>Rewards were compared by votes (selection.combine: vote), and the rewards above are shares of the votes: for each two
+responses to a prompt every reward votes with its weight, half for each where it ties.</p>\n`;
+
+function strengthsTable({ sources, prompts, bounded }: NonNullable<SplitSelection["strengths"]>): Html {
+  if (sources.every(({ elo }) => elo === null)) return html``;
+  const elo = (value: number) => integer(value);
+  const limits = bounded
+    ? " Some never lost, or never met, so that no finite strength is the likeliest: each has one tied game more against a mean player."
+    : "";
+  return table<(typeof sources)[number]>(
+    `Strength of the sources by Bradley and Terry's model on Elo's scale (400 points: odds of 10 to 1; mean 1000), from ${counted(prompts, "prompt")}: on each the higher mean reward wins. 95 % bootstrap intervals over prompts.${limits}`,
+    [
+      { head: "Source", cell: ({ source }) => source },
+      { head: "Elo", kind: "figure", cell: ({ elo: of }) => (of === null ? "\u2013" : elo(of)) },
+      { head: "Interval", kind: "figure", cell: ({ interval: of }) => (of === null ? "\u2013" : interval(of, elo)) },
+      { head: "Wins", kind: "figure", cell: ({ wins }) => integer(wins) },
+      { head: "Ties", kind: "figure", cell: ({ ties }) => integer(ties) },
+      { head: "Losses", kind: "figure", cell: ({ losses }) => integer(losses) },
+    ],
+    sources,
+  );
 }
 
 const scalesTable = (scales: SplitSelection["scales"]): Html =>

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { SourceStrengths } from "../../evaluation/index.ts";
 import {
   type Contributions,
   contributions,
@@ -43,6 +44,21 @@ const statisticsSchema = z.object({
   }),
 }) satisfies z.ZodType<RewardStatistics>;
 
+const strengthsSchema = z.object({
+  sources: z.array(
+    z.object({
+      source: z.string(),
+      elo: figure.nullable(),
+      interval: z.object({ low: figure, high: figure, level: figure }).nullable(),
+      wins: figure,
+      ties: figure,
+      losses: figure,
+    }),
+  ),
+  prompts: figure,
+  bounded: z.boolean(),
+}) satisfies z.ZodType<SourceStrengths>;
+
 /** How far apart the preferred and the dispreferred responses are, by their rewards. */
 const gapsSchema = z.object({
   mean: figure,
@@ -71,29 +87,41 @@ const splitSelectionSchema = z.object({
   /** Between y_wt, of pairs y_ws, and y_l; null where there is no y_l, and in summaries of an earlier Amalgam. */
   gaps: gapsSchema.nullable().default(null),
   statistics: statisticsSchema.nullable().default(null),
+  /** By Bradley and Terry's model, from the rewards themselves; null in summaries of an earlier Amalgam. */
+  strengths: strengthsSchema.nullable().default(null),
+  /** How the rewards were made one value, which all values above are. */
+  combine: z.enum(["mean", "vote"]).default("mean"),
   /** What each source's rewards were measured by, where all rewards above are standard scores; else none. */
   scales: z.array(z.object({ source: z.string(), mean: figure, deviation: figure })).default([]),
 });
 export type SplitSelection = z.infer<typeof splitSelectionSchema>;
 
-/** Whether this is the summary of a selection whose rewards were measured by these scales, in the form of this version. */
-export function hasSummary(kept: unknown, scales: readonly SourceScale[]): boolean {
-  const parsed = splitSelectionSchema.safeParse(kept);
-  return parsed.success && parsed.data.statistics !== null && contentKey(parsed.data.scales) === contentKey(scales);
+/** How the rewards of a selection were compared. */
+interface Compared {
+  readonly combine: SplitSelection["combine"];
+  readonly scales: readonly SourceScale[];
+}
+
+/** Whether this is the summary of a selection whose rewards were compared so, in the form of this version. */
+export function hasSummary(kept: unknown, { combine, scales }: Compared): boolean {
+  const { success, data } = splitSelectionSchema.safeParse(kept);
+  if (!success || data.statistics === null || data.strengths === null) return false;
+  return data.combine === combine && contentKey(data.scales) === contentKey(scales);
 }
 
 /** What the responses are that a selection was made from. */
 interface Given {
   readonly contributions: Contributions;
   readonly statistics: RewardStatistics;
+  readonly strengths: SourceStrengths;
 }
 
 /** The summary of a selection that was made just now, to be kept beside it. */
 export function summarise(
   selected: readonly (SelectedBest | SelectedPair | SelectedQuadruple)[],
   stored: readonly StoredSelection[],
-  { contributions: given, statistics }: Given,
-  scales: readonly SourceScale[],
+  { contributions: given, statistics, strengths }: Given,
+  { combine, scales }: Compared,
 ): SplitSelection {
   const pairs = selected.filter((one): one is SelectedPair => "rejected" in one);
   const quadruples = pairs.filter((one): one is SelectedQuadruple => "targetChosen" in one);
@@ -116,6 +144,8 @@ export function summarise(
       agreement: [...statistics.agreement],
       length: { ...statistics.length, longerWins: [...statistics.length.longerWins] },
     },
+    strengths: { ...strengths, sources: [...strengths.sources] },
+    combine,
     scales: [...scales],
   };
 }
@@ -168,6 +198,8 @@ export async function splitSelection(
     }).length,
     gaps: null,
     statistics: null,
+    strengths: null,
+    combine: "mean",
     scales: [],
   };
 }
