@@ -96,7 +96,7 @@ describe("one reward of several", () => {
       {
         responseKey: text,
         failure:
-          "checks can't score this: the prompt has nothing that it goes by (checks, tests, a reference), and no other reward speaks",
+          "checks can't score this: the prompt has no checks, tests or reference for it, and no other reward speaks",
       },
     ]);
   });

@@ -134,10 +134,10 @@ function combine(
   const gates = speaking.filter(({ share }) => share.gate !== undefined);
   const weighed = speaking.filter(({ share }) => share.gate === undefined);
   if (weighed.length === 0) {
-    const weighedNames = shares.flatMap(({ component, gate }) => (gate === undefined ? [component.name] : []));
+    const names = shares.flatMap(({ component, gate }) => (gate === undefined ? [component.name] : [])).join(" and ");
     return {
       responseKey,
-      failure: `${weighedNames.join(" and ")} can't score this: the prompt has nothing that ${weighedNames.length === 1 ? "it goes" : "they go"} by (checks, tests, a reference), and no other reward speaks`,
+      failure: `${names} can't score this: the prompt has no checks, tests or reference for it, and no other reward speaks`,
     };
   }
   const closed = gates

@@ -128,7 +128,7 @@ describe.each([{}, { compare: "pairs" }, { compare: "list" }])("a judge %j with 
     expect(await outcomesOf(lenient.judge, prompts)).toEqual(["silent", "silent", 0, 1]);
     const model = await openRewards([lenient.recipe], context);
     for await (const outcome of model.score(requestsOf(bare).slice(0, 1), new AbortController().signal))
-      expect(outcome).toMatchObject({ failure: expect.stringContaining("has nothing that it goes by") as string });
+      expect(outcome).toMatchObject({ failure: expect.stringContaining("no checks, tests or reference") as string });
     await model.close();
   });
 
