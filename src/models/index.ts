@@ -3,6 +3,13 @@ export { adaptableShapes, adaptedNames, createAdapters, disposeAdapters, usingSu
 export type { BundleSpan } from "./bundle-attention.ts";
 export { bundleAttention, plainAttention } from "./bundle-attention.ts";
 export type { DecoderConfig, LayerKind, Rope } from "./config.ts";
+export {
+  type Deberta,
+  debertaStates,
+  encoderPrefix,
+  headLayers,
+  type PairRankerFiles,
+} from "./deberta/index.ts";
 export * from "./decoder.ts";
 export { families } from "./families/index.ts";
 export { statedLicence } from "./licence.ts";

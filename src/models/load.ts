@@ -1,14 +1,15 @@
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
 import { openSafetensors, resolvePrecision } from "../nn/index.ts";
 import type { ModelRecipe } from "../schema/index.ts";
-import { amended, contentKey, EnvironmentError, issueWords, ModelError } from "../schema/index.ts";
+import { amended, contentKey, EnvironmentError, ModelError } from "../schema/index.ts";
 import { type Tokenizer, tokenizerFromFolder, tokenizerFromGguf } from "../tokenizers/index.ts";
 import type { DType, Tensor } from "../torch/index.ts";
 import { ops, trimMemory } from "../torch/index.ts";
 import { adaptedFiles, baseAndAdapter } from "./adapted-files.ts";
 import type { DecoderConfig } from "./config.ts";
+import { assertRows, configHint, parsed, readConfig } from "./config-file.ts";
+import { isPairRanker, type PairRankerFiles, readPairRankerFiles } from "./deberta/index.ts";
 import type { Decoder } from "./decoder.ts";
 import { digestFiles } from "./digest.ts";
 import { type Family, familyOfConfig } from "./families/index.ts";
@@ -50,48 +51,6 @@ export interface RewardModelFiles extends ModelFiles {
   readonly head: RewardHead;
 }
 
-/** What a family reads out of `config`. @throws ModelError with the field that its ZodError names */
-function parsed<Result>(read: () => Result, config: unknown, file: string, hint: string): Result {
-  try {
-    return read();
-  } catch (error) {
-    if (!(error instanceof z.ZodError)) throw error;
-    const issue = error.issues[0]!;
-    const words = issueWords(issue, config);
-    throw new ModelError(words.message, {
-      file,
-      field: issue.path.join("."),
-      hint: words.hint === undefined ? hint : `${words.hint} ${hint}`,
-      cause: error,
-    });
-  }
-}
-
-const configHint = "config.json is damaged or of another kind of model: fetch it again, or take another model.";
-const metadataHint = "The metadata are damaged or of another kind of model: convert it again, or take another file.";
-function readConfig(folder: string): Record<string, unknown> {
-  const file = join(folder, "config.json");
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (error) {
-    throw new ModelError("the model folder has no readable config.json", {
-      file,
-      cause: error,
-      hint: "A model folder holds config.json, tokenizer.json and safetensors files.",
-    });
-  }
-  try {
-    return z.record(z.string(), z.unknown()).parse(JSON.parse(text));
-  } catch (error) {
-    throw new ModelError("config.json is no JSON object", {
-      file,
-      cause: error,
-      hint: "The file is damaged or only half downloaded: fetch it again.",
-    });
-  }
-}
-
 async function filesOfFolder<Head extends RewardHead | undefined>(
   folder: string,
   label: string,
@@ -123,6 +82,8 @@ async function filesOfFolder<Head extends RewardHead | undefined>(
     weights: (dtype) => readStored(placed, dtype),
   };
 }
+
+const metadataHint = "The metadata are damaged or of another kind of model: convert it again, or take another file.";
 
 function filesOfGguf(path: string, label: string, chatTemplate: string | undefined): ModelFiles {
   const gguf = readGguf(path);
@@ -190,28 +151,26 @@ export async function readRewardModelFiles(
     throw new ModelError(`no reward model is known by these architectures: ${stated}`, {
       file,
       field: "architectures",
-      hint: "Known: ...ForSequenceClassification with one label, ...ForRewardModel of InternLM2 and Qwen2, ...ForProcessRewardModel, ...ForRewardModelWithGating (ArmoRM, QRM), value heads (vhead_layer_type). A language model can rate as {kind: judge}, and steps with `steps.labels`.",
+      hint: "Known: ...ForSequenceClassification with one label, ...ForRewardModel of InternLM2 and Qwen2, ...ForProcessRewardModel, ...ForRewardModelWithGating (ArmoRM, QRM), DebertaV2PairRM, value heads (vhead_layer_type). A language model can rate as {kind: judge}, and steps with `steps.labels`.",
     });
   });
+}
+
+/** A reward model's files, or those of a model that compares. @throws ModelError as `readRewardModelFiles` and `readPairRankerFiles` */
+export async function readJudgingFiles(
+  path: string,
+  label: string,
+  chatTemplate?: string,
+): Promise<RewardModelFiles | PairRankerFiles> {
+  if (!isFile(path) && isPairRanker(readConfig(path), join(path, "config.json")))
+    return readPairRankerFiles(path, label);
+  return readRewardModelFiles(path, label, chatTemplate);
 }
 
 const headIn = (config: Readonly<Record<string, unknown>>, file: string) =>
   amended({ file }, () => parsed(() => rewardHead(config), config, file, configHint));
 
 const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
-
-function assertRows(
-  { vocabularySize: rows }: DecoderConfig,
-  { vocabularySize: tokens }: Tokenizer,
-  file: string,
-): void {
-  if (tokens > rows)
-    throw new ModelError(`the tokenizer has ${tokens} tokens, the embedding only ${rows} rows`, {
-      file,
-      field: "vocab_size",
-      hint: "The tokenizer belongs to another model, or the embedding was not resized with it.",
-    });
-}
 
 /** How a recipe wants a model computed. */
 export type ComputeRecipe = Pick<ModelRecipe, "precision" | "device">;
@@ -221,7 +180,10 @@ export const dtypeOf = ({ precision, device }: ComputeRecipe): "bfloat16" | "flo
   resolvePrecision(precision, device) === "bf16" ? "bfloat16" : "float32";
 
 /** Digest of what decides the model's answers: weights, config, tokenizer with chat template, and compute type. Part of content keys. */
-export function modelIdentity({ digest, tokenizer }: ModelFiles, recipe: ComputeRecipe): string {
+export function modelIdentity(
+  { digest, tokenizer }: Pick<ModelFiles, "digest" | "tokenizer">,
+  recipe: ComputeRecipe,
+): string {
   return contentKey({ digest, tokenizer: contentKey(tokenizer.files()), dtype: dtypeOf(recipe) });
 }
 
@@ -244,7 +206,7 @@ function checkDevice(device: string): void {
  *
  * @throws EnvironmentError for a device that isn't there.
  */
-export function loadFiles(files: ModelFiles, recipe: ComputeRecipe): LoadedModel {
+export function loadWeights(files: Pick<ModelFiles, "weights">, recipe: ComputeRecipe): Map<string, Tensor> {
   checkDevice(recipe.device);
   const dtype = dtypeOf(recipe);
   const parameters = files.weights(dtype);
@@ -253,6 +215,12 @@ export function loadFiles(files: ModelFiles, recipe: ComputeRecipe): LoadedModel
       parameters.set(name, weight.to(recipe.device, dtype));
       weight.dispose();
     }
+  return parameters;
+}
+
+/** A model with its weights. @throws EnvironmentError as `loadWeights` */
+export function loadFiles(files: ModelFiles, recipe: ComputeRecipe): LoadedModel {
+  const parameters = loadWeights(files, recipe);
   const { tokenizer, digest, label, config } = files;
   return {
     decoder: { config: files.decoderConfig, parameters },
@@ -260,7 +228,7 @@ export function loadFiles(files: ModelFiles, recipe: ComputeRecipe): LoadedModel
     digest,
     identity: modelIdentity(files, recipe),
     label,
-    dtype,
+    dtype: dtypeOf(recipe),
     config,
   };
 }
@@ -273,13 +241,13 @@ export async function findModel(recipe: ModelRecipe, options: LocateOptions): Pr
   return adapter === undefined ? files : adaptedFiles(files, adapter, recipe.chat_template);
 }
 
-/** The same for a reward model. */
+/** The same for a reward model, or one that compares. */
 export async function findRewardModel(
   recipe: Pick<ModelRecipe, "model" | "chat_template">,
   options: LocateOptions,
-): Promise<RewardModelFiles> {
+): Promise<RewardModelFiles | PairRankerFiles> {
   const located = await locateModel(recipe.model, options);
-  return readRewardModelFiles(located.path, located.label, recipe.chat_template);
+  return readJudgingFiles(located.path, located.label, recipe.chat_template);
 }
 
 /** Finds the model that a recipe names, and reads it. */

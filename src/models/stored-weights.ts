@@ -33,13 +33,33 @@ export function placeStored(
   const parts = new Map([...shapes.keys()].map((name) => [name, partOf(name)]));
   const output = partOf("lm_head.weight").names;
   const repeated = config.tied && head.size === 0 ? output : [];
-  const used = new Set([...parts.values()].flatMap(({ names }) => names));
   // Frequencies follow from the config; how long a batch norm was trained plays no part.
   const needless = (name: string) =>
     repeated.includes(name) ||
     (head.size > 0 && (output.includes(name) || name.endsWith(".num_batches_tracked"))) ||
     name.endsWith("rotary_emb.inv_freq") ||
     form?.leftOut?.(name) === true;
+  const placed = placeParts(stored, shapes, (name) => parts.get(name)!, needless, folder);
+  for (const name of repeated)
+    if (stored.has(name))
+      refuseUntied(stored.get(name)!, placed.get("model.embed_tokens.weight")!.stored, name, folder);
+  return placed;
+}
+
+/**
+ * Where weights of these shapes are stored: each as `partOf` says, and nothing besides but what is `needless`.
+ *
+ * @throws ModelError when one is missing, of another shape, or of no use.
+ */
+export function placeParts(
+  stored: ReadonlyMap<string, Tensor>,
+  shapes: ReadonlyMap<string, readonly number[]>,
+  partOf: (name: string) => StoredPart,
+  needless: (name: string) => boolean,
+  folder: string,
+): Map<string, Placed> {
+  const parts = new Map([...shapes.keys()].map((name) => [name, partOf(name)]));
+  const used = new Set([...parts.values()].flatMap(({ names }) => names));
   const unused = [...stored.keys()].find((name) => !used.has(name) && !needless(name));
   if (unused !== undefined)
     throw new ModelError("the model has a weight that its architecture doesn't use here", {
@@ -66,9 +86,6 @@ export function placeStored(
       });
     placed.set(name, { stored: found, take: whole?.take ?? ((tensor) => tensor) });
   }
-  for (const name of repeated)
-    if (stored.has(name))
-      refuseUntied(stored.get(name)!, placed.get("model.embed_tokens.weight")!.stored, name, folder);
   return placed;
 }
 

@@ -7,6 +7,7 @@ import {
   type LocateOptions,
   type LocateProgress,
   type ModelFiles,
+  type PairRankerFiles,
   type RewardModelFiles,
 } from "../models/index.ts";
 import { splitPrompts } from "../preferences/index.ts";
@@ -67,8 +68,8 @@ export interface Run {
   readonly retry: boolean;
   /** Config, tokenizer and digest of a model that the recipe names; found once. */
   model(recipe: ModelRecipe): Promise<ModelFiles>;
-  /** The same of a reward model. */
-  rewardModel(recipe: NamedModel): Promise<RewardModelFiles>;
+  /** The same of a reward model, or one that compares. */
+  rewardModel(recipe: NamedModel): Promise<RewardModelFiles | PairRankerFiles>;
   close(): Promise<void>;
 }
 
@@ -192,7 +193,7 @@ export function runOver(
   options: Omit<RunOptions, "recipeFile" | "overrides">,
 ): Run {
   const models = new Map<string, Promise<ModelFiles>>();
-  const rewardModels = new Map<string, Promise<RewardModelFiles>>();
+  const rewardModels = new Map<string, Promise<RewardModelFiles | PairRankerFiles>>();
   const locating: LocateOptions = {
     baseFolder: loaded.baseFolder,
     progress: fetchProgress(options.listener, "sample"),

@@ -3,7 +3,7 @@ import type { LoadedModel } from "../models/index.ts";
 import type { ScoreRequest } from "../schema/index.ts";
 import type { Run } from "./run.ts";
 import { samplingOf } from "./sampling.ts";
-import { openReward } from "./scoring.ts";
+import { checkWatching, openReward } from "./scoring.ts";
 
 /** What a model answers to prompts, as it is when it is asked. */
 export interface SampledEvaluation {
@@ -18,6 +18,8 @@ const mean = (values: readonly number[]): number => values.reduce((sum, value) =
  * Evaluates a model in training by `count` responses to each of these prompts of the run, drawn as the run draws and scored by
  * its reward. The random numbers are those of the seed, prompt and index each time: what differs is the model. Nothing of it goes
  * into the ledger.
+ *
+ * @throws RecipeError for a reward that compares.
  */
 export async function sampledEvaluation(
   run: Run,
@@ -31,6 +33,7 @@ export async function sampledEvaluation(
       .filter(({ id }) => wanted.has(id))
       .map((prompt) => [prompt.id, prompt]),
   );
+  await checkWatching(run);
   const reward = await openReward(run);
   const source = embeddedSource("policy", model, run.recipe.target.thinking);
   const indices = Array.from({ length: count }, (_, index) => index);

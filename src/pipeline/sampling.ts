@@ -17,6 +17,7 @@ import type { Draw } from "../store/index.ts";
 import type { StageName } from "./events.ts";
 import { type LazySource, lazyModel, lazySource } from "./lazy-source.ts";
 import { checkInterrupted, type Run } from "./run.ts";
+import { checkWatching } from "./scoring.ts";
 import { type SpendingAccount, spendingAccount, spendingWords } from "./spending.ts";
 import { grouped } from "./streams.ts";
 import { checkTrainings } from "./trainings.ts";
@@ -274,6 +275,7 @@ export const targetDraws = (run: Run, files: ModelFiles): PlannedDraw[] => [
 export async function sampleSources(run: Run): Promise<Record<string, number>> {
   // Hours may lie between the first response and the training.
   checkTrainings(run.recipe, (await run.model(run.recipe.target)).decoderConfig);
+  await checkWatching(run);
   const account = await spendingAccount(run);
   const draws = await sourceDraws(run, account);
   for (const [index, { source, sampling }] of draws.entries()) {

@@ -1,9 +1,17 @@
 import { openRewards } from "../rewards/index.ts";
-import { type RewardModel, type Score, type ScoreFailure, type ScoreRequest, SourceError } from "../schema/index.ts";
+import {
+  RecipeError,
+  type RewardModel,
+  type Score,
+  type ScoreFailure,
+  type ScoreRequest,
+  SourceError,
+} from "../schema/index.ts";
 import type { StageName } from "./events.ts";
 import { checkInterrupted, type Run } from "./run.ts";
 import { type SpendingAccount, spendingAccount, spendingWords } from "./spending.ts";
 import { grouped, inParts } from "./streams.ts";
+import { trainingsOf } from "./trainings.ts";
 
 /** A reward, and where what its endpoints spend is kept. */
 export interface AccountedReward extends RewardModel {
@@ -30,6 +38,22 @@ export async function openReward(run: Run): Promise<AccountedReward> {
         notice(`spent so far: ${spendingWords(account.budget.spent())}`);
     },
   };
+}
+
+/** @throws RecipeError where a training is to be watched by a reward that only compares. */
+export async function checkWatching(run: Run): Promise<void> {
+  const watched = trainingsOf(run.recipe).find((stage) => run.recipe[stage].evaluation_samples > 0);
+  if (watched === undefined) return;
+  const reward = await openReward(run);
+  await reward.close();
+  if (reward.comparing !== true) return;
+  throw new RecipeError(
+    `the reward ${reward.name} compares the responses of one model, which tells nothing of the model`,
+    {
+      field: `${watched}.evaluation_samples`,
+      hint: "Set it to 0, or take rewards that rate each response by itself.",
+    },
+  );
 }
 
 /** Scores are stored in groups of so many, or so many milliseconds after the first came. */

@@ -1,4 +1,4 @@
-import type { ModelFiles, RewardModelFiles } from "../models/index.ts";
+import type { ModelFiles, PairRankerFiles, RewardModelFiles } from "../models/index.ts";
 import type { ModelRecipe, ScorePart, ScoreRequest } from "../schema/index.ts";
 import type { EndpointOptions } from "../sources/index.ts";
 
@@ -20,6 +20,8 @@ export interface RewardComponent {
   readonly name: string;
   /** Content key of all that decides its values. */
   readonly identity: string;
+  /** Whether it compares a response with its rivals, and so tells nothing of one without. */
+  readonly comparing?: boolean;
   /**
    * One outcome for each request, in any order. Ends quietly when `signal` aborts. Throws what no further response
    * could go well after.
@@ -32,7 +34,9 @@ export interface RewardComponent {
 export interface RewardContext {
   /** Finds the model that a recipe names, and reads it but for its weights; those are read for the first response. */
   readonly modelFiles: (recipe: ModelRecipe) => Promise<ModelFiles>;
-  /** The same for a reward model. */
-  readonly rewardModelFiles: (recipe: Pick<ModelRecipe, "model" | "chat_template">) => Promise<RewardModelFiles>;
+  /** The same for a reward model, or one that compares. */
+  readonly rewardModelFiles: (
+    recipe: Pick<ModelRecipe, "model" | "chat_template">,
+  ) => Promise<RewardModelFiles | PairRankerFiles>;
   readonly endpoint?: EndpointOptions;
 }

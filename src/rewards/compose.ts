@@ -60,6 +60,7 @@ export function composeRewards(components: readonly WeightedComponent[]): Reward
   return {
     name: workers === 1 ? shares[0]!.component.name : shares.map(shownShare).join(" + "),
     identity,
+    comparing: shares.some(({ component }) => component.comparing === true),
     async *score(requests, signal) {
       for (let from = 0; from < requests.length && !signal.aborted; from += windowSize) {
         const window = requests.slice(from, from + windowSize);

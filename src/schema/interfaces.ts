@@ -59,6 +59,8 @@ export interface RewardModel {
   /** Stands beside every figure: which reward gave it. */
   readonly name: string;
   readonly identity: string;
+  /** Whether a part of it compares a response with its rivals, and so tells nothing of one without. */
+  readonly comparing?: boolean;
   score(requests: readonly ScoreRequest[], signal: AbortSignal): AsyncIterable<Score | ScoreFailure>;
   close(): Promise<void>;
 }

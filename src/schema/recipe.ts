@@ -100,6 +100,18 @@ const rewardModelFields = {
       labels: z.tuple([z.string().min(1), z.string().min(1)]).optional(),
     })
     .optional(),
+  /** Of a model that compares: how the responses to a prompt are put against each other. */
+  pairs: z
+    .strictObject({
+      /** How many others a response meets; all of them without. */
+      opponents: z.int().min(1).optional(),
+      /** The mean of the logits, or of the chance to win that they stand for. */
+      value: z.enum(["logit", "chance"]).default("logit"),
+      /** Tokens of the prompt, and of each response; what the prompt leaves, the responses share. */
+      source_tokens: z.int().min(4).default(1224),
+      candidate_tokens: z.int().min(4).default(412),
+    })
+    .optional(),
   weight: positive.default(1),
 };
 

@@ -1,4 +1,5 @@
 import { ModelError } from "../schema/index.ts";
+import { adaptNormalizer } from "./engine-normalizer.ts";
 import type { Component, TokenizerJson } from "./tokenizer-json.ts";
 
 /** GPT-2's pre-tokenization, which the ByteLevel pre-tokenizer has built in. */
@@ -34,7 +35,8 @@ export function adaptForEngine(json: TokenizerJson, file: string): TokenizerJson
     });
   }
   const steps = json.pre_tokenizer === null ? [] : preTokenizerSteps(json.pre_tokenizer, json.normalizer, file);
-  return { ...json, pre_tokenizer: steps.length === 0 ? null : { type: "Sequence", pretokenizers: steps } };
+  const normalizer = adaptNormalizer(json.normalizer);
+  return { ...json, normalizer, pre_tokenizer: steps.length === 0 ? null : { type: "Sequence", pretokenizers: steps } };
 }
 
 function preTokenizerSteps(step: Component, normalizer: Component | null, file: string): Component[] {

@@ -1,6 +1,7 @@
 import { Tokenizer as Engine } from "@huggingface/tokenizers";
 import { DataError, ModelError } from "../schema/index.ts";
 import { adaptForEngine } from "./engine-json.ts";
+import { setCharsMaps } from "./engine-normalizer.ts";
 import type { AddedToken, TokenizerJson } from "./tokenizer-json.ts";
 
 /** Which tokens written in a text are recognised: all added ones, all but the special ones, or none. */
@@ -22,6 +23,7 @@ export interface TokenEngine {
 export function createEngine(json: TokenizerJson, file: string): TokenEngine {
   const adapted = adaptForEngine(json, file);
   const all = build(adapted, file);
+  setCharsMaps(all.normalizer, adapted.normalizer, file);
   const model = all.model!;
 
   // Only the matching of added tokens differs between the three, so they share the model: vocabulary and merges take
@@ -34,6 +36,7 @@ export function createEngine(json: TokenizerJson, file: string): TokenEngine {
       const empty = { type: "BPE", vocab: {}, merges: [] };
       engine = build({ ...adapted, added_tokens: adapted.added_tokens.filter(recognised), model: empty }, file);
       engine.model = model;
+      engine.normalizer = all.normalizer;
       variants.set(recognise, engine);
     }
     return engine;

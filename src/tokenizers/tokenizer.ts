@@ -62,9 +62,10 @@ export interface Tokenizer {
    * Token ids, BOS and EOS never added. Equal to `transformers` with `add_special_tokens=False`:
    * with `special: true` to its default, where special tokens written in the text become themselves; without (the
    * default here, for text of users and models) to `split_special_tokens=True`, where they are spelled like any text.
+   * With `literal: true` no added token is recognised at all.
    * @throws DataError for half a surrogate pair.
    */
-  encode(text: string, options?: { readonly special?: boolean }): number[];
+  encode(text: string, options?: { readonly special?: boolean; readonly literal?: boolean }): number[];
   /**
    * Text of tokens. Ids beyond the vocabulary (padding rows of an embedding) give no text.
    * @throws DataError for what is no id.
@@ -184,7 +185,8 @@ export function createTokenizer(parts: TokenizerParts): Tokenizer {
     stopIds: [...new Set([endOfTurnId, eosId].filter((id) => id !== undefined))],
     hasChatTemplate: template !== undefined,
     chatTemplate: template?.text,
-    encode: (text, options) => engine.encode(text, options?.special === true ? "all" : "ordinary"),
+    encode: (text, { special = false, literal = false } = {}) =>
+      engine.encode(text, literal ? "none" : special ? "all" : "ordinary"),
     createDecoder,
     tokenBytes(id) {
       const token = engine.token(id);

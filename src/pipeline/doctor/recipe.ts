@@ -5,8 +5,8 @@ import {
   formatBytes,
   inquireModel,
   type ModelFiles,
+  readJudgingFiles,
   readModelFiles,
-  readRewardModelFiles,
 } from "../../models/index.ts";
 import { resolvePrecision } from "../../nn/index.ts";
 import { splitPrompts } from "../../preferences/index.ts";
@@ -230,18 +230,20 @@ async function modelFinding(
       return { finding, bytes: bytes ?? 0 };
     }
     const { located } = inquiry;
-    const read = hasHead(recipe) ? readRewardModelFiles : readModelFiles;
+    const read = hasHead(recipe) ? readJudgingFiles : readModelFiles;
     const base = await read(located.path, located.label, chat_template);
+    const found = (architecture: string, weights: number, note: string) =>
+      ok(what, `${model}: here, ${architecture}, ${(weights / 1e6).toFixed(0)} M weights${note}`);
+    const origin = located.note === undefined ? "" : `; ${located.note}`;
+    if ("ranker" in base) return { finding: found("DebertaV2PairRM", base.size, origin), bytes: 0 };
     const files = adapter === undefined ? base : await adaptedFiles(base, adapter, chat_template);
     if (!files.tokenizer.hasChatTemplate) {
       const hint = "Take its instruction-tuned version, or write a `chat_template` into the recipe.";
       return { finding: problem(what, `${model} has no chat template: it is a base model`, hint), files, bytes: 0 };
     }
-    const millions = (parameterCount(files.decoderConfig) / 1e6).toFixed(0);
     const merged = adapter === undefined ? "" : `, the adapters of ${adapter} merged in`;
-    const note = `${merged}${located.note === undefined ? "" : `; ${located.note}`}`;
     return {
-      finding: ok(what, `${model}: here, ${files.family.architecture}, ${millions} M weights${note}`),
+      finding: found(files.family.architecture, parameterCount(files.decoderConfig), `${merged}${origin}`),
       files,
       bytes: 0,
     };

@@ -1,5 +1,6 @@
 import { contentKey, RecipeError, type ScoreRequest } from "../../schema/index.ts";
 import type { ComponentOutcome, RewardComponent } from "../component.ts";
+import { metRivals, noPlaces, placesWords } from "../rivals.ts";
 import { leastMass, percent } from "./expected-rating.ts";
 import type { JudgeReader, JudgeSettings, Question, Said } from "./judge.ts";
 import { checkReference, referenceOf, withoutReference } from "./reference.ts";
@@ -54,18 +55,12 @@ export async function comparisonComponent(
   checkReference(rubric, reference, field);
   const question = compileComparison(rubric, `${field}.rubric`);
   const reader = await open([1, size]);
-  const places = { first: 0, orders: 0, expected: 0, agreeing: 0, pairs: 0 };
+  const places = noPlaces();
 
   /** The games of a response. */
-  function gamesOf({ responseKey, text, rivals = [] }: ScoreRequest): Game[] {
-    const own = { key: responseKey, text };
-    const others = new Map(rivals.filter((each) => each.text !== text).map((each) => [each.text, each]));
-    // Which ones are met is a lot that depends on the two alone.
-    const drawn = [...others.values()]
-      .map((each) => ({ each, lot: contentKey([responseKey, each.key]) }))
-      .sort((a, b) => (a.lot < b.lot ? -1 : 1))
-      .slice(0, compare === "list" ? size - 1 : opponents)
-      .map(({ each }) => each);
+  function gamesOf(request: ScoreRequest): Game[] {
+    const own = { key: request.responseKey, text: request.text };
+    const drawn = metRivals(request, compare === "list" ? size - 1 : opponents);
     if (drawn.length === 0) return [];
     const groups = compare === "list" ? [drawn] : drawn.map((each) => [each]);
     return groups.map((group) => [own, ...group].sort((a, b) => (a.key < b.key ? -1 : 1)));
@@ -102,6 +97,7 @@ export async function comparisonComponent(
       ...(reference === undefined ? {} : { reference: reference.column }),
       reader: reader.identity,
     }),
+    comparing: true,
     async *rate(requests, signal): AsyncGenerator<ComponentOutcome> {
       const games = new Map<string, Played>();
       const played: Played[][] = [];
@@ -150,14 +146,8 @@ export async function comparisonComponent(
     },
     async close() {
       await reader.close();
-      if (places.orders === 0) return;
-      const both =
-        places.pairs === 0
-          ? ""
-          : `; both orders of a pair name the same one in ${percent(places.agreeing / places.pairs)} of ${places.pairs}`;
-      notice(
-        `judge ${name}: the first place has ${percent(places.first / places.orders)} of the probability, ${percent(places.expected / places.orders)} without a bias for places, in ${places.orders} comparisons${both}`,
-      );
+      const words = placesWords(`judge ${name}`, places);
+      if (words !== undefined) notice(words);
     },
   };
 }

@@ -14,6 +14,7 @@ import type { ComponentOutcome, RewardComponent, RewardContext } from "../compon
 import { batchTexts, noChains, type ReadText, statesAt } from "../shared-texts.ts";
 import { type HeadFigures, readHead } from "./head.ts";
 import { type Laid, type Layout, layOut, rowsOf } from "./layout.ts";
+import { pairRankerComponent } from "./pairs.ts";
 import { type Steps, stepId, stepsValue } from "./steps.ts";
 
 export type RewardModelRecipe = Extract<RewardRecipe, { kind: "model" }>;
@@ -39,7 +40,13 @@ export async function openRewardModel(
   context: RewardContext,
   field: string,
 ): Promise<RewardComponent> {
-  const files: Files = await (readsLabels(recipe) ? context.modelFiles(recipe) : context.rewardModelFiles(recipe));
+  const files = await (readsLabels(recipe) ? context.modelFiles(recipe) : context.rewardModelFiles(recipe));
+  if ("ranker" in files) return pairRankerComponent(files, recipe, field, context.endpoint?.notice);
+  if (recipe.pairs !== undefined)
+    throw new ModelError(`${files.label} rates each response by itself, and compares none`, {
+      field: `${field}.pairs`,
+      hint: "Take `pairs` out, or a model that compares: llm-blender/PairRM-hf.",
+    });
   return rewardModelComponent(files, recipe, field);
 }
 

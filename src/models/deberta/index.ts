@@ -1,0 +1,2 @@
+export { type Deberta, debertaStates } from "./encoder.ts";
+export * from "./pair-ranker.ts";
