@@ -1,19 +1,21 @@
 // What choosing costs when a run is large. Run after `npm run build`:
 //   node bench/selection.mjs [prompts, default 640000] [prompts of a ledger, default 2000]
 // Each prompt has 5 responses of each of 10 sources and 5 of the target, of 1,500 characters with rewards of some ties, which come
-// as a stream. Each part is a process of its own: the stream alone; the choice of quadruples by the paper's
-// rule, of pairs of one source in a margin window, and by a rule that compares texts; the table of contributions with the statistics
-// of 20,000 prompts. Last, how fast a ledger of fewer prompts (some 85 KB each of the temporary folder) gives its
-// scored responses, and what the choice from there takes.
+// as a stream. Each part is a process of its own: the stream alone; the choice by the rules, those that compare texts among them,
+// with and without the table of contributions and the statistics. Last, a ledger of fewer prompts (some 140 KB each of the
+// temporary folder): what reading its scored responses takes, and the two selection stages of a run from there, end to end.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { contributions, rewardStatistics, selectPairs, selectQuadruples } from "amalgam/preferences";
-import { openLedger } from "amalgam/store";
+import { contributionCounter, rewardStatistics, selectPairs, selectQuadruples } from "amalgam/preferences";
+import { openRewards } from "amalgam/rewards";
+import { recipeSchema } from "amalgam/schema";
+import { openLedger, readLedger } from "amalgam/store";
+import { selectForSft, selectForWrpo } from "../dist/pipeline/selecting.js";
 
-const [count = 640_000, stored = 2000, part = "all"] = process.argv
+const [count = 640_000, stored = 2000, part = "all", at = ""] = process.argv
   .slice(2)
   .map((word) => (/^\d+$/.test(word) ? Number(word) : word));
 const sources = Array.from({ length: 10 }, (_, i) => `source-${i}`);
@@ -26,22 +28,40 @@ const withTexts = {
   ...{ ...paper, nearEqual: 0.02, amongEquals: "like_length", lengthPenalty: 0.01, maxSimilarity: 0.8 },
   sources: { count: 2, of: "different_sources", rank: 1 },
 };
+const across = { ...paper, acrossPrompts: { maxSimilarity: 0.8, atMost: 1 } };
+/** Those that compare texts in a recipe's words. */
+const byTexts = {
+  ...{ near_equal: 0.02, among_equals: "like_length", length_penalty: 0.01, max_similarity: 0.8, source_responses: 2 },
+};
 /** As the pipeline keeps what is chosen, with a key of its own. */
 const withoutText = ({ key, source, value }) => ({ key: Buffer.from(key).toString("latin1"), source, value, text: "" });
 
 const parts = {
   stream: () => timed("the stream alone", drain),
-  quadruples: () => timed("quadruples by the paper's rule", () => selectQuadruples(prompts(), paper, withoutText)),
-  pairs: () => timed("pairs of one source, gaps .01 to .1", () => selectPairs(prompts(), sameSource, withoutText)),
-  texts: () => timed("two sources, texts compared", () => selectQuadruples(prompts(), withTexts, withoutText)),
-  contributions: given,
+  quadruples: () =>
+    timed("quadruples by the paper's rule", () => selectQuadruples(prompts(), paper, { kept: withoutText })),
+  pairs: () =>
+    timed("pairs of one source, gaps .01 to .1", () => selectPairs(prompts(), sameSource, { kept: withoutText })),
+  texts: () =>
+    timed("two sources, texts compared", () => selectQuadruples(prompts(), withTexts, { kept: withoutText })),
+  table: () => given("quadruples, with contributions and statistics", paper),
+  tableByTexts: () => given("texts compared, with the same", withTexts),
+  across: () => given("y_ws different from prompt to prompt", across, distinctPrompts()),
   ledger,
 };
+/** Of the ledger in the folder `at`. */
+const ledgerParts = {
+  fill,
+  fillScores: async () => fillScores(await openLedger(at)),
+  read,
+  stages: () => stages(),
+  stagesByTexts: () => stages("both, texts compared", byTexts),
+};
 if (part === "all") for (const name of Object.keys(parts)) run(name);
-else await parts[part]();
+else await { ...parts, ...ledgerParts }[part]();
 
-function run(name) {
-  const words = [fileURLToPath(import.meta.url), String(count), String(stored), name];
+function run(name, folder = at) {
+  const words = [fileURLToPath(import.meta.url), String(count), String(stored), name, folder];
   process.stdout.write(execFileSync(process.execPath, words));
 }
 
@@ -61,17 +81,20 @@ async function drain() {
   for await (const _ of prompts());
 }
 
-async function given() {
-  const { selected } = await selectQuadruples(prompts(), paper, withoutText);
-  const statistics = rewardStatistics((name) => name);
-  async function* looked() {
-    let at = 0;
-    for await (const prompt of prompts()) {
-      if (at++ % Math.ceil(count / 20_000) === 0) statistics.add(prompt);
-      yield prompt;
-    }
-  }
-  await timed("contributions and statistics, chosen before", () => contributions(looked(), selected, paper));
+/** As the pipeline does it: all that the report tells is counted while it is chosen. */
+async function given(what, rule, asked = prompts()) {
+  await timed(what, async () => {
+    const statistics = rewardStatistics((name) => name);
+    const counter = contributionCounter(rule);
+    let seen = 0;
+    const watch = (prompt, sourceChosen) => {
+      if (seen++ % Math.ceil(count / 20_000) === 0) statistics.add(prompt);
+      counter.add(prompt, sourceChosen);
+    };
+    const { selected } = await selectQuadruples(asked, rule, { kept: withoutText, watch });
+    counter.result(selected);
+    statistics.result();
+  });
 }
 
 function textOf(corpus, lot) {
@@ -116,18 +139,62 @@ async function* prompts() {
   }
 }
 
-async function ledger() {
+/** The same with a text of its own for the responses of the sources to each prompt, of twelve pieces of the documents. */
+async function* distinctPrompts() {
+  const corpus = readCorpus();
+  let state = 11;
+  const piece = () => {
+    state = (state * 48271) % 2147483647;
+    const start = state % (corpus.length - 125);
+    return corpus.slice(start, start + 125);
+  };
+  for await (const prompt of prompts()) {
+    const text = Array.from({ length: 12 }, piece).join(" ");
+    yield { ...prompt, sources: prompt.sources.map((response) => ({ ...response, text })) };
+  }
+}
+
+/** A recipe of ten recorded sources whose ledger is filled by hand: the stages that select ask for nothing more. */
+function benchRecipe(selection) {
+  return recipeSchema.parse({
+    ...{ name: "bench", prompts: { file: "prompts.jsonl" }, target: { model: "target" } },
+    sources: sources.map((name) => ({ name, recorded: { file: `${name}.jsonl` } })),
+    sampling: { n },
+    rewards: [{ kind: "checks" }],
+    ...{ selection, evaluation: { prompts: { file: "held-out.jsonl" } } },
+  });
+}
+
+async function rewardIdentity() {
+  return (await openRewards(benchRecipe({}).rewards, {})).identity;
+}
+
+function ledger() {
   const folder = mkdtempSync(join(tmpdir(), "selection-bench-"));
-  const opened = await openLedger(folder);
+  for (const name of ["fill", "read", "stages", "stagesByTexts"]) run(name, folder);
+  rmSync(folder, { recursive: true, force: true });
+}
+
+async function fill() {
+  const opened = await openLedger(at);
+  await fillResponses(opened);
+  await fillScores(opened);
+  await opened.close();
+}
+
+async function fillResponses(opened) {
   const asked = Array.from({ length: stored }, (_, i) => ({
-    ...{ id: `prompt-${i}`, split: "wrpo", checks: [] },
+    ...{ id: `prompt-${i}`, split: i % 3 === 0 ? "sft" : "wrpo", checks: [], domain: `domain-${i % 8}` },
     messages: [{ role: "user", content: `Question ${i}: ${"why ".repeat(50)}` }],
   }));
   await opened.prompts.replace(asked);
   const sampling = { temperature: 0.8, top_p: 0.95, top_k: 0, max_tokens: 2048, stop: [], seed: 42 };
-  const draw = (source) => ({ source, identity: `digest of ${source}`, sampling, n, splits: ["wrpo"] });
-  await opened.responses.declare("sources", sources.map(draw));
-  await opened.responses.declare("target", [draw("target")]);
+  const draw = (source, splits) => ({ source, identity: `digest of ${source}`, sampling, n, splits });
+  await opened.responses.declare(
+    "sources",
+    sources.map((source) => draw(source, ["sft", "wrpo"])),
+  );
+  await opened.responses.declare("target", [draw("target", ["wrpo"])]);
   const corpus = readCorpus();
   let state = 1;
   const lot = () => {
@@ -139,12 +206,24 @@ async function ledger() {
     ...{ promptTokens: 60, responseTokens: 300 },
   });
   const indices = Array.from({ length: n }, (_, index) => index);
-  for (let at = 0; at < stored; at += 64)
+  for (let start = 0; start < stored; start += 64)
     for (const source of [...sources, "target"]) {
-      const some = asked.slice(at, at + 64).flatMap(({ id }) => indices.map((index) => outcome(id, index)));
+      const some = asked
+        .slice(start, start + 64)
+        .filter(({ split }) => source !== "target" || split === "wrpo")
+        .flatMap(({ id }) => indices.map((index) => outcome(id, index)));
       await opened.responses.add(source === "target" ? source : "sources", source, some);
       await new Promise((resolve) => setImmediate(resolve));
     }
+}
+
+async function fillScores(opened) {
+  const identity = await rewardIdentity();
+  let state = 7;
+  const lot = () => {
+    state = (state * 48271) % 2147483647;
+    return state / 2147483647;
+  };
   for (const stage of ["sources", "target"]) {
     let scores = [];
     for await (const { key } of opened.responses.byStage(stage)) {
@@ -153,22 +232,37 @@ async function ledger() {
         { name: "judge", value: judge, weight: 0.5 },
         { name: "model", value: model, weight: 0.5 },
       ];
-      scores.push({ responseKey: key, reward: "bench", value: (judge + model) / 2, parts: weighed });
+      scores.push({ responseKey: key, reward: identity, value: (judge + model) / 2, parts: weighed });
       if (scores.length < 512) continue;
-      await opened.scores.add("bench", scores);
+      await opened.scores.add(identity, scores);
       scores = [];
+      await new Promise((resolve) => setImmediate(resolve));
     }
-    await opened.scores.add("bench", scores);
+    await opened.scores.add(identity, scores);
   }
-  async function* scored() {
-    const target = opened.scores.byPrompt("target", "bench", "wrpo")[Symbol.asyncIterator]();
-    for await (const { prompt, responses } of opened.scores.byPrompt("sources", "bench", "wrpo"))
-      yield { promptId: prompt.id, sources: responses, target: (await target.next()).value.responses };
-  }
+}
+
+async function read() {
+  const opened = await readLedger(at);
+  const identity = await rewardIdentity();
   await timed(`a ledger of ${stored} prompts, read`, async () => {
-    for await (const _ of scored());
+    for (const stage of ["sources", "target"])
+      for await (const { responses } of opened.scores.byPrompt(stage, identity)) if (!responses) throw new Error();
   });
-  await timed("quadruples of it", () => selectQuadruples(scored(), paper, withoutText));
   await opened.close();
-  rmSync(folder, { recursive: true, force: true });
+}
+
+/** `amalgam run`'s stages that select, on the ledger as it stands. */
+async function stages(what = "both stages that select", selection = {}) {
+  const run = {
+    ...{ folder: at, recipe: benchRecipe(selection), ledger: await openLedger(at) },
+    ...{ listener: { notice() {} }, signal: new AbortController().signal },
+  };
+  await run.ledger.selections.replace("sft", []);
+  await run.ledger.selections.replace("wrpo", []);
+  await timed(what, async () => {
+    await selectForSft(run);
+    await selectForWrpo(run);
+  });
+  await run.ledger.close();
 }

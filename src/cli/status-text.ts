@@ -58,19 +58,35 @@ function stageRow({ stage, state, done, total, seconds, rate, secondsLeft }: Sta
 
 type Selection = NonNullable<RunStatus["selections"]["sft"]>;
 
-function contributionLines(split: "sft" | "wrpo", { selected, contributions, leftOut }: Selection): string[] {
-  const rows = contributions.map(({ source, chosen, chosenShare, meanReward, responses }) => [
-    source,
-    String(chosen),
-    formatShare(chosenShare),
-    meanReward.toFixed(3),
-    String(responses),
-  ]);
+function contributionLines(split: "sft" | "wrpo", selection: Selection): string[] {
+  const { selected, contributions, domains, leftOut, lengthEffect } = selection;
+  const names = [...new Set(domains.map(({ domain }) => domain))];
+  const head = ["Source", "Chosen", "%", "Best", "Reward", "Wins %", "Equal %", "Scored", "Empty", "Cut off"];
+  const rows = [
+    ...contributions.map((one) => contributionRow(one, "")),
+    ...names.flatMap((name) => [
+      [`${name || "no domain"}:`, ...head.slice(1).map(() => "")],
+      ...domains.filter(({ domain }) => domain === name).map((one) => contributionRow(one, "  ")),
+    ]),
+  ];
   const what = split === "sft" ? "supervised tuning" : "preferences";
   return [
-    `Selected for ${what}: ${selected} prompts. The best response of all sources came from:`,
-    ...table(["Source", "Chosen", "Share", "Mean reward", "Responses"], rows),
+    `Selected for ${what}: ${selected} prompts. Whose response stands for y_ws, over all and by domain:`,
+    ...table(head, rows),
+    "Best: prompts on which it had one as good. Wins: of comparisons with other sources; Equal: of equally long texts.",
+    ...(lengthEffect === null
+      ? []
+      : [`Compared without what length adds: ${formatFigure(lengthEffect.perThousand)} for 1,000 characters.`]),
     ...leftOut.map(({ reason, prompts }) => `Left out: ${prompts} (${reason})`),
+  ];
+}
+
+function contributionRow(one: Selection["contributions"][number], indent: string): string[] {
+  const percent = (share: number | null) => (share === null ? "" : (100 * share).toFixed(1));
+  return [
+    ...[`${indent}${one.source}`, String(one.chosen), percent(one.chosenShare), String(one.reachedBest)],
+    ...[one.meanReward.toFixed(3), percent(one.winShare), percent(one.equalLengthWinShare)],
+    ...[String(one.responses), String(one.empty), String(one.unfinished)],
   ];
 }
 

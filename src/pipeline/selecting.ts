@@ -1,51 +1,54 @@
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
-import { type SourceStrengths, sourceStrengths } from "../evaluation/index.ts";
+import { sourceStrengths } from "../evaluation/index.ts";
 import {
   type Candidate,
   type Chosen,
   type Contributions,
-  contributions,
+  contributionCounter,
   isUsable,
   type LeftOut,
   leftOutReasons,
   type Pair,
   type PromptCandidates,
-  type RewardStatistics,
   rewardStatistics,
   type SelectedBest,
   type SelectedPair,
   type SelectedQuadruple,
   type Selection,
-  type SourceScale,
+  type SelectionRule,
   selectBest,
   selectPairs,
   selectQuadruples,
   toQuadruple,
+  type Watch,
   writePairs,
   writeQuadruples,
 } from "../preferences/index.ts";
-import { contentKey, looksAtTarget, type Quadruple, type Recipe, TrainingError } from "../schema/index.ts";
+import { contentKey, looksAtTarget, type Quadruple, TrainingError } from "../schema/index.ts";
 import type { StoredSelection } from "../store/index.ts";
+import { type Measures, measured, measuresOf, measuresShown } from "./measures.ts";
 import { hasSummary, summarise } from "./report/split-selection.ts";
 import { type Run, runPaths } from "./run.ts";
 import { openReward } from "./scoring.ts";
 import { componentBy, selectionRule } from "./selection-rule.ts";
-import { comparedValues, type Scales, scalesOf, scalesShown } from "./standard-scores.ts";
 
 /** What is kept of a chosen response: a run's texts need not fit into memory. */
 const withoutText = ({ key, source, value }: Candidate): Chosen => ({ key, source, value, text: "" });
 
-/** The candidates of a split, their rewards as they are compared. */
+/** The candidates of a split, their rewards as they are compared; `look` sees them as they are. */
 async function* candidatesOf(
   run: Run,
   reward: string,
   split: "sft" | "wrpo",
   withTarget: boolean,
-  scales: Scales | undefined,
+  measures: Measures,
+  look: (scored: PromptCandidates) => void,
 ): AsyncGenerator<PromptCandidates> {
-  const compared = comparedValues(run.recipe, scales);
-  for await (const prompt of scoredCandidates(run, reward, split, withTarget)) yield compared(prompt);
+  for await (const scored of scoredCandidates(run, reward, split, withTarget)) {
+    look(scored);
+    yield measured(scored, measures);
+  }
 }
 
 /** The prompts of a split with the scored responses of the sources that take part, and of the target where it is asked for, as they are read. */
@@ -72,48 +75,37 @@ async function* scoredCandidates(
   }
 }
 
-/** What is known of the responses that a selection was made from. */
-interface Given {
-  readonly contributions: Contributions;
-  readonly statistics: RewardStatistics;
-  readonly strengths: SourceStrengths;
-}
+/** Prompts whose responses are compared pair by pair; where a split has more, these are drawn by lot. */
+const comparedPrompts = 20_000;
 
 /** Of the intervals of the sources' strengths. */
 const strengthResamples = 1000;
 
-/** Prompts whose responses are compared pair by pair; where a split has more, these are drawn by lot. */
-const comparedPrompts = 20_000;
-
-async function givenTo(
-  run: Run,
-  reward: string,
-  split: "sft" | "wrpo",
-  { selected, leftOut }: Selection<SelectedBest>,
-  scales: Scales | undefined,
-): Promise<Given> {
-  const statistics = rewardStatistics(componentBy(run.recipe.rewards));
-  const share = comparedPrompts / (selected.length + leftOut.length);
+/** Counts what the responses are that a selection is made from, while it is made. */
+async function counting(run: Run, split: "sft" | "wrpo", rule: SelectionRule) {
   const { recipe } = run;
-  const compared = comparedValues(recipe, scales);
+  const statistics = rewardStatistics(componentBy(recipe.rewards));
   const strengths = sourceStrengths(recipe.selection.sources ?? recipe.sources.map(({ name }) => name));
-  async function* looked() {
-    for await (const scored of scoredCandidates(run, reward, split, false)) {
-      // Standard scores would make all sources equally strong.
-      strengths.add(
-        scored.promptId,
-        scored.sources.filter((one) => isUsable(one, recipe.selection.unfinished)),
-      );
-      const prompt = compared(scored);
-      if (share >= 1 || lotOf(prompt.promptId) < share) statistics.add(prompt);
-      yield prompt;
-    }
-  }
-  const found = await contributions(looked(), selected, selectionRule(run.recipe.selection));
+  const counter = contributionCounter(rule);
+  const share = comparedPrompts / (await run.ledger.prompts.counts())[split];
+  const watch: Watch = (prompt, sourceChosen) => {
+    if (share >= 1 || lotOf(prompt.promptId) < share) statistics.add(prompt);
+    counter.add(prompt, sourceChosen);
+  };
   return {
-    contributions: found,
-    statistics: statistics.result(),
-    strengths: strengths.result({ resamples: strengthResamples, seed: recipe.seed }),
+    watch,
+    // Standard scores would make all sources equally strong.
+    look({ promptId, sources }: PromptCandidates) {
+      strengths.add(
+        promptId,
+        sources.filter((one) => isUsable(one, recipe.selection.unfinished)),
+      );
+    },
+    given: (selected: readonly SelectedBest[]) => ({
+      contributions: counter.result(selected),
+      statistics: statistics.result(),
+      strengths: strengths.result({ resamples: strengthResamples, seed: recipe.seed }),
+    }),
   };
 }
 
@@ -125,8 +117,13 @@ function describe(
   what: string,
   selection: Selection<SelectedBest>,
   { sources }: Contributions,
+  { lengthEffect }: Measures,
 ): Record<string, number> {
   const { listener } = run;
+  if (lengthEffect !== undefined)
+    listener.notice(
+      `${what}: a thousand characters more add ${lengthEffect.perThousand.toPrecision(3)} to the reward by the fit; compared without that`,
+    );
   const shares = sources.map(
     ({ source, chosen, chosenShare }) => `${source} ${chosen} (${(100 * chosenShare).toFixed(0)} %)`,
   );
@@ -158,16 +155,14 @@ const inOrder = (selections: readonly StoredSelection[]) =>
 
 /** Whether the ledger has exactly this selection, and its summary. */
 async function isStored(
-  { ledger, recipe }: Run,
+  { ledger }: Run,
   split: "sft" | "wrpo",
   selections: readonly StoredSelection[],
-  scales: readonly SourceScale[],
+  measures: Measures,
 ): Promise<boolean> {
-  if (!hasSummary(await ledger.selections.summary(split), comparedBy(recipe, scales))) return false;
+  if (!hasSummary(await ledger.selections.summary(split), measuresShown(measures))) return false;
   return inOrder(await ledger.selections.list(split)) === inOrder(selections);
 }
-
-const comparedBy = ({ selection }: Recipe, scales: readonly SourceScale[]) => ({ combine: selection.combine, scales });
 
 /** Takes back what was selected for supervised tuning when the recipe had one. */
 export const selectNothingForSft = (run: Run): Promise<void> => run.ledger.selections.replace("sft", []);
@@ -175,26 +170,23 @@ export const selectNothingForSft = (run: Run): Promise<void> => run.ledger.selec
 /** y_ws for each prompt of the supervised split: as a rule the best response of all sources. Undefined when it was chosen before. */
 export async function selectForSft(run: Run): Promise<Record<string, number> | undefined> {
   const reward = await rewardIdentity(run);
-  const rule = selectionRule(run.recipe.selection);
-  const scales = await scalesOf(run, reward, false);
-  const shown = scalesShown(scales);
-  const selection = await selectBest(candidatesOf(run, reward, "sft", false, scales), rule, withoutText);
+  const measures = await measuresOf(run, reward, false);
+  const rule = selectionRule(run.recipe.selection, measures.lengthEffect?.perThousand);
+  const { watch, look, given } = await counting(run, "sft", rule);
+  const candidates = candidatesOf(run, reward, "sft", false, measures, look);
+  const selection = await selectBest(candidates, rule, { kept: withoutText, watch });
   const rows: StoredSelection[] = [
     ...selection.selected.map(({ promptId, sourceChosen }) => ({ promptId, sourceChosen: sourceChosen.key })),
     ...selection.leftOut,
   ];
-  if (selection.selected.length > 0 && (await isStored(run, "sft", rows, shown))) return undefined;
-  const given = await givenTo(run, reward, "sft", selection, scales);
-  await run.ledger.selections.replace(
-    "sft",
-    rows,
-    summarise(selection.selected, rows, given, comparedBy(run.recipe, shown)),
-  );
+  if (selection.selected.length > 0 && (await isStored(run, "sft", rows, measures))) return undefined;
+  const found = given(selection.selected);
+  await run.ledger.selections.replace("sft", rows, summarise(selection.selected, rows, found, measuresShown(measures)));
   if (selection.selected.length === 0)
     throw new TrainingError("no prompt of the supervised split has a usable response", {
       hint: `${leftOutWords(selection)}. More prompts, more responses or another reward may help.`,
     });
-  return describe(run, "supervised tuning", selection, given.contributions);
+  return describe(run, "supervised tuning", selection, found.contributions, measures);
 }
 
 /**
@@ -207,33 +199,31 @@ export async function selectForWrpo(run: Run): Promise<Record<string, number> | 
   const { quadruples, pairs } = runPaths(run.folder);
   const [file, other] = recipe.rows === "pairs" ? [pairs, quadruples] : [quadruples, pairs];
   const select = recipe.rows === "pairs" ? selectPairs : selectQuadruples;
-  const scales = await scalesOf(run, reward, looksAtTarget(recipe));
-  const shown = scalesShown(scales);
-  const candidates = candidatesOf(run, reward, "wrpo", looksAtTarget(recipe), scales);
-  const selection: Selection<SelectedPair | SelectedQuadruple> = await select(
-    candidates,
-    selectionRule(recipe),
-    withoutText,
-  );
+  const measures = await measuresOf(run, reward, looksAtTarget(recipe));
+  const rule = selectionRule(recipe, measures.lengthEffect?.perThousand);
+  const { watch, look, given } = await counting(run, "wrpo", rule);
+  const candidates = candidatesOf(run, reward, "wrpo", looksAtTarget(recipe), measures, look);
+  const options = { kept: withoutText, watch };
+  const selection: Selection<SelectedPair | SelectedQuadruple> = await select(candidates, rule, options);
   const { selected } = selection;
   const rows: StoredSelection[] = [...selected.map(stored), ...selection.leftOut];
   rmSync(other, { force: true });
   if (selected.length === 0) rmSync(file, { force: true });
-  else if (existsSync(file) && (await isStored(run, "wrpo", rows, shown))) return undefined;
-  const given = await givenTo(run, reward, "wrpo", selection, scales);
+  else if (existsSync(file) && (await isStored(run, "wrpo", rows, measures))) return undefined;
+  const found = given(selected);
   if (selected.length > 0) {
     mkdirSync(dirname(file), { recursive: true });
     if (recipe.rows === "pairs") await writePairs(file, pairsOf(run, selected));
     else await writeQuadruples(file, quadruplesOf(run, selected as readonly SelectedQuadruple[]));
   }
   // The ledger after the file: a run that was killed between the two finds the old selection and writes both again.
-  await run.ledger.selections.replace("wrpo", rows, summarise(selected, rows, given, comparedBy(run.recipe, shown)));
+  await run.ledger.selections.replace("wrpo", rows, summarise(selected, rows, found, measuresShown(measures)));
   if (selected.length === 0)
     throw new TrainingError(
       recipe.rows === "pairs" ? "no prompt gives a pair (y_ws, y_l)" : "no prompt gives a quadruple (y_ws, y_wt, y_l)",
       { hint: `${leftOutWords(selection)}. More responses for each prompt, or a finer reward, help.` },
     );
-  return describe(run, "preferences", selection, given.contributions);
+  return describe(run, "preferences", selection, found.contributions, measures);
 }
 
 /** The same as keys. */

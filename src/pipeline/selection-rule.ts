@@ -1,8 +1,8 @@
 import type { SelectionRule } from "../preferences/index.ts";
 import { type Prompt, RecipeError, type RewardRecipe, type SelectionRecipe } from "../schema/index.ts";
 
-/** The selection of a recipe as the rule that `preferences` takes. */
-export const selectionRule = (selection: SelectionRecipe): SelectionRule => ({
+/** The selection of a recipe as the rule that `preferences` takes. A length penalty that is `fitted` is 0 unless what it came to is given. */
+export const selectionRule = (selection: SelectionRecipe, fitted = 0): SelectionRule => ({
   minGap: selection.min_gap,
   ...(selection.max_gap === undefined ? {} : { maxGap: selection.max_gap }),
   unfinished: selection.unfinished,
@@ -15,8 +15,16 @@ export const selectionRule = (selection: SelectionRecipe): SelectionRule => ({
   rejectedFrom: selection.rejected_from,
   nearEqual: selection.near_equal,
   amongEquals: selection.among_equals,
-  lengthPenalty: selection.length_penalty,
+  lengthPenalty: selection.length_penalty === "fitted" ? fitted : selection.length_penalty,
   maxSimilarity: selection.max_similarity,
+  ...(selection.across_prompts === undefined
+    ? {}
+    : {
+        acrossPrompts: {
+          maxSimilarity: selection.across_prompts.max_similarity,
+          atMost: selection.across_prompts.at_most,
+        },
+      }),
   ...(selection.max_per_domain === undefined ? {} : { maxPerDomain: selection.max_per_domain }),
 });
 

@@ -1,4 +1,4 @@
-import { type Candidate, isEmpty, isUsable, type PromptCandidates } from "./candidates.ts";
+import { type Candidate, isCutOff, isEmpty, type PromptCandidates } from "./candidates.ts";
 import type { SelectedBest, Stream } from "./select.ts";
 import { rankingOf } from "./selection/ranking.ts";
 import type { SelectionRule } from "./selection/rule.ts";
@@ -44,29 +44,56 @@ export async function contributions(
   selected: readonly SelectedBest[],
   rule: Omit<SelectionRule, "minGap">,
 ): Promise<Contributions> {
-  const chosen = new Map(selected.map(({ promptId, sourceChosen }) => [promptId, sourceChosen]));
-  const { best, worth } = rankingOf(rule);
-  const domains = new Map<string, Rows>();
-  for await (const { promptId, domain = "", sources } of prompts) {
-    const rows = domains.get(domain) ?? new Map<string, Row>();
-    domains.set(domain, rows);
-    const groups = bySource(sources, rows);
-    for (const [row, responses] of groups) for (const response of responses) count(row, response);
-    compareAll(groups);
-    const winner = chosen.get(promptId);
-    if (winner === undefined) continue;
+  const chosen = new Map(selected.map(({ promptId, sourceChosen }) => [promptId, sourceChosen.key]));
+  const counter = contributionCounter(rule);
+  for await (const prompt of prompts) {
+    const key = chosen.get(prompt.promptId);
     // What the selection keeps of it may lack the text.
-    const whole = sources.find(({ key }) => key === winner.key);
-    for (const [row, responses] of groups) {
-      const own = best(responses.filter((response) => isUsable(response, rule.unfinished)));
-      if (own !== undefined && whole !== undefined && worth(own) >= worth(whole)) row.reachedBest += 1;
-      if (row.source === winner.source) row.chosen += 1;
-    }
+    counter.add(prompt, key === undefined ? undefined : prompt.sources.find((one) => one.key === key));
   }
-  const names = [...domains.keys()].sort();
+  return counter.result(selected);
+}
+
+/** Counts what each source gave while a selection is made by the same rule, so that the responses are read once. */
+export function contributionCounter(rule: Omit<SelectionRule, "minGap">) {
+  const { worth } = rankingOf(rule);
+  const domains = new Map<string, Rows>();
+  const reached = new Map<string, { readonly rows: Rows; readonly best: readonly Row[] }>();
+  const compare = comparer();
   return {
-    sources: finished(joined([...domains.values()]), null),
-    domains: names.length < 2 ? [] : names.flatMap((domain) => finished(domains.get(domain)!, domain)),
+    /** A prompt's responses, and y_ws where one was chosen: whether it stays so is told at the end. */
+    add(
+      { promptId, domain = "", sources }: Omit<PromptCandidates, "target">,
+      sourceChosen: Candidate | undefined,
+    ): void {
+      const rows = domains.get(domain) ?? new Map<string, Row>();
+      domains.set(domain, rows);
+      const groups = bySource(sources, rows);
+      for (const [row, responses] of groups) for (const response of responses) count(row, response);
+      compare(groups);
+      if (sourceChosen === undefined) return;
+      const least = worth(sourceChosen);
+      const isGood = (response: Candidate) =>
+        worth(response) >= least && !isEmpty(response) && !isCutOff(response, rule.unfinished);
+      reached.set(promptId, {
+        rows,
+        best: groups.flatMap(([row, responses]) => (responses.some(isGood) ? [row] : [])),
+      });
+    },
+
+    result(selected: readonly SelectedBest[]): Contributions {
+      for (const { promptId, sourceChosen } of selected) {
+        const known = reached.get(promptId);
+        if (known === undefined) continue;
+        for (const row of known.best) row.reachedBest += 1;
+        rowOf(known.rows, sourceChosen.source).chosen += 1;
+      }
+      const names = [...domains.keys()].sort();
+      return {
+        sources: finished(joined([...domains.values()]), null),
+        domains: names.length < 2 ? [] : names.flatMap((domain) => finished(domains.get(domain)!, domain)),
+      };
+    },
   };
 }
 
@@ -121,23 +148,69 @@ function count(row: Row, response: Candidate): void {
   if (response.finish === "length") row.unfinished += 1;
 }
 
-/** Every response against every response of another source. */
-function compareAll(groups: readonly (readonly [Row, readonly Candidate[]])[]): void {
-  for (const [at, [row, responses]] of groups.entries())
-    for (const [otherRow, others] of groups.slice(at + 1))
-      for (const { value, text } of responses)
-        for (const other of others) {
-          const won = value > other.value ? 1 : value < other.value ? 0 : 0.5;
-          row.all.count += 1;
-          row.all.won += won;
-          otherRow.all.count += 1;
-          otherRow.all.won += 1 - won;
-          if (!areEquallyLong(text.length, other.text.length)) continue;
-          row.equallyLong.count += 1;
-          row.equallyLong.won += won;
-          otherRow.equallyLong.count += 1;
-          otherRow.equallyLong.won += 1 - won;
-        }
+/** Compares every response with every response of another source; keeps its rooms between prompts. */
+function comparer(): (groups: readonly (readonly [Row, readonly Candidate[]])[]) => void {
+  let values = new Float64Array(64);
+  let lengths = new Float64Array(64);
+  return (groups) => {
+    const all = groups.flatMap(([, responses]) => responses);
+    if (values.length < all.length) {
+      values = new Float64Array(2 * all.length);
+      lengths = new Float64Array(2 * all.length);
+    }
+    for (const [at, { value, text }] of all.entries()) {
+      values[at] = value;
+      lengths[at] = text.length;
+    }
+    let start = 0;
+    for (const [at, [row, responses]] of groups.entries()) {
+      const end = start + responses.length;
+      let otherStart = end;
+      for (let other = at + 1; other < groups.length; other += 1) {
+        const [otherRow, others] = groups[other]!;
+        const otherEnd = otherStart + others.length;
+        addComparisons(row, otherRow, { values, lengths, start, end, otherStart, otherEnd });
+        otherStart = otherEnd;
+      }
+      start = end;
+    }
+  };
+}
+
+interface Ranges {
+  readonly values: Float64Array;
+  readonly lengths: Float64Array;
+  readonly start: number;
+  readonly end: number;
+  readonly otherStart: number;
+  readonly otherEnd: number;
+}
+
+function addComparisons(row: Row, other: Row, { values, lengths, start, end, otherStart, otherEnd }: Ranges): void {
+  let won = 0;
+  let equal = 0;
+  let wonOfEqual = 0;
+  for (let i = start; i < end; i += 1) {
+    const value = values[i]!;
+    const length = lengths[i]!;
+    for (let j = otherStart; j < otherEnd; j += 1) {
+      const win = value > values[j]! ? 1 : value < values[j]! ? 0 : 0.5;
+      won += win;
+      if (!areEquallyLong(length, lengths[j]!)) continue;
+      equal += 1;
+      wonOfEqual += win;
+    }
+  }
+  const count = (end - start) * (otherEnd - otherStart);
+  addTo(row.all, count, won);
+  addTo(other.all, count, count - won);
+  addTo(row.equallyLong, equal, wonOfEqual);
+  addTo(other.equallyLong, equal, equal - wonOfEqual);
+}
+
+function addTo(comparisons: Comparisons, count: number, won: number): void {
+  comparisons.count += count;
+  comparisons.won += won;
 }
 
 /** The rows of several domains as one. */

@@ -7,11 +7,12 @@ export {
   dataNotes,
   dataProblems,
 } from "./check/index.ts";
-export { type Contribution, type Contributions, contributions } from "./contributions.ts";
+export { type Contribution, type Contributions, contributionCounter, contributions } from "./contributions.ts";
 export type { Example, TextRole } from "./data-examples.ts";
 export { type DataRow, dataFaults, readDataRows, sourceResponsesOf, type WantedTexts } from "./data-rows.ts";
 export { flagsOf } from "./flags.ts";
 export { type GradedResponse, type GradedRow, readGradedRows } from "./graded-rows.ts";
+export { type LengthEffect, lengthEffectFit } from "./length-effect.ts";
 export { type Pair, writePairs } from "./pair-rows.ts";
 export { checksOf, columnsOf, type PlacedPrompt, readPromptSet } from "./prompt-sets.ts";
 export { fromRow, readQuadruples, toRow, writeQuadruples } from "./quadruple-rows.ts";
@@ -34,6 +35,7 @@ export {
   selectPairs,
   selectQuadruples,
   toQuadruple,
+  type Watch,
 } from "./select.ts";
 export { type LeftOut, leftOutReasons, type SelectionRule } from "./selection/rule.ts";
 export { type SourceScale, sourceScales, withStandardScores } from "./source-scales.ts";

@@ -1,6 +1,5 @@
-import { wordsOf } from "./words.ts";
+import { emptyHashed, exactSimilarity, mixed, writeHashed } from "./pieces.ts";
 
-const pieceLength = 5;
 const hashes = 128;
 
 /** Two texts of which the later is much like the earlier. */
@@ -22,34 +21,37 @@ interface Texts {
  * characters that they have in common, case, punctuation and white space aside. Candidates come from MinHash signatures in
  * bands (Broder 1997; Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, 3.4), of which a pair at the threshold is
  * missed once in a hundred times at most; every candidate is compared exactly, so that no unlike text is named. Memory: for
- * each text a byte of each hash and 8 to 16 bytes for each band, nothing of its pieces.
+ * each text a byte of each hash and 8 to 16 bytes for each band, nothing of its pieces. Each text is read once, and once
+ * more for every candidate.
  */
 export function nearDuplicates(texts: Texts, threshold: number): NearDuplicate[] {
   const rows = rowsOfBand(threshold);
   const bands = Array.from({ length: Math.floor(hashes / rows) }, () => bandOf(texts.length));
   const sketches = new Uint8Array(texts.length * hashes);
-  const sizes = new Uint32Array(texts.length);
   const leastAlike = hashes * Math.max(0, threshold - margin * Math.sqrt((threshold * (1 - threshold)) / hashes));
   const signature = new Uint32Array(hashes);
+  const similarity = exactSimilarity();
+  const [own, other] = [emptyHashed(), emptyHashed()];
   const found: NearDuplicate[] = [];
   const mayBe = (index: number, of: number): boolean => {
-    const [small, large] = [Math.min(sizes[index]!, sizes[of]!), Math.max(sizes[index]!, sizes[of]!)];
-    if (small < threshold * large) return false;
     let alike = 0;
     for (let i = 0; i < hashes; i += 1) if (sketches[index * hashes + i] === sketches[of * hashes + i]) alike += 1;
     return alike >= leastAlike;
   };
+  const similarityTo = (of: number): number => {
+    writeHashed(texts.at(of)!, other);
+    return similarity(own, other);
+  };
   for (let index = 0; index < texts.length; index += 1) {
-    const own = piecesOf(texts.at(index)!);
-    sizes[index] = own.size;
-    sign(own, signature);
+    writeHashed(texts.at(index)!, own);
+    sign(own.hashes, own.pieces.count, signature);
     sketches.set(signature, index * hashes);
     const keys = bands.map((_, band) => keyOf(signature, band * rows, rows));
     const candidates = new Set(bands.flatMap((band, at) => band.of(keys[at]!)));
     const best = [...candidates]
       .filter((of) => mayBe(index, of))
-      .map((of) => ({ index, of, similarity: jaccard(own, piecesOf(texts.at(of)!)) }))
-      .filter(({ similarity }) => similarity >= threshold)
+      .map((of) => ({ index, of, similarity: similarityTo(of) }))
+      .filter(({ similarity: told }) => told >= threshold)
       .sort((a, b) => b.similarity - a.similarity || a.of - b.of)[0];
     if (best !== undefined) found.push(best);
     else for (const [at, band] of bands.entries()) band.add(keys[at]!, index);
@@ -101,47 +103,25 @@ function rowsOfBand(threshold: number): number {
   return 1;
 }
 
-/** Jaccard similarity of two texts: the share of their pieces of five characters that they have in common. */
-export const similarity = (a: string, b: string): number => jaccard(piecesOf(a), piecesOf(b));
-
-function piecesOf(text: string): Set<string> {
-  const plain = wordsOf(text).join(" ");
-  const pieces = new Set<string>();
-  for (let at = 0; at + pieceLength <= plain.length; at += 1) pieces.add(plain.slice(at, at + pieceLength));
-  return pieces.size === 0 ? new Set([plain]) : pieces;
-}
-
-function jaccard(a: ReadonlySet<string>, b: ReadonlySet<string>): number {
-  const [small, large] = a.size < b.size ? [a, b] : [b, a];
-  let common = 0;
-  for (const piece of small) if (large.has(piece)) common += 1;
-  return common / (a.size + b.size - common);
-}
-
-const salts = Uint32Array.from({ length: hashes }, (_, i) => mixed(i + 1));
-
-/** The least value of each hash function over the pieces. */
-function sign(pieces: ReadonlySet<string>, signature: Uint32Array): void {
-  signature.fill(0xffffffff);
-  for (const piece of pieces) {
-    const hash = fnv(piece);
-    for (let i = 0; i < hashes; i += 1) {
-      const value = mixed(hash ^ salts[i]!);
-      if (value < signature[i]!) signature[i] = value;
+/**
+ * A signature of a set: of two, each hash is equal with their Jaccard similarity for probability. As MinHash, but with one hash
+ * function for all places while the set is large: each piece falls into one place by lot, where the least one stays, and only
+ * places that are still empty are tried again, at last by all pieces (Dahlgaard, Knudsen, Thorup, Fast Similarity
+ * Sketching, 2017).
+ */
+function sign(pieces: Uint32Array, count: number, signature: Uint32Array): void {
+  const roundOf = new Int16Array(hashes).fill(-1);
+  let empty = hashes;
+  for (let round = 0; empty > 0; round += 1) {
+    const salt = mixed(round + 1);
+    for (let i = 0; i < count; i += 1) {
+      const value = mixed(pieces[i]! ^ salt);
+      const place = round < hashes ? mixed(value + salt) % hashes : round - hashes;
+      if (roundOf[place] === -1) {
+        roundOf[place] = round;
+        empty -= 1;
+      } else if (roundOf[place] !== round || value >= signature[place]!) continue;
+      signature[place] = value;
     }
   }
-}
-
-function fnv(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
-  return hash;
-}
-
-/** A permutation of the 32-bit numbers that lets no bit stay where it was (the finaliser of MurmurHash3). */
-function mixed(value: number): number {
-  let x = value;
-  x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
-  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
-  return (x ^ (x >>> 16)) >>> 0;
 }

@@ -1,5 +1,6 @@
 import type { Candidate, PromptCandidates } from "./candidates.ts";
 import { areEquallyLong } from "./contributions.ts";
+import { type LengthEffect, lengthEffectFit } from "./length-effect.ts";
 
 /** What the rewards of the responses to one prompt have to do with each other and with the texts' lengths, over many prompts. */
 export interface RewardStatistics {
@@ -24,6 +25,8 @@ export interface LengthBias {
   readonly tau: number | null;
   /** How often the longer one of a pair has the higher reward (ties as halves), by how many times as long it is. */
   readonly longerWins: readonly LongerWins[];
+  /** What the length adds to the reward where prompt and source are the same; null where that can't be told. */
+  readonly effect: LengthEffect | null;
 }
 
 export interface LongerWins {
@@ -43,6 +46,7 @@ const ratios = [1, 1.1, 1.25, 1.5, 2, 4];
 /** Counts the statistics of responses, prompt by prompt, their rewards' parts grouped to components by `componentOf`. */
 export function rewardStatistics(componentOf: ComponentOf) {
   const length = kendall();
+  const effect = lengthEffectFit();
   const agreement = new Map<string, { readonly components: [string, string]; readonly order: Kendall }>();
   const longer = ratios.map(() => ({ pairs: 0, won: 0 }));
   let prompts = 0;
@@ -67,6 +71,7 @@ export function rewardStatistics(componentOf: ComponentOf) {
       const lengths = sources.map(({ text }) => text.length);
       const values = sources.map(({ value }) => value);
       length.add(values, lengths);
+      effect.add(sources);
       addLonger(longer, values, lengths);
       addAgreement(sources);
     },
@@ -80,6 +85,7 @@ export function rewardStatistics(componentOf: ComponentOf) {
       }),
       length: {
         tau: length.tau(),
+        effect: effect.result(),
         longerWins: longer.map(({ pairs: count, won }, at) => ({
           from: ratios[at]!,
           below: ratios[at + 1] ?? null,
@@ -129,7 +135,8 @@ function addLonger(
   for (let i = 1; i < values.length; i += 1)
     for (let j = 0; j < i; j += 1) {
       if (lengths[i] === lengths[j]) continue;
-      const [long, short] = lengths[i]! > lengths[j]! ? [i, j] : [j, i];
+      const long = lengths[i]! > lengths[j]! ? i : j;
+      const short = long === i ? j : i;
       const ratio = lengths[long]! / lengths[short]!;
       const at = areEquallyLong(lengths[i]!, lengths[j]!) ? 0 : ratios.findLastIndex((from) => from <= ratio);
       counts[at]!.pairs += 1;

@@ -1,5 +1,6 @@
 import type { Quadruple } from "../schema/index.ts";
 import { type Candidate, isCutOff, isEmpty, type PromptCandidates } from "./candidates.ts";
+import { alikeAcross } from "./selection/across-prompts.ts";
 import { withinQuotas } from "./selection/domain-quotas.ts";
 import { marginFault } from "./selection/margin.ts";
 import { type Ranking, rankingOf } from "./selection/ranking.ts";
@@ -7,6 +8,7 @@ import { rejectedOf, type Usable } from "./selection/rejected.ts";
 import { type LeftOut, leftOutReasons, type SelectionRule } from "./selection/rule.ts";
 import { alikeBy } from "./selection/similarity.ts";
 import { ofGroup, ranked, type SourceChoice, sourcesChosen } from "./selection/sources.ts";
+import { type SpooledTexts, spooledTexts } from "./spooled-texts.ts";
 
 export interface LeftOutPrompt {
   readonly promptId: string;
@@ -54,6 +56,16 @@ export type Stream<T> = Iterable<T> | AsyncIterable<T>;
 
 /** What remains of a chosen response: whole texts of a large run need not fit into memory. */
 export type Kept = (candidate: Candidate) => Chosen;
+
+/** Is shown each prompt once it was chosen from, with y_ws as it was given: of what is left out for other prompts' sake, too. */
+export type Watch = (prompt: PromptCandidates, sourceChosen: Candidate | undefined) => void;
+
+export interface SelectOptions {
+  /** Whole responses unless given. */
+  readonly kept?: Kept;
+  readonly watch?: Watch;
+}
+
 const whole: Kept = (candidate) => candidate;
 
 /**
@@ -64,11 +76,12 @@ const whole: Kept = (candidate) => candidate;
 export function selectQuadruples(
   prompts: Stream<PromptCandidates>,
   rule: SelectionRule,
-  kept: Kept = whole,
+  options: SelectOptions = {},
 ): Promise<Selection<SelectedQuadruple>> {
   const method = methodOf(rule);
   const { ranking, choice, from, faultOf } = method;
-  return collect(prompts, rule, ({ promptId, domain }, sources, target) => {
+  const { kept = whole } = options;
+  return collect(prompts, rule, options, ({ promptId, domain }, sources, target) => {
     const missing = sources.missing ?? target.missing;
     if (missing !== undefined) return missing;
     const usable = { sources: sources.usable, target: target.usable };
@@ -82,7 +95,7 @@ export function selectQuadruples(
     if (fault !== undefined) return fault;
     const sourceRejected = rejectedOf("same_source", usable, { sourceChosen, preferred: sourceChosen }, ranking);
     const isWorse = sourceRejected !== undefined && ranking.worth(sourceRejected) < ranking.worth(sourceChosen);
-    return {
+    const selected = {
       promptId,
       ...(domain === undefined ? {} : { domain }),
       sourceChosen: kept(sourceChosen),
@@ -91,6 +104,7 @@ export function selectQuadruples(
       rejected: kept(rejected),
       ...(isWorse ? { sourceRejected: kept(sourceRejected) } : {}),
     };
+    return { sourceChosen, selected };
   });
 }
 
@@ -102,17 +116,18 @@ export function selectQuadruples(
 export function selectPairs(
   prompts: Stream<PromptCandidates>,
   rule: SelectionRule,
-  kept: Kept = whole,
+  options: SelectOptions = {},
 ): Promise<Selection<SelectedPair>> {
   const method = methodOf(rule);
   const { ranking, choice, from, faultOf } = method;
+  const { kept = whole } = options;
   const tryOthers = from === "same_source" && choice.of === "different_sources";
   const pairOf = (sourceChosen: Candidate, usable: Usable): { rejected: Candidate } | LeftOut => {
     const rejected = rejectedOf(from, usable, { sourceChosen, preferred: sourceChosen }, ranking);
     if (rejected === undefined) return "one-source-response";
     return faultOf([sourceChosen], rejected) ?? { rejected };
   };
-  return collect(prompts, rule, ({ promptId, domain }, sources, target) => {
+  return collect(prompts, rule, options, ({ promptId, domain }, sources, target) => {
     const missing = sources.missing ?? (from === "target" ? target.missing : undefined);
     if (missing !== undefined) return missing;
     let place = 0;
@@ -121,13 +136,10 @@ export function selectPairs(
       place += 1;
       if (place < (choice.rank ?? 1)) continue;
       const pair = pairOf(sourceChosen, { sources: sources.usable, target: target.usable });
-      if (typeof pair !== "string")
-        return {
-          promptId,
-          ...(domain === undefined ? {} : { domain }),
-          sourceChosen: kept(sourceChosen),
-          rejected: kept(pair.rejected),
-        };
+      if (typeof pair !== "string") {
+        const of = { promptId, ...(domain === undefined ? {} : { domain }) };
+        return { sourceChosen, selected: { ...of, sourceChosen: kept(sourceChosen), rejected: kept(pair.rejected) } };
+      }
       reason ??= pair;
       if (!tryOthers) break;
     }
@@ -139,14 +151,16 @@ export function selectPairs(
 export function selectBest(
   prompts: Stream<PromptCandidates>,
   rule: SelectionRule,
-  kept: Kept = whole,
+  options: SelectOptions = {},
 ): Promise<Selection<SelectedBest>> {
   const { ranking, choice, alike } = methodOf(rule);
-  return collect(prompts, rule, ({ promptId, domain }, sources) => {
+  const { kept = whole } = options;
+  return collect(prompts, rule, options, ({ promptId, domain }, sources) => {
     if (sources.missing !== undefined) return sources.missing;
     const [sourceChosen] = sourcesChosen(ranked(sources.usable, choice, ranking, alike), { ...choice, count: 1 }) ?? [];
     if (sourceChosen === undefined) return "too-few-source-responses";
-    return { promptId, ...(domain === undefined ? {} : { domain }), sourceChosen: kept(sourceChosen) };
+    const of = { promptId, ...(domain === undefined ? {} : { domain }) };
+    return { sourceChosen, selected: { ...of, sourceChosen: kept(sourceChosen) } };
   });
 }
 
@@ -216,40 +230,63 @@ function side(
   return { usable, missing };
 }
 
+/** What one prompt gives, with its y_ws as it was given; or why nothing. */
+type Choice<Selected> = { readonly sourceChosen: Candidate; readonly selected: Selected } | LeftOut;
+
 async function collect<Selected extends SelectedBest>(
   prompts: Stream<PromptCandidates>,
   rule: SelectionRule,
-  choose: (prompt: PromptCandidates, sources: Side, target: Side) => Selected | LeftOut,
+  { watch }: SelectOptions,
+  choose: (prompt: PromptCandidates, sources: Side, target: Side) => Choice<Selected>,
 ): Promise<Selection<Selected>> {
   const choices: (Selected | LeftOutPrompt)[] = [];
   const dropped = { empty: 0, unfinished: 0 };
   const seen = new Set<string>();
-  for await (const prompt of prompts) {
-    const { promptId, target } = prompt;
-    if (seen.has(promptId)) throw new Error(`the prompt ${promptId} came twice to the selection`);
-    seen.add(promptId);
-    const sources = rule.sources === undefined ? prompt.sources : ofGroup(prompt.sources, rule.sources);
-    const choice = choose(
-      prompt,
-      side(sources, rule, "no-source-response", dropped),
-      side(target, rule, "no-target-response", dropped),
-    );
-    choices.push(typeof choice === "string" ? { promptId, leftOut: choice } : choice);
+  const texts = rule.acrossPrompts === undefined ? undefined : spooledTexts("leave selection.across_prompts out");
+  try {
+    for await (const prompt of prompts) {
+      const { promptId, target } = prompt;
+      if (seen.has(promptId)) throw new Error(`the prompt ${promptId} came twice to the selection`);
+      seen.add(promptId);
+      const sources = rule.sources === undefined ? prompt.sources : ofGroup(prompt.sources, rule.sources);
+      const choice = choose(
+        prompt,
+        side(sources, rule, "no-source-response", dropped),
+        side(target, rule, "no-target-response", dropped),
+      );
+      const isChoice = typeof choice !== "string";
+      watch?.(prompt, isChoice ? choice.sourceChosen : undefined);
+      if (isChoice) texts?.add(choice.sourceChosen.text);
+      choices.push(isChoice ? choice.selected : { promptId, leftOut: choice });
+    }
+    return { ...restricted(choices, rule, texts), dropped };
+  } finally {
+    texts?.close();
   }
-  return { ...withQuotas(choices, rule), dropped };
 }
 
-/** The choices that the quotas leave, and what was left out for whatever reason. */
-function withQuotas<Selected extends SelectedBest>(
+/** The choices that remain beside those of the other prompts, and what was left out for whatever reason. */
+function restricted<Selected extends SelectedBest>(
   choices: readonly (Selected | LeftOutPrompt)[],
-  { maxPerDomain }: SelectionRule,
+  { acrossPrompts, maxPerDomain }: SelectionRule,
+  texts: SpooledTexts | undefined,
 ): Omit<Selection<Selected>, "dropped"> {
   const chosen = choices.filter(isSelected);
-  const within = maxPerDomain === undefined ? undefined : withinQuotas(chosen, maxPerDomain);
-  const selected = within === undefined ? chosen : chosen.filter(({ promptId }) => within.has(promptId));
+  const alike =
+    acrossPrompts === undefined
+      ? new Set<string>()
+      : alikeAcross(
+          chosen.map(({ promptId }) => promptId),
+          (index) => texts!.at(index)!,
+          acrossPrompts,
+        );
+  const different = alike.size === 0 ? chosen : chosen.filter(({ promptId }) => !alike.has(promptId));
+  const within = maxPerDomain === undefined ? undefined : withinQuotas(different, maxPerDomain);
+  const selected = within === undefined ? different : different.filter(({ promptId }) => within.has(promptId));
   const leftOut = choices.flatMap((choice): LeftOutPrompt[] => {
     const { promptId } = choice;
     if (!isSelected(choice)) return [choice];
+    if (alike.has(promptId)) return [{ promptId, leftOut: "alike-across-prompts" }];
     return within?.has(promptId) === false ? [{ promptId, leftOut: "domain-full" }] : [];
   });
   const counts = Object.fromEntries(Object.keys(leftOutReasons).map((reason) => [reason, 0])) as Record<

@@ -33,10 +33,17 @@ export const selectionSchema = z.strictObject({
   near_equal: z.number().min(0).default(0),
   /** Who is chosen among equals. */
   among_equals: z.enum(["lot", "shortest", "like_length"]).default("lot"),
-  /** What a thousand characters of a response cost of its reward. */
-  length_penalty: z.number().min(0).default(0),
+  /** What a thousand characters of a response cost of its reward: so much, or what they add to it by the fit over all scored responses. */
+  length_penalty: z.union([z.number().min(0), z.literal("fitted")]).default(0),
   /** Texts of a row that are as similar as this, or more, don't stand together. */
   max_similarity: z.number().gt(0).max(1).default(1),
+  /** Of texts of y_ws that are as similar as this from prompt to prompt, so many stay. */
+  across_prompts: z
+    .strictObject({
+      max_similarity: z.number().gt(0).max(1),
+      at_most: z.int().min(1).default(1),
+    })
+    .optional(),
   /** How many prompts of each domain are selected for each of the two trainings at most: one number, or one by domain. */
   max_per_domain: z.union([most, z.record(z.string(), most)]).optional(),
   /** What becomes of responses that the token limit cut off; the paper keeps them. */

@@ -16,7 +16,7 @@ import { lackingPrompts, requestsFor } from "./missing.ts";
 import { promptPages, promptStore, type StoredPrompt } from "./prompts.ts";
 import { workerShare } from "./shared-requests.ts";
 import { countsOf } from "./status.ts";
-import type { Database, Split } from "./tables.ts";
+import type { Database, Split, Tables } from "./tables.ts";
 
 export interface ResponseReader {
   /** The responses of a stage to one prompt after the other, in the prompts' order, then by source and index. */
@@ -178,21 +178,26 @@ export async function responsesTo(
       if (!draw.splits.includes(prompt.split)) continue;
       const list = found.get(row.messages_key) ?? [];
       found.set(row.messages_key, list);
-      list.push({
-        key: row.key,
-        promptId: prompt.id,
-        source: draw.source,
-        index: row.idx,
-        text: JSON.parse(row.text_json) as string,
-        finish: row.finish,
-        promptTokens: row.prompt_tokens,
-        responseTokens: row.response_tokens,
-        ...(row.extras_json === null ? {} : { extras: responseExtrasSchema.parse(JSON.parse(row.extras_json)) }),
-      });
+      list.push(toResponse(row, prompt.id, draw.source));
     }
   }
   return found;
 }
+
+type ResponseRow = Omit<Tables["responses"], "sampler" | "messages_key" | "created_at">;
+
+/** The response to this prompt that a row holds. */
+export const toResponse = (row: ResponseRow, promptId: string, source: string): Response => ({
+  key: row.key,
+  promptId,
+  source,
+  index: row.idx,
+  text: JSON.parse(row.text_json) as string,
+  finish: row.finish,
+  promptTokens: row.prompt_tokens,
+  responseTokens: row.response_tokens,
+  ...(row.extras_json === null ? {} : { extras: responseExtrasSchema.parse(JSON.parse(row.extras_json)) }),
+});
 
 const isResponse = (outcome: SampleOutcome): outcome is SampledResponse => "text" in outcome;
 const isFailure = (outcome: SampleOutcome): outcome is SampleFailure => "failure" in outcome;

@@ -5,7 +5,7 @@ import { drawsOf, type StoredDraw, splitsOf } from "./draws.ts";
 import { now, transact } from "./engine.ts";
 import type { Worker } from "./leases.ts";
 import { type PromptOnPage, promptPages, promptsCalled, promptsWith, type StoredPrompt } from "./prompts.ts";
-import { responsesTo } from "./responses.ts";
+import { responsesTo, toResponse } from "./responses.ts";
 import { scoreShare } from "./shared-scores.ts";
 import { responsesDone, scoresDone } from "./status.ts";
 import type { Database, Split } from "./tables.ts";
@@ -67,14 +67,14 @@ export function scoreStore(db: Database, worker?: Worker): ScoreStore {
   }
 
   async function scoredPage(page: readonly PromptOnPage[], draws: readonly StoredDraw[], reward: string) {
-    const responses = await responsesTo(db, page, draws);
-    const scores = await scoresOf(db, reward, [...responses.values()].flat());
-    return page.map(({ messagesKey, checksKey, ...prompt }) => ({
-      prompt,
-      messagesKey,
-      responses: responses.get(messagesKey) ?? [],
-      scoreOf: (response: Response) => scores.get(`${response.key} ${checksKey}`),
-    }));
+    const responses = await withScoresTo(db, page, draws, reward);
+    return page.map(({ messagesKey, checksKey: _, ...prompt }) => {
+      const own = responses.get(messagesKey);
+      return {
+        ...{ prompt, messagesKey, responses: own?.responses ?? [] },
+        scoreOf: (response: Response) => own?.scores.get(response.key),
+      };
+    });
   }
 
   async function requestsOf(page: readonly PromptOnPage[], stage: string, reward: string, rivals = stage) {
@@ -202,25 +202,49 @@ interface PromptWithScores {
 const isScore = (outcome: Score | ScoreFailure): outcome is Score => "value" in outcome;
 const isFailure = (outcome: Score | ScoreFailure): outcome is ScoreFailure => "failure" in outcome;
 
-async function scoresOf(
+/** Responses to one prompt, sorted by source and index, and the scores that they have under the prompt's checks, by their keys. */
+interface WithScores {
+  readonly responses: Response[];
+  readonly scores: Map<string, Pick<ScoredResponse, "value" | "parts">>;
+}
+
+/** The stage's responses to a page of prompts with their scores, in one query a draw, by the key of the messages. */
+async function withScoresTo(
   db: Database,
+  page: readonly PromptOnPage[],
+  draws: readonly StoredDraw[],
   reward: string,
-  responses: readonly Response[],
-): Promise<Map<string, { value: number; parts: ScorePart[] }>> {
-  const scores = new Map<string, { value: number; parts: ScorePart[] }>();
-  for (const keys of chunks(responses.map((response) => response.key))) {
+): Promise<Map<string, WithScores>> {
+  const prompts = new Map(page.map((prompt) => [prompt.messagesKey, prompt]));
+  const found = new Map<string, WithScores>();
+  for (const draw of draws) {
     const rows = await db
-      .selectFrom("scores")
-      .select(["response_key", "checks_key", "value", "parts_json"])
-      .where("response_key", "in", keys)
-      .where("reward", "=", reward)
+      .selectFrom("responses")
+      .leftJoin("scores", (join) =>
+        join.onRef("scores.response_key", "=", "responses.key").on("scores.reward", "=", reward),
+      )
+      .select(["messages_key", "key", "idx", "text_json", "finish", "prompt_tokens", "response_tokens", "extras_json"])
+      .select(["checks_key", "value", "parts_json"])
+      .where("sampler", "=", draw.sampler)
+      .where("idx", "<", draw.n)
+      .where("messages_key", "in", [...prompts.keys()])
+      .orderBy("messages_key")
+      .orderBy("idx")
       .execute();
     for (const row of rows) {
-      const parts = JSON.parse(row.parts_json) as ScorePart[];
-      scores.set(`${row.response_key} ${row.checks_key}`, { value: row.value, parts });
+      const prompt = prompts.get(row.messages_key)!;
+      if (!draw.splits.includes(prompt.split)) continue;
+      const own: WithScores = found.get(row.messages_key) ?? { responses: [], scores: new Map() };
+      found.set(row.messages_key, own);
+      // A response has a row for each set of checks that it was ever scored under.
+      const last = own.responses.at(-1);
+      if (last?.key !== row.key || last.source !== draw.source)
+        own.responses.push(toResponse(row, prompt.id, draw.source));
+      if (row.checks_key === prompt.checksKey)
+        own.scores.set(row.key, { value: row.value!, parts: JSON.parse(row.parts_json!) as ScorePart[] });
     }
   }
-  return scores;
+  return found;
 }
 
 interface Scored extends NewScore {

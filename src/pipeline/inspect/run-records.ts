@@ -1,7 +1,7 @@
 import { type Candidate, flagsOf, type LeftOut, leftOutReasons } from "../../preferences/index.ts";
 import type { Recipe } from "../../schema/index.ts";
 import type { JudgedResponse, LedgerReader, StoredPrompt, StoredSelection } from "../../store/index.ts";
-import { comparedValues } from "../standard-scores.ts";
+import { measured, votingOf } from "../measures.ts";
 import { type Role, ranked, type Shown, type ShownResponse } from "./record.ts";
 
 /** Prompts whose responses are read at once. */
@@ -58,10 +58,10 @@ function withVoteParts(promptId: string, found: readonly Found[], recipe: Recipe
     response.value !== undefined && (stage === "target" || named === undefined || named.includes(response.source));
   const of = (wanted: string) =>
     found.filter((one) => one.stage === wanted && takesPart(one)).map(({ response }) => response as Candidate);
-  const { sources, target } = comparedValues(
-    recipe,
-    undefined,
-  )({ promptId, sources: of("sources"), target: of("target") });
+  const { sources, target } = measured(
+    { promptId, sources: of("sources"), target: of("target") },
+    { voting: votingOf(recipe) },
+  );
   const shares = { sources, target } as Readonly<Record<string, readonly Candidate[]>>;
   return found.map(({ stage, response }) => {
     const voted = shares[stage]?.find(({ key, source }) => key === response.key && source === response.source);

@@ -34,8 +34,12 @@ function contributionText(title: string, selection: SplitSelection | null): stri
     ...[source, integer(chosen), percent(chosenShare), integer(reachedBest), reward(meanReward)],
     ...[share(wins.winShare), share(wins.equalLengthWinShare)],
   ]);
-  const { gaps } = selection;
+  const { gaps, lengthEffect } = selection;
   const apart = gaps === null ? [] : [`  reward gap: mean ${reward(gaps.mean)}, median ${reward(gaps.quantiles[1])}`];
+  const without =
+    lengthEffect === null
+      ? []
+      : [`  compared without what length adds: ${reward(lengthEffect.perThousand)} for 1,000 characters`];
   const left = selection.leftOut.map(({ reason, prompts }) => `  left out, ${counted(prompts, "prompt")}: ${reason}`);
   return [
     `${title} (${counted(selection.selected, "prompt")})`,
@@ -43,6 +47,7 @@ function contributionText(title: string, selection: SplitSelection | null): stri
     ...(selection.combine === "vote" ? ["  rewards are shares of votes (selection.combine: vote)"] : []),
     ...apart,
     ...strengthLines(selection.strengths),
+    ...without,
     ...left,
   ].join("\n");
 }

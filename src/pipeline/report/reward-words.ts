@@ -1,4 +1,4 @@
-import type { RewardStatistics } from "../../preferences/index.ts";
+import type { LengthEffect, RewardStatistics } from "../../preferences/index.ts";
 import { counted, percent, reward } from "./format.ts";
 import type { ReportData } from "./report-data.ts";
 
@@ -7,6 +7,10 @@ export const sourcesStatistics = ({ selections }: Pick<ReportData, "selections">
   [selections.wrpo?.statistics ?? undefined, selections.sft?.statistics ?? undefined]
     .filter((found) => found !== undefined)
     .sort((a, b) => b.pairs - a.pairs)[0];
+
+/** What the length is worth to the reward. */
+export const effectWords = ({ perThousand, explained }: LengthEffect): string =>
+  `between responses of one source to one prompt, 1,000 characters more add ${reward(perThousand)}, which explains ${percent(explained)} of how their rewards differ`;
 
 /** What the reward likes, in lines for a terminal; none where there is nothing to compare. */
 export function rewardLines(statistics: RewardStatistics): string[] {
@@ -20,6 +24,7 @@ export function rewardLines(statistics: RewardStatistics): string[] {
   return [
     `What the reward likes (${counted(pairs, "pair")} of responses to one prompt)`,
     ...(length.tau === null ? [] : [`  reward and length: Kendall's tau-b ${reward(length.tau)}`]),
+    ...(length.effect === null ? [] : [`  ${effectWords(length.effect)}`]),
     ...(compared === 0 ? [] : [`  ${wins("pairs that differ in length by more than a tenth", won / compared)}`]),
     ...(equal?.share == null ? [] : [`  ${wins("those equally long within a tenth", equal.share)}`]),
     ...agreement.map(

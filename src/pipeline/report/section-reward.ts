@@ -3,7 +3,7 @@ import { notYet, section, table } from "./elements.ts";
 import { type Html, html } from "./escape.ts";
 import { counted, integer, percent, reward } from "./format.ts";
 import type { ReportData } from "./report-data.ts";
-import { sourcesStatistics } from "./reward-words.ts";
+import { effectWords, sourcesStatistics } from "./reward-words.ts";
 import type { SampleGroup } from "./samples.ts";
 import { groupName } from "./section-selection.ts";
 
@@ -24,6 +24,9 @@ export function rewardSection(data: ReportData): Html {
     title,
     lengthTable(scored, data),
     html`<p>${lengthWords}</p>\n`,
+    length.effect === null
+      ? html``
+      : html`<p>By least squares (reward = prompt + source + b \u00b7 characters), ${effectWords(length.effect)}.</p>\n`,
     table<LongerWins>(
       `How often the longer response of a pair has the higher reward, ties as halves: ${compared}.`,
       [

@@ -1,4 +1,4 @@
-import type { Contribution } from "../../preferences/index.ts";
+import type { Contribution, LengthEffect } from "../../preferences/index.ts";
 import { type Column, figure, figures, legend, notYet, section, table } from "./elements.ts";
 import { type Html, html } from "./escape.ts";
 import { histogramRows, stackedBars } from "./figures.ts";
@@ -64,8 +64,18 @@ const partsOf = ({ supervised, rows }: ReportData) =>
 const share = (value: number | null): string => (value === null ? "\u2013" : percent(value));
 
 function contributionTable(selection: SplitSelection, purpose: string): Html {
-  const { selected, contributions, domains, meanRewards, sourceBelowRejected, gaps, scales, combine, strengths } =
-    selection;
+  const {
+    selected,
+    contributions,
+    domains,
+    meanRewards,
+    sourceBelowRejected,
+    gaps,
+    scales,
+    combine,
+    strengths,
+    lengthEffect,
+  } = selection;
   const { sourceChosen, targetChosen, rejected } = meanRewards;
   const below = html`In ${integer(sourceBelowRejected)} of the ${integer(selected)}, y_ws has a lower reward than y_l; such
 are kept, as in the paper.`;
@@ -95,7 +105,7 @@ ${reward(rejected)}. ${targetChosen === null ? html`` : below}</p>\n`;
     domains.length === 0
       ? html``
       : html`<details><summary>By domain</summary>${table("The same for the prompts of each domain.", [domain, ...columns], domains)}</details>\n`;
-  return html`${table(caption, columns, contributions)}${byDomain}${whole}${combine === "vote" ? votesNote : html``}${strengths === null ? html`` : strengthsTable(strengths)}${gaps === null ? html`` : gapFigure(gaps)}${scales.length === 0 ? html`` : scalesTable(scales)}`;
+  return html`${table(caption, columns, contributions)}${byDomain}${whole}${combine === "vote" ? votesNote : html``}${strengths === null ? html`` : strengthsTable(strengths)}${gaps === null ? html`` : gapFigure(gaps)}${scales.length === 0 ? html`` : scalesTable(scales)}${lengthEffect === null ? html`` : effectLine(lengthEffect)}`;
 }
 
 function gapFigure({ mean, quantiles: [low, median, high], histogram }: Gaps): Html {
@@ -139,6 +149,10 @@ const scalesTable = (scales: SplitSelection["scales"]): Html =>
     ],
     scales,
   );
+
+const effectLine = ({ perThousand }: LengthEffect): Html =>
+  html`<p>Responses were compared without what length adds to their rewards, ${reward(perThousand)} for 1,000 characters by the
+fit over all scored responses of the sources (selection.length_penalty: fitted). The rewards shown are those before.</p>\n`;
 
 /** Prompts without anything to train on, and responses that are missing, each with the reason. */
 export function leftOutSection(data: ReportData): Html {

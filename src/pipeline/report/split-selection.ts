@@ -4,13 +4,13 @@ import {
   type Contributions,
   contributions,
   type LeftOut,
+  type LengthEffect,
   leftOutReasons,
   type PromptCandidates,
   type RewardStatistics,
   type SelectedBest,
   type SelectedPair,
   type SelectedQuadruple,
-  type SourceScale,
 } from "../../preferences/index.ts";
 import { contentKey, type Recipe } from "../../schema/index.ts";
 import type { LedgerReader, StoredSelection } from "../../store/index.ts";
@@ -32,6 +32,8 @@ const contributionSchema = z.object({
   equalLengthWinShare: figure.nullable().default(null),
 });
 
+const lengthEffectSchema = z.object({ perThousand: figure, explained: figure }) satisfies z.ZodType<LengthEffect>;
+
 const statisticsSchema = z.object({
   prompts: figure,
   pairs: figure,
@@ -41,6 +43,7 @@ const statisticsSchema = z.object({
   length: z.object({
     tau: figure.nullable(),
     longerWins: z.array(z.object({ from: figure, below: figure.nullable(), pairs: figure, share: figure.nullable() })),
+    effect: lengthEffectSchema.nullable().default(null),
   }),
 }) satisfies z.ZodType<RewardStatistics>;
 
@@ -93,20 +96,20 @@ const splitSelectionSchema = z.object({
   combine: z.enum(["mean", "vote"]).default("mean"),
   /** What each source's rewards were measured by, where all rewards above are standard scores; else none. */
   scales: z.array(z.object({ source: z.string(), mean: figure, deviation: figure })).default([]),
+  /** What the length was fitted to add to the rewards, where they were compared without it. */
+  lengthEffect: lengthEffectSchema.nullable().default(null),
 });
 export type SplitSelection = z.infer<typeof splitSelectionSchema>;
 
-/** How the rewards of a selection were compared. */
-interface Compared {
-  readonly combine: SplitSelection["combine"];
-  readonly scales: readonly SourceScale[];
-}
+/** By what the rewards of a selection were measured. */
+export type ShownMeasures = Pick<SplitSelection, "combine" | "scales" | "lengthEffect">;
 
-/** Whether this is the summary of a selection whose rewards were compared so, in the form of this version. */
-export function hasSummary(kept: unknown, { combine, scales }: Compared): boolean {
-  const { success, data } = splitSelectionSchema.safeParse(kept);
-  if (!success || data.statistics === null || data.strengths === null) return false;
-  return data.combine === combine && contentKey(data.scales) === contentKey(scales);
+/** Whether this is the summary of a selection whose rewards were measured so, in the form of this version. */
+export function hasSummary(kept: unknown, measures: ShownMeasures): boolean {
+  const parsed = splitSelectionSchema.safeParse(kept);
+  if (!parsed.success || parsed.data.statistics === null || parsed.data.strengths === null) return false;
+  const { combine, scales, lengthEffect } = parsed.data;
+  return contentKey({ combine, scales, lengthEffect }) === contentKey({ ...measures });
 }
 
 /** What the responses are that a selection was made from. */
@@ -121,7 +124,7 @@ export function summarise(
   selected: readonly (SelectedBest | SelectedPair | SelectedQuadruple)[],
   stored: readonly StoredSelection[],
   { contributions: given, statistics, strengths }: Given,
-  { combine, scales }: Compared,
+  measures: ShownMeasures,
 ): SplitSelection {
   const pairs = selected.filter((one): one is SelectedPair => "rejected" in one);
   const quadruples = pairs.filter((one): one is SelectedQuadruple => "targetChosen" in one);
@@ -145,8 +148,7 @@ export function summarise(
       length: { ...statistics.length, longerWins: [...statistics.length.longerWins] },
     },
     strengths: { ...strengths, sources: [...strengths.sources] },
-    combine,
-    scales: [...scales],
+    ...measures,
   };
 }
 
@@ -201,6 +203,7 @@ export async function splitSelection(
     strengths: null,
     combine: "mean",
     scales: [],
+    lengthEffect: null,
   };
 }
 

@@ -5,10 +5,10 @@ import type { Example, TextRole } from "../data-examples.ts";
 import { templateToken } from "../flags.ts";
 import { nearDuplicates } from "../near-duplicates.ts";
 import { type PlacedExamples, readExamples } from "../read-examples.ts";
+import { type SpooledTexts, spooledTexts } from "../spooled-texts.ts";
 import { digestTable } from "./digest-table.ts";
 import { readHeldOut } from "./held-out.ts";
 import { type LengthFigures, lengths } from "./lengths.ts";
-import { type SpooledTexts, spooledTexts } from "./spooled-texts.ts";
 
 /** What is looked for, in words. */
 export const dataProblems = {
@@ -96,7 +96,8 @@ export async function checkData(file: string, options: DataCheckOptions): Promis
     if (of.first.length < kept) of.first.push(row);
   };
   const heldOut = options.against.length === 0 ? undefined : await readHeldOut(options.against, options.ngram);
-  const spool = options.nearDuplicates > 0 ? spooledTexts() : undefined;
+  const spool =
+    options.nearDuplicates > 0 ? spooledTexts("go without near duplicates (--near-duplicates 0)") : undefined;
   const place = placeWord(file);
   const seen = { rows: digestTable(), prompts: digestTable(), pairs: digestTable() };
   const measured = new Map<string, ReturnType<typeof lengths>>();

@@ -5,7 +5,7 @@ export interface RankingRule {
   readonly nearEqual?: number;
   /** Who comes first among equals, see `Ranking`; `lot` unless given. */
   readonly amongEquals?: "lot" | "shortest" | "like_length";
-  /** What a thousand characters of a response cost of its reward; 0 unless given. */
+  /** What a thousand characters of a response cost of its reward, or below 0 add to it; 0 unless given. */
   readonly lengthPenalty?: number;
 }
 
@@ -22,6 +22,8 @@ export interface RankingRule {
 export interface Ranking {
   worth(candidate: Candidate): number;
   best(candidates: readonly Candidate[]): Candidate | undefined;
+  /** One with the highest worth: what `best` measures the others by. */
+  highest(candidates: readonly Candidate[]): Candidate | undefined;
   /** Of all but `preferred`, the response with the lowest worth. */
   worst(candidates: readonly Candidate[], preferred?: Candidate): Candidate | undefined;
 }
@@ -41,18 +43,29 @@ export function rankingOf({ nearEqual = 0, amongEquals = "lot", lengthPenalty = 
     order(a.key, b.key) ||
     order(a.source, b.source);
 
-  function first(candidates: readonly Candidate[], sign: 1 | -1, preferred?: Candidate): Candidate | undefined {
-    let highest = Number.NEGATIVE_INFINITY;
-    for (const candidate of candidates) {
-      if (!Number.isFinite(candidate.value)) throw new Error(`the reward of ${candidate.key} is ${candidate.value}`);
-      if (candidate !== preferred) highest = Math.max(highest, sign * worth(candidate));
-    }
-    // 0.3 - 0.2 is a little less than 0.1 in binary.
-    const least = highest - nearEqual * (1 + 1e-9);
+  function highest(candidates: readonly Candidate[], sign: 1 | -1, preferred?: Candidate): Candidate | undefined {
     let found: Candidate | undefined;
+    let most = Number.NEGATIVE_INFINITY;
     for (const candidate of candidates) {
-      if (candidate === preferred || sign * worth(candidate) < least) continue;
-      if (found === undefined || amongEqual(candidate, found, preferred) < 0) found = candidate;
+      const { key, value } = candidate;
+      if (!Number.isFinite(value)) throw new Error(`the reward of ${key} is ${value}`);
+      if (candidate === preferred) continue;
+      const own = sign * worth(candidate);
+      if (found !== undefined && own <= most) continue;
+      most = own;
+      found = candidate;
+    }
+    return found;
+  }
+
+  function first(candidates: readonly Candidate[], sign: 1 | -1, preferred?: Candidate): Candidate | undefined {
+    let found = highest(candidates, sign, preferred);
+    if (found === undefined) return undefined;
+    // 0.3 - 0.2 is a little less than 0.1 in binary.
+    const least = sign * worth(found) - nearEqual * (1 + 1e-9);
+    for (const candidate of candidates) {
+      if (candidate === found || sign * worth(candidate) < least || candidate === preferred) continue;
+      if (amongEqual(candidate, found, preferred) < 0) found = candidate;
     }
     return found;
   }
@@ -60,6 +73,7 @@ export function rankingOf({ nearEqual = 0, amongEquals = "lot", lengthPenalty = 
   return {
     worth,
     best: (candidates) => first(candidates, 1),
+    highest: (candidates) => highest(candidates, 1),
     worst: (candidates, preferred) => first(candidates, -1, preferred),
   };
 }

@@ -1,4 +1,5 @@
 import type { Unfinished } from "../candidates.ts";
+import type { AcrossPrompts } from "./across-prompts.ts";
 import type { Margin } from "./margin.ts";
 import type { RankingRule } from "./ranking.ts";
 import type { RejectedFrom } from "./rejected.ts";
@@ -14,6 +15,8 @@ export interface SelectionRule extends Margin, RankingRule {
   readonly rejectedFrom?: RejectedFrom;
   /** Texts of one row that are as similar as this, or more, don't stand together: see `similarity`. Only equal ones unless given. */
   readonly maxSimilarity?: number;
+  /** How alike the y_ws of different prompts may be: no matter unless given. */
+  readonly acrossPrompts?: AcrossPrompts;
   /** How many prompts of each domain are selected at most. */
   readonly maxPerDomain?: number | Readonly<Record<string, number>>;
 }
@@ -34,6 +37,7 @@ export const leftOutReasons = {
   "gap-above-maximum": "preferred and dispreferred response are farther apart than max_gap",
   "texts-identical": "the dispreferred text is, word for word, one of the preferred",
   "texts-alike": "the dispreferred text is as similar to a preferred one as max_similarity, or more",
+  "alike-across-prompts": "y_ws is similar to those of other prompts, and across_prompts lets no more of them stay",
   "domain-full": "its domain has max_per_domain prompts without it",
 } as const;
 export type LeftOut = keyof typeof leftOutReasons;

@@ -12,7 +12,7 @@ import {
   selectQuadruples,
   splitPrompts,
 } from "../index.ts";
-import { similarity } from "../near-duplicates.ts";
+import { wordsOf } from "../words.ts";
 
 const paper: SelectionRule = { minGap: 0, unfinished: "keep" };
 
@@ -64,6 +64,16 @@ function world(count: number, next: () => number): PromptCandidates[] {
   );
 }
 
+/** Jaccard similarity of the pieces of five characters, by sets of texts. */
+function similarity(a: string, b: string): number {
+  const [one, other] = [a, b].map((text) => {
+    const plain = wordsOf(text).join(" ");
+    return new Set(Array.from({ length: Math.max(1, plain.length - 4) }, (_, at) => plain.slice(at, at + 5)));
+  });
+  const common = [...one!].filter((piece) => other!.has(piece)).length;
+  return common / (one!.size + other!.size - common);
+}
+
 const rules: Readonly<Record<string, Partial<SelectionRule>>> = {
   "the paper's": {},
   "a group of the sources": { sources: { names: ["a", "c"], count: 1, of: "different_sources" } },
@@ -77,11 +87,14 @@ const rules: Readonly<Record<string, Partial<SelectionRule>>> = {
   "near-equals, alike in length": { nearEqual: 0.06, amongEquals: "like_length" },
   "a price of length": { lengthPenalty: 3 },
   diversity: { maxSimilarity: 0.6, sources: { count: 2, of: "any_source" } },
+  "diversity across prompts": { acrossPrompts: { maxSimilarity: 0.7, atMost: 5 } },
+  "an earlier taste for long ones": { lengthPenalty: -2 },
   "a quota": { maxPerDomain: 20 },
   "everything at once": {
     sources: { names: ["a", "b", "d"], count: 1, of: "different_sources", rank: 2 },
     ...{ rejectedFrom: "same_source", minGap: 0.05, maxGap: 1, unfinished: "drop", nearEqual: 0.06 },
     ...{ amongEquals: "like_length", lengthPenalty: 1, maxSimilarity: 0.9, maxPerDomain: { maths: 15, "": 5 } },
+    acrossPrompts: { maxSimilarity: 0.8, atMost: 9 },
   },
 };
 

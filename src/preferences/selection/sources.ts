@@ -16,20 +16,39 @@ export interface SourceChoice {
 export const ofGroup = (candidates: readonly Candidate[], { names }: SourceChoice): readonly Candidate[] =>
   names === undefined ? candidates : candidates.filter(({ source }) => names.includes(source));
 
-/** The responses in the order of the choice, the best first: no source twice where they are of different ones, and none that is alike to one before. */
+/**
+ * The responses in the order of the choice, the best first: no source twice where they are of different ones, and none that is
+ * alike to one before. Texts cost the most, so that only those are compared that would come next.
+ */
 export function* ranked(
   candidates: readonly Candidate[],
   { of }: Pick<SourceChoice, "of">,
-  { best }: Pick<Ranking, "best">,
+  { best, highest }: Pick<Ranking, "best" | "highest">,
   alike: (a: Candidate, b: Candidate) => boolean,
 ): Generator<Candidate> {
-  for (let left = candidates; ; ) {
-    const next = best(left);
-    if (next === undefined) return;
+  const before: Candidate[] = [];
+  const isAlike = (candidate: Candidate) => before.some((one) => alike(candidate, one));
+  let left = candidates;
+  const without = (gone: Candidate) => left.filter((other) => other !== gone);
+  let measure: Candidate | undefined;
+  for (;;) {
+    // An alike one is no measure for who is nearly equal, either.
+    const top = highest(left);
+    if (top === undefined) return;
+    if (top !== measure && isAlike(top)) {
+      left = without(top);
+      continue;
+    }
+    measure = top;
+    const next = best(left)!;
+    if (next !== top && isAlike(next)) {
+      left = without(next);
+      continue;
+    }
     yield next;
-    left = left.filter(
-      (other) => other !== next && !(of === "different_sources" && other.source === next.source) && !alike(other, next),
-    );
+    before.push(next);
+    measure = undefined;
+    left = of === "different_sources" ? left.filter(({ source }) => source !== next.source) : without(next);
   }
 }
 

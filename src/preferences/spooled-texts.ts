@@ -1,7 +1,7 @@
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { EnvironmentError } from "../../schema/index.ts";
+import { EnvironmentError } from "../schema/index.ts";
 
 /** Texts in a temporary file, read one by one; 8 bytes of memory for each. */
 export interface SpooledTexts {
@@ -12,9 +12,12 @@ export interface SpooledTexts {
   close(): void;
 }
 
-/** @throws EnvironmentError where the folder for temporary files has no room */
-export function spooledTexts(): SpooledTexts {
-  const folder = mkdtempSync(join(tmpdir(), "amalgam-check-"));
+/**
+ * `instead`: what to do to go without them, for the error's hint.
+ * @throws EnvironmentError where the folder for temporary files has no room
+ */
+export function spooledTexts(instead: string): SpooledTexts {
+  const folder = mkdtempSync(join(tmpdir(), "amalgam-texts-"));
   const file = openSync(join(folder, "texts"), "w+");
   let ends = new Float64Array(1024);
   let count = 0;
@@ -39,7 +42,7 @@ export function spooledTexts(): SpooledTexts {
         throw new EnvironmentError(`the texts to compare can't be written: ${(cause as Error).message}`, {
           file: folder,
           cause,
-          hint: "Make room there, name another folder by TMPDIR, or go without near duplicates (--near-duplicates 0).",
+          hint: `Make room there, name another folder by TMPDIR, or ${instead}.`,
         });
       }
       if (count === ends.length) {
