@@ -60,7 +60,23 @@ describe("a command line", () => {
         },
       },
     );
-    expect(refusal("data")[0]).toBe("say what to do with the data: amalgam data check FILE");
+    expect(refusal("data")[0]).toMatch(/^say what to do with the data: amalgam data check FILE, or/);
+    expect(parseArguments(["data", "convert", "a.jsonl", "b.parquet", "--to", "texts", "--lossy"])).toMatchObject({
+      arguments: {
+        target: "a.jsonl",
+        destination: "b.parquet",
+        data: { action: "convert", to: "texts", split: undefined, lossy: true },
+      },
+    });
+    expect(refusal("data", "convert", "a", "b")[0]).toMatch(/^--to is missing/);
+    expect(refusal("data", "convert", "a", "b", "--to", "text")).toEqual([
+      "--to text: there is no such form",
+      expect.stringContaining("Did you mean texts?"),
+    ]);
+    expect(refusal("data", "convert", "a", "b", "--to", "texts", "--ngram", "3")[0]).toBe(
+      "data convert has no option --ngram",
+    );
+    expect(refusal("data", "check", "a", "--lossy")[0]).toBe("data check has no option --lossy");
     expect(refusal("data", "mend", "a.jsonl")[0]).toBe("data has no command mend");
     expect(refusal("data", "check", "a", "--ngram", "0.5")[0]).toBe("--ngram 0.5: not a number that it can be");
     expect(refusal("data", "check", "a", "b")[0]).toContain("was given a and b");
@@ -162,7 +178,7 @@ test("commands and options stay as they are", () => {
       inspect    browse prompts and responses of a run or a data file, in the terminal or as a page
       export     write a whole run as Parquet files, or what it selected as a data set
       import     make a run of an export
-      data       \`data check FILE\`: what is wrong with a file of preferences, by line
+      data       \`check FILE\`: what is wrong with a file of preferences; \`convert FILE NEW\`: write it in another form
       agreement  how far the rewards of a recipe agree with the labels of a file, and with each other
       gc         remove from a run what its recipe no longer refers to
       chat       talk to a model, or to the fused model of a run

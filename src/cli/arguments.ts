@@ -1,8 +1,8 @@
 import { parseArgs } from "node:util";
 import { didYouMean, type Precision, precisionSchema } from "../schema/index.ts";
 import { type CommandName, commands, globalOptions, type OptionName, options } from "./command-table.ts";
+import { type DataCommand, dataCommandOf } from "./data-arguments.ts";
 import { type Inspecting, inspectingOf } from "./inspect-arguments.ts";
-import { numberOption } from "./number-option.ts";
 import { type Serving, servingOf } from "./serve-arguments.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -17,7 +17,7 @@ export interface Arguments {
   readonly data: DataCommand | undefined;
   /** Of `inspect`: what is shown, and where. */
   readonly inspect: Inspecting | undefined;
-  /** Of `export`, `import` and `agreement`: the folder to make, which stands after the other name. */
+  /** Of `export`, `import` and `agreement` the folder to make, of `data convert` the file, which stands after the other name. */
   readonly destination: string | undefined;
   readonly recipe: string | undefined;
   readonly set: readonly string[];
@@ -37,15 +37,6 @@ export interface Arguments {
   readonly precision: Precision | undefined;
   readonly temperature: string | undefined;
   readonly maxTokens: string | undefined;
-}
-
-/** What `data` is to do. */
-export interface DataCommand {
-  readonly action: "check";
-  readonly against: readonly string[];
-  readonly ngram: number;
-  readonly nearDuplicates: number;
-  readonly maxCharacters: number;
 }
 
 /** What `train --data` names. */
@@ -134,8 +125,12 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
     return values[0];
   };
   const sweep = command === "sweep" ? positionals.shift() : undefined;
-  const data = command === "data" ? dataCommand(positionals.shift(), given.get("against") ?? [], single) : undefined;
-  const [destination] = ["export", "import", "agreement"].includes(command) ? positionals.splice(1, 1) : [];
+  const data =
+    command === "data"
+      ? dataCommandOf(positionals.shift(), [...given.keys()], given.get("against") ?? [], single)
+      : undefined;
+  const two = ["export", "import", "agreement"].includes(command) || data?.action === "convert";
+  const [destination] = two ? positionals.splice(1, 1) : [];
   if (positionals.length > 1) {
     throw new UsageError(
       `${command} takes one ${commands[command].positional}, and was given ${[sweep, ...positionals, destination].filter((word) => word !== undefined).join(" and ")}`,
@@ -186,30 +181,6 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
       temperature: single("temperature"),
       maxTokens: single("max-tokens"),
     },
-  };
-}
-
-function dataCommand(
-  action: string | undefined,
-  against: readonly string[],
-  single: (name: OptionName) => string | undefined,
-): DataCommand {
-  if (action !== "check")
-    throw new UsageError(
-      action === undefined ? "say what to do with the data: amalgam data check FILE" : `data has no command ${action}`,
-      "`amalgam data --help` says what there is.",
-    );
-  return {
-    action,
-    against,
-    ngram: numberOption("ngram", single("ngram"), 13, (value) => Number.isInteger(value) && value > 0),
-    nearDuplicates: numberOption(
-      "near-duplicates",
-      single("near-duplicates"),
-      0.8,
-      (value) => value >= 0 && value <= 1,
-    ),
-    maxCharacters: numberOption("max-characters", single("max-characters"), 100_000, (value) => value > 0),
   };
 }
 

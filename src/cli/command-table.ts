@@ -22,6 +22,12 @@ export const options = {
     value: undefined,
     text: "ask again for responses that could not be had, round after round while that brings some",
   },
+  to: {
+    value: "FORM",
+    text: "of `data convert`: preferences, texts, binarized, quadruples, scored, completions, messages or unpaired",
+  },
+  split: { value: "NAME", text: "of `data convert`, where FILE is a data set's folder (default train)" },
+  lossy: { value: undefined, text: "of `data convert`: leave out what the form can't hold, and count it" },
   as: {
     value: "run|dataset",
     text: "run: all of it, for import (default); dataset: what was selected, as a data set of Hugging Face's form",
@@ -192,12 +198,12 @@ export const commands = {
       "FOLDER is what `amalgam export` wrote, RUN a new run folder, which appears whole or not at all. --set changes fields of `ledger` only: --set ledger.url=postgresql://user@host/database --set ledger.schema=my_run puts the ledger into PostgreSQL.",
   },
   data: {
-    summary: "`data check FILE`: what is wrong with a file of preferences, by line",
-    positional: "check FILE",
+    summary: "`check FILE`: what is wrong with a file of preferences; `convert FILE NEW`: write it in another form",
+    positional: "check FILE | convert FILE NEW",
     optional: false,
-    options: ["against", "ngram", "near-duplicates", "max-characters", "json"],
+    options: ["against", "ngram", "near-duplicates", "max-characters", "to", "split", "lossy", "json"],
     details:
-      "Any file that `train --data` reads: duplicates, contradictions, equal and empty responses, tokens of chat templates, leaks, lengths. Ends with exit code 1 where something is wrong.",
+      "Any file that `train --data` reads. check: duplicates, contradictions, equal and empty responses, tokens of chat templates, leaks, lengths; ends with exit code 1 where something is wrong. convert: NEW is a .jsonl or .parquet file in the form that --to names; what it can't hold is an error, or with --lossy left out and counted.",
   },
   agreement: {
     summary: "how far the rewards of a recipe agree with the labels of a file, and with each other",

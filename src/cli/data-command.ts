@@ -1,17 +1,28 @@
 import { statSync } from "node:fs";
-import { checkFile } from "../pipeline/index.ts";
+import { checkFile, convertFile } from "../pipeline/index.ts";
 import type { Arguments } from "./arguments.ts";
-import { dataCheckText } from "./data-text.ts";
+import { convertedText, dataCheckText } from "./data-text.ts";
 import type { ExitCode, Surroundings } from "./execute.ts";
 import { UsageError } from "./usage-error.ts";
 
-/** `amalgam data check FILE`. */
-export async function dataCommand(given: Arguments, { signal, printer, print }: Surroundings): Promise<ExitCode> {
-  const { target: file, json } = given;
-  const { against, ngram, nearDuplicates, maxCharacters } = given.data!;
+/** `amalgam data check FILE` and `amalgam data convert FILE NEW`. */
+export async function dataCommand(given: Arguments, around: Surroundings): Promise<ExitCode> {
+  const { signal, printer, print } = around;
+  const { target: file, destination, json } = given;
+  const data = given.data!;
+  if (data.action === "convert") {
+    if (file === undefined || destination === undefined)
+      throw new UsageError("name the file and the new one: amalgam data convert FILE NEW --to FORM");
+    const { to, split, lossy } = data;
+    const made = await convertFile(file, destination, { to, split, lossy, signal, listener: printer });
+    printer.clear();
+    print(json ? JSON.stringify(made, null, 2) : convertedText(made, destination, to));
+    return 0;
+  }
   if (file === undefined) throw new UsageError("name the file to check: amalgam data check FILE");
   if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true)
     throw new UsageError(`${file} is a folder, and data check wants a file`, "Name the data files in it, one by one.");
+  const { against, ngram, nearDuplicates, maxCharacters } = data;
   const options = { against, ngram, nearDuplicates, maxCharacters, signal, listener: printer };
   const found = await checkFile(file, options);
   printer.clear();

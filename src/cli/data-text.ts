@@ -1,5 +1,6 @@
 import { placeWord } from "../data/index.ts";
-import { type DataCheck, dataNotes, dataProblems, visible } from "../pipeline/index.ts";
+import { type Converted, type DataCheck, dataNotes, dataProblems, rowForms, visible } from "../pipeline/index.ts";
+import type { RowFormName } from "../schema/index.ts";
 import { table } from "./format.ts";
 
 /** Places that are named of each kind. */
@@ -48,4 +49,18 @@ function lines<Kind extends string>(
     const more = of.count - places.length;
     return ["", `${before}${of.count} ${words[kind]}`, ...places, ...(more > 0 ? [`  and ${more} more`] : [])];
   });
+}
+
+/** What `amalgam data convert` prints. */
+export function convertedText({ read, written, leftOut, lost }: Converted, file: string, to: RowFormName): string {
+  const counted = (title: string, of: Readonly<Record<string, number>>) => {
+    const entries = Object.entries(of);
+    return entries.length === 0 ? [] : ["", title, ...entries.map(([what, rows]) => visible(`  ${rows}: ${what}`))];
+  };
+  return [
+    `${file}: ${written} rows of ${read}`,
+    `Written as ${rowForms[to].words}`,
+    ...counted("Left out", leftOut),
+    ...counted("Not kept, in so many rows", lost),
+  ].join("\n");
 }

@@ -125,5 +125,6 @@ export const stageWords: Readonly<Record<Activity, string>> = {
   import: "importing",
   gc: "removing what is not needed",
   check: "checking the data",
+  convert: "converting the data",
   inspect: "reading",
 };

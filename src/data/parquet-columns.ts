@@ -1,12 +1,13 @@
 import type { SchemaElement } from "hyparquet";
 
-/** What a cell holds: text, a whole number of 32 bits, a number, a moment, or a list of texts or of structs. */
+/** What a cell holds: text, yes or no, a whole number of 32 bits, a number, a moment, or a list of texts, numbers or structs. */
 export type ColumnType =
   | "text"
+  | "boolean"
   | "integer"
   | "real"
   | "time"
-  | { readonly list: "text" | Readonly<Record<string, "text" | "real">> };
+  | { readonly list: "text" | "real" | Readonly<Record<string, "text" | "real">> };
 
 export interface ParquetColumn {
   readonly name: string;
@@ -16,6 +17,7 @@ export interface ParquetColumn {
 
 const scalars = {
   text: { type: "BYTE_ARRAY", converted_type: "UTF8", logical_type: { type: "STRING" } },
+  boolean: { type: "BOOLEAN" },
   integer: { type: "INT32" },
   real: { type: "DOUBLE" },
   time: { type: "INT64", converted_type: "TIMESTAMP_MILLIS" },
@@ -32,8 +34,8 @@ export function columnElements({ name, type, nullable }: ParquetColumn): SchemaE
   if (typeof type === "string") return [scalar(name, type, nullable)];
   const { list } = type;
   const element: SchemaElement[] =
-    list === "text"
-      ? [scalar("element", "text", false)]
+    typeof list === "string"
+      ? [scalar("element", list, false)]
       : [
           { name: "element", repetition_type: "REQUIRED", num_children: Object.keys(list).length },
           ...Object.entries(list).map(([field, of]) => scalar(field, of, false)),
@@ -51,7 +53,8 @@ export const fileElements = (columns: readonly ParquetColumn[]): SchemaElement[]
   ...columns.flatMap(columnElements),
 ];
 
-const isScalar: Readonly<Record<"text" | "integer" | "real" | "time", (cell: unknown) => boolean>> = {
+const isScalar: Readonly<Record<keyof typeof scalars, (cell: unknown) => boolean>> = {
+  boolean: (cell) => typeof cell === "boolean",
   text: (cell) => typeof cell === "string",
   integer: (cell) => Number.isInteger(cell) && Math.abs(cell as number) < 2 ** 31,
   real: (cell) => Number.isFinite(cell),
@@ -64,7 +67,7 @@ export function isCell({ type, nullable }: ParquetColumn, cell: unknown): boolea
   if (typeof type === "string") return isScalar[type](cell);
   const { list } = type;
   if (!Array.isArray(cell)) return false;
-  if (list === "text") return cell.every(isScalar.text);
+  if (typeof list === "string") return cell.every(isScalar[list]);
   const fields = Object.entries(list);
   return cell.every(
     (item: unknown) =>
@@ -79,8 +82,8 @@ export function typeWords({ type, nullable }: ParquetColumn): string {
   const words =
     typeof type === "string"
       ? type
-      : type.list === "text"
-        ? "list of texts"
+      : typeof type.list === "string"
+        ? `list of ${type.list === "text" ? "texts" : "numbers"}`
         : `list of structs (${Object.keys(type.list).join(", ")})`;
   return nullable ? `${words} or null` : words;
 }

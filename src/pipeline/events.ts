@@ -14,7 +14,7 @@ export const stageNames = [
 export type StageName = (typeof stageNames)[number];
 
 /** A stage of a run, or another long piece of work. */
-export type Activity = StageName | "train" | "export" | "import" | "gc" | "check" | "inspect";
+export type Activity = StageName | "train" | "export" | "import" | "gc" | "check" | "convert" | "inspect";
 
 /** How far a piece of long work is. */
 export interface Progress {

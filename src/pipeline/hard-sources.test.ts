@@ -196,7 +196,7 @@ describe("a budget", () => {
     const drawing = server.calls.length;
     const said = await refusal(score());
     expect(said).toMatch(
-      /the budget is used up: .*\n.*This came up with the reward judge j: \d+ of 36 responses have no score yet/,
+      /the budget is used up: .*\n.*This came up with judge j: \d+ of 36 responses have no score yet/,
     );
     const judged = server.calls.length - drawing;
     expect(judged).toBeGreaterThan(3);

@@ -1,4 +1,4 @@
-export { type DataCheck, dataNotes, dataProblems } from "../preferences/index.ts";
+export { type Converted, type DataCheck, dataNotes, dataProblems, rowForms } from "../preferences/index.ts";
 export { type Recovery, recoverLedger } from "../store/index.ts";
 export type { AgreementFigures } from "./agreement/figures.ts";
 export { type AgreementOptions, type AgreementReport, agreementFiles, rewardAgreement } from "./agreement/index.ts";
@@ -9,6 +9,7 @@ export { type Chat, type ChatOptions, fusedOrModel, openChat } from "./chat.ts";
 export { type CheckOptions, checkFile } from "./check-data.ts";
 export { type Collected, type CollectOptions, collectRun } from "./collect.ts";
 export { nextCommand, readyStages, runAll, runCommand, type StageCommand } from "./commands.ts";
+export { type ConvertFileOptions, convertFile } from "./convert-data.ts";
 export { type DataTrainingOptions, trainOnData } from "./data-training/index.ts";
 export type { DataTrainingReport } from "./data-training/report.ts";
 export { type DatasetOptions, type DatasetSummary, exportDataset } from "./dataset/index.ts";

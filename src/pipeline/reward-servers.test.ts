@@ -50,7 +50,7 @@ test("a reward server that dies half-way: what it gave stays, and is not asked f
     (error: unknown) => describeError(error),
   );
   expect(said).toMatch(/has failed 3 calls in a row/);
-  expect(said).toMatch(/This came up with the reward endpoint server: 21 of 36 responses have no score yet/);
+  expect(said).toMatch(/This came up with endpoint server: 21 of 36 responses have no score yet/);
   expect((await done())[0]![0]).toBe(15);
   dies = false;
   await score();

@@ -116,7 +116,7 @@ export async function scoreMissing(
   } catch (error) {
     if (!(error instanceof SourceError)) throw error;
     throw error.amend({
-      hint: `This came up with the reward ${reward.name}: ${total - scored} of ${total} responses have no score yet.`,
+      hint: `This came up with ${reward.name}: ${total - scored} of ${total} responses have no score yet.`,
     });
   }
   checkInterrupted(run);
@@ -132,7 +132,8 @@ export async function scoreMissing(
 async function refuseSilent({ ledger }: Run, label: string, reward: RewardModel, reason: string): Promise<void> {
   const status = (await ledger.scoreStatus()).find((row) => row.stage === label && row.reward === reward.identity);
   if (status !== undefined && status.done > 0) return;
-  throw new SourceError(`the reward ${reward.name} could score no response at all: ${reason}`, {
+  const told = reason.startsWith(`${reward.name}: `) ? reason.slice(reward.name.length + 2) : reason;
+  throw new SourceError(`${reward.name} could score no response at all: ${told}`, {
     field: "rewards",
     hint: "Mend what it says, or change the rewards of the recipe, and run again: every response is kept.",
   });

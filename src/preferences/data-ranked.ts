@@ -33,6 +33,8 @@ export function rankedOf(row: Fields, place: Place): RankedText[] | undefined {
   const { all_generated_responses: texts, all_rm_scores: scores } = row;
   if (!Array.isArray(texts) || !texts.every((text) => typeof text === "string"))
     throw new DataError("is no list of texts", { ...place, field: "all_generated_responses" });
+  // Some data sets that have a pair already keep the columns of scores, and nothing in them.
+  if (has(row, "chosen") && Array.isArray(scores) && scores.every((score) => score === null)) return undefined;
   if (!Array.isArray(scores) || scores.length !== texts.length)
     throw new DataError("is no list with a score for each response", { ...place, field: "all_rm_scores" });
   return texts.map((text: string, at) => ({ text, reward: rewardOf(scores[at]) }));

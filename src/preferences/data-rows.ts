@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import { readDataFile } from "../data/index.ts";
+import { isTable, readDataFile } from "../data/index.ts";
 import { DataError, type Place, type Turn } from "../schema/index.ts";
 import type { Example, TextRole } from "./data-examples.ts";
 import { type DataFormat, dataFormats } from "./data-formats.ts";
@@ -86,10 +86,26 @@ export const formatsHint =
 export function formatOf(row: Fields, place: Place): DataFormat {
   const found = dataFormats.find((format) => format.matches(row));
   if (found !== undefined) return found;
-  throw new DataError(`the fields (${fieldNames(row)}) are of no format that is known`, {
+  throw new DataError(`the fields (${fieldNames(row)}) are of no format that is known${nearlyWords(row)}`, {
     ...place,
     hint: formatsHint,
   });
+}
+
+/** What these fields lack of the format that they come nearest to, where they have as much of it as they lack. */
+function nearlyWords(row: Fields): string {
+  const nearly = dataFormats
+    .map(({ needs }) => ({ needs, lacking: needs.filter((name) => !has(row, name)) }))
+    .filter(({ needs, lacking }) => lacking.length > 0 && lacking.length * 2 <= needs.length)
+    .sort((a, b) => a.lacking.length - b.lacking.length || b.needs.length - a.needs.length)[0];
+  if (nearly === undefined) return "";
+  return `: of {${nearly.needs.join(", ")}} there is no ${nearly.lacking.join(" and no ")}`;
+}
+
+/** Throws the error of `formatOf` for a table whose columns are of no format, so that it is told once and not of each row. */
+export function requireFormat(file: string, row: Fields): void {
+  if (!isTable(file) || dataFormats.some(({ needs }) => needs.every((name) => name in row))) return;
+  formatOf(row, { file });
 }
 
 /**
@@ -128,7 +144,7 @@ function* rowsOf(
   for (const [index, example] of examples.entries()) {
     const roles = rolesOf(example, place, wanted);
     const responses = responsesOf(example, place, { ...wanted, roles });
-    const fault = example.fault ?? faultOf(row, example, responses, roles);
+    const fault = example.fault ?? faultOf(row, place.file, example, responses, roles);
     yield {
       id: examples.length > 1 ? `${id}#${index + 1}` : id,
       ...place,
@@ -210,16 +226,27 @@ function responsesOf({ texts, label }: Example, place: Place, wanted: WantedText
   });
 }
 
-function faultOf(row: Fields, { messages }: Example, responses: readonly string[], roles: readonly TextRole[]) {
+function faultOf(
+  row: Fields,
+  file: string,
+  { messages }: Example,
+  responses: readonly string[],
+  roles: readonly TextRole[],
+) {
   if (responses.some((text) => text.trim() === "")) return dataFaults.empty;
   const texts = [...messages.map(({ content }) => content), ...responses];
   if (!texts.every((text) => text.isWellFormed())) return dataFaults.surrogate;
-  if (["score_chosen", "score_rejected"].some((name) => name in row && !isFiniteNumber(row[name])))
-    return dataFaults.score;
+  if (scoreColumns(row, file).some((name) => !isFiniteNumber(row[name]))) return dataFaults.score;
   const chosen = responses.filter((_, index) => !roles[index]!.endsWith("rejected"));
   const rejected = responses.filter((_, index) => roles[index]!.endsWith("rejected"));
   if (chosen.length > 0 && rejected.length > 0 && new Set([...chosen, ...rejected]).size === 1) return dataFaults.same;
   return undefined;
+}
+
+/** The scores that a row has. Tables have null for both where it has none; in JSON null is what NaN became. */
+export function scoreColumns(row: Fields, file: string): ("score_chosen" | "score_rejected")[] {
+  const there = (["score_chosen", "score_rejected"] as const).filter((name) => row[name] !== undefined);
+  return isTable(file) && there.every((name) => row[name] === null) ? [] : there;
 }
 
 const isFiniteNumber = (value: unknown): boolean =>

@@ -8,6 +8,8 @@ export {
   dataProblems,
 } from "./check/index.ts";
 export { type Contribution, type Contributions, contributionCounter, contributions } from "./contributions.ts";
+export { rowForms } from "./convert/forms.ts";
+export { type Converted, type ConvertOptions, convertData } from "./convert/index.ts";
 export type { Example, TextRole } from "./data-examples.ts";
 export { type DataRow, dataFaults, readDataRows, sourceResponsesOf, type WantedTexts } from "./data-rows.ts";
 export { flagsOf } from "./flags.ts";

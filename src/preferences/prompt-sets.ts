@@ -1,5 +1,5 @@
 import { statSync } from "node:fs";
-import { jsonLinesFile, readRows, type SkipRow } from "../data/index.ts";
+import { jsonLinesFile, readRows, requireColumns, type SkipRow } from "../data/index.ts";
 import {
   canonicalJson,
   checkSpecSchema,
@@ -46,27 +46,45 @@ export async function readPromptSet(
   const strict = fields === undefined && jsonLinesFile.test(path) && !isFolder(path);
   const found: PlacedPrompt[] = [];
   let rows = 0;
+  let [checked, passedOver, first] = ["", 0, undefined as DataError | undefined];
+  const pass: SkipRow = (bad) => {
+    passedOver += 1;
+    first ??= bad;
+    skip(bad);
+  };
   const skipping: SkipRow | undefined =
     bad_rows === "error"
       ? undefined
       : (bad) => {
           rows += 1;
-          if (limit === undefined || rows <= limit) skip(bad);
+          if (limit === undefined || rows <= limit) pass(bad);
         };
   for await (const { file, line, value } of readRows(path, { split, config }, skipping)) {
     rows += 1;
     if (limit !== undefined && rows > limit) break;
     const place = { file, line };
+    if (file !== checked)
+      requireColumns(
+        file,
+        value,
+        Object.values(fields ?? {}).filter((name) => name !== undefined),
+      );
+    checked = file;
     try {
       const prompt = strict ? promptOfRow(value, place, columns) : toPrompt(value, fields ?? ownFields, place);
       found.push({ prompt, place, ...(columns.length === 0 ? {} : { columns: columnsOf(value, columns) }) });
     } catch (error) {
       if (bad_rows === "error" || !(error instanceof DataError)) throw error;
-      skip(error);
+      pass(error);
     }
     if (rows === limit) break;
   }
   if (found.length > 0) return found;
+  if (first !== undefined)
+    throw new DataError(`none of its ${passedOver} rows is a prompt: ${first.message}`, {
+      file: path,
+      ...(first.hint === undefined ? {} : { hint: first.hint }),
+    });
   throw new DataError("there are no prompts in it", { file: path, hint: "Check the path, and the split of a folder." });
 }
 
@@ -111,7 +129,7 @@ function messagesOf(
   if (given === undefined || field === undefined)
     throw new DataError(`the row has no ${[fields.prompt, fields.messages].filter(Boolean).join(" and no ")}`, {
       ...place,
-      hint: `It has ${there.join(", ")}: say in \`fields\` which of them is the prompt, as {prompt: ${there[0] ?? "text"}}.`,
+      hint: `It has ${there.join(", ")}: say in \`fields\` which of them is the prompt, as {prompt: ${there.find((name) => name !== "id") ?? "text"}}.`,
     });
   const turns = typeof given === "string" ? [{ role: "user", content: given }] : turnsOf(given, field, place);
   const last = turns.findLastIndex(({ role }) => role !== "assistant");

@@ -3,8 +3,8 @@ import { DataError } from "../schema/index.ts";
 import type { Example } from "./data-examples.ts";
 import type { DataFormat } from "./data-formats.ts";
 import { rankedOf } from "./data-ranked.ts";
-import { formatOf, formatsHint, listHint, otherFormat, rowName } from "./data-rows.ts";
-import { type Fields, isFields } from "./data-turns.ts";
+import { formatOf, formatsHint, listHint, otherFormat, requireFormat, rowName, scoreColumns } from "./data-rows.ts";
+import { type Fields, has, isFields, toolsOf } from "./data-turns.ts";
 
 /** A row of a data file of any format, as what it says: its prompts with all of their answers. */
 export interface PlacedExamples {
@@ -15,6 +15,10 @@ export interface PlacedExamples {
   readonly format: string;
   readonly domain?: string;
   readonly examples: readonly Example[];
+  /** Tools that the template may offer. */
+  readonly tools?: readonly unknown[];
+  /** Columns of the row that say something, and are passed over. */
+  readonly unread: readonly string[];
   /** The rewards of the chosen and the rejected answer, as the row has them; NaN for what is no number. */
   readonly scores: { readonly chosen?: number; readonly rejected?: number };
 }
@@ -34,6 +38,7 @@ export async function* readExamples(file: string, bad: (error: DataError) => voi
   for await (const { line, value } of readDataFile(file, bad)) {
     rows += 1;
     const place = { file, line };
+    if (rows === 1 && isFields(value)) requireFormat(file, value);
     try {
       if (!isFields(value))
         throw new DataError("the row is no map of fields", {
@@ -44,16 +49,19 @@ export async function* readExamples(file: string, bad: (error: DataError) => voi
       if (!format.matches(value)) throw otherFormat(format, value, place);
       const ranked = rankedOf(value, place);
       const examples = format.examples(value, place);
+      const tools = toolsOf(value, place);
       yield {
         id: rowName(value, place),
         ...place,
         format: format.words,
         ...domainOf(value),
+        ...(tools === undefined ? {} : { tools }),
+        unread: unreadOf(value, format),
         examples:
           ranked === undefined
             ? examples
             : examples.map((example) => ({ ...example, ranked: example.ranked ?? ranked })),
-        scores: { ...scoreOf(value, "chosen"), ...scoreOf(value, "rejected") },
+        scores: scoresOf(value, file),
       };
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
@@ -69,14 +77,39 @@ export async function* readExamples(file: string, bad: (error: DataError) => voi
   if (rows === 0) throw new DataError("the file has no rows", { file, hint: formatsHint });
 }
 
-/** A row's `domain`; UltraFeedback calls it `source`. */
-function domainOf({ domain, source, completions }: Fields): { readonly domain?: string } {
-  const found = domain ?? (completions === undefined ? undefined : source);
+/** A row's `domain`; FuseChat-3.0 calls it `dataset`, UltraFeedback `source`. */
+function domainOf({ domain, dataset, source, completions }: Fields): { readonly domain?: string } {
+  const found = domain ?? dataset ?? (completions === undefined ? undefined : source);
   return typeof found === "string" && found !== "" ? { domain: found } : {};
 }
 
-function scoreOf(row: Fields, side: "chosen" | "rejected"): PlacedExamples["scores"] {
-  const value = row[`score_${side}`];
-  if (value === undefined) return {};
-  return { [side]: typeof value === "bigint" ? Number(value) : typeof value === "number" ? value : Number.NaN };
+function scoresOf(row: Fields, file: string): PlacedExamples["scores"] {
+  const number = (value: unknown) =>
+    typeof value === "bigint" ? Number(value) : typeof value === "number" ? value : Number.NaN;
+  return Object.fromEntries(scoreColumns(row, file).map((name) => [name.slice("score_".length), number(row[name])]));
+}
+
+/** Columns that are read whatever the format, where they stand. */
+const alwaysRead = ["prompt_id", "id", "tools", "score_chosen", "score_rejected"];
+/** What formats with these columns read besides, or what repeats there what others say (`messages` of UltraFeedback-binarized). */
+const readWith: Readonly<Record<string, readonly string[]>> = {
+  instruction: ["input", "system", "history"],
+  conversations: ["system"],
+  y_ws: ["y_ls"],
+  messages: ["prompt"],
+  chosen: ["prompt", "messages", "all_generated_responses", "all_rm_scores"],
+};
+/** What is read of a completion of UltraFeedback. */
+const readOfCompletions = ["response", "model", "overall_score"];
+
+function unreadOf(row: Fields, { needs }: DataFormat): string[] {
+  const domain = domainOf(row).domain;
+  const read = new Set([...needs, ...alwaysRead, ...needs.flatMap((name) => readWith[name] ?? [])]);
+  const unread = Object.keys(row).filter((name) => has(row, name) && !read.has(name) && row[name] !== domain);
+  if (!needs.includes("completions") || !Array.isArray(row.completions)) return unread;
+  const inner = row.completions.flatMap((one: unknown) => (isFields(one) ? Object.keys(one) : []));
+  return [
+    ...unread,
+    ...new Set(inner.filter((name) => !readOfCompletions.includes(name)).map((name) => `completions.${name}`)),
+  ];
 }

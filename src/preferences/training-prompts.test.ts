@@ -128,6 +128,22 @@ describe("near duplicates", () => {
     return common / (one.size + other.size - common);
   };
 
+  test("a column that isn't there is told once, with those that are; so are rows none of which is a prompt", async () => {
+    const table = join(folder, "columns.csv");
+    writeFileSync(table, "id,question\na,one\nb,two\n");
+    const rows = join(folder, "columns.jsonl");
+    writeFileSync(rows, '{"id": "a", "question": "one"}\n{"id": "b", "question": "two"}\n');
+    for (const bad_rows of ["error", "skip"] as const)
+      await expect(readPromptSet(table, { fields: { prompt: "questions" }, bad_rows })).rejects.toMatchObject({
+        message: "there is no column questions",
+        hint: expect.stringMatching(/^Did you mean question\? Its columns are id, question;/),
+      });
+    await expect(readPromptSet(rows, { fields: { prompt: "prompt" }, bad_rows: "skip" })).rejects.toMatchObject({
+      message: "none of its 2 rows is a prompt: the row has no prompt",
+      hint: expect.stringContaining("as {prompt: question}"),
+    });
+  });
+
   test.each([0.5, 0.7, 0.9])("at least 98 of 100 pairs over %f are found, and none below", (threshold) => {
     const texts: string[] = [];
     for (let i = 0; i < 120; i += 1) {

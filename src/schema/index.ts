@@ -64,6 +64,7 @@ export { type RecordedRecipe, recordedSchema } from "./recorded.ts";
 export * from "./records.ts";
 export { replaceFile } from "./replace-file.ts";
 export { type Flag, flagWords } from "./response-flags.ts";
+export { type RowFormName, rowFormNames } from "./row-forms.ts";
 export { looksAtTarget, type SelectionRecipe } from "./selection.ts";
 export { type ServerLimits, serverLimitsSchema } from "./server-limits.ts";
 export { type GridValue, type Sweep, sweepSchema } from "./sweep.ts";

@@ -65,9 +65,44 @@ test("under other names, matched by the prompt, from tables", async () => {
     { index: 1, text: "two", responseTokens: 1 },
     { index: 2, failure: expect.stringMatching(/no response 2 to prompt a/) },
   ]);
-  await writeFile(file, "question,answer\n,one\n");
+  await writeFile(file, "question,answer,n\n,one,\n");
   const error: unknown = await openRecorded("old", file, { fields }).catch((error: unknown) => error);
   expect(error).toMatchObject({ place: { file, line: 2, field: "question" } });
+});
+
+describe("a column that isn't there is told once, with those that are, also where bad rows are skipped", () => {
+  const fields = {
+    prompt_id: "prompt_id",
+    text: "answer",
+    response_tokens: "response_tokens",
+    index: "index",
+    finish: "finish",
+    prompt_tokens: "prompt_tokens",
+  };
+  test.each([
+    ["the text", undefined, "there is no column text", "Its columns are prompt_id, answer, why"],
+    ["one that the recipe names", { ...fields, finish: "whyy" }, "there is no column whyy", "Did you mean why?"],
+  ])("in a table: %s", async (_, named, message, hint) => {
+    const file = join(folder, "columns.csv");
+    await writeFile(file, "prompt_id,answer,why\na,one,stop\na,two,length\n");
+    for (const bad_rows of ["error", "skip"] as const)
+      await expect(openRecorded("old", file, { bad_rows, ...(named && { fields: named }) })).rejects.toMatchObject({
+        message,
+        hint: expect.stringContaining(hint),
+        place: { file },
+      });
+    await (await openRecorded("old", file, { fields })).close();
+  });
+
+  test("in JSONL", async () => {
+    const file = await written('{"prompt_id": "a", "answer": "one"}\n{"prompt_id": "b", "answer": "two"}\n');
+    await expect(openRecorded("old", file)).rejects.toMatchObject({
+      message: "is missing",
+      hint: expect.stringContaining("It has prompt_id, answer."),
+      place: { line: 1, field: "text" },
+    });
+    await expect(openRecorded("old", file, { bad_rows: "skip" })).rejects.toThrow("none of its 2 rows is a response");
+  });
 });
 
 describe("`bad_rows: skip`", () => {

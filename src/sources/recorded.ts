@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { z } from "zod";
-import { filesOf, readRows, type SkipRow } from "../data/index.ts";
+import { filesOf, readRows, requireColumns, type SkipRow } from "../data/index.ts";
 import {
   contentKey,
   DataError,
@@ -127,18 +127,40 @@ async function* recordedRows(
 ): AsyncGenerator<Recorded> {
   const skipping = bad_rows === "skip" ? skip : undefined;
   const taken = new Map<string, Set<number>>();
+  let [checked, passedOver, first] = ["", 0, undefined as DataError | undefined];
   for await (const { file, line, value } of readRows(path, part, skipping)) {
+    if (file !== checked) requireColumns(file, value, namedColumns(fields));
+    checked = file;
     let placed: Recorded;
     try {
       placed = placedRow(parseRow(value, fields, file, line), taken, { file, line, field: fields?.index ?? "index" });
     } catch (error) {
       if (skipping === undefined || !(error instanceof DataError)) throw error;
       skipping(error);
+      passedOver += 1;
+      first ??= error;
       continue;
     }
     yield placed;
   }
+  if (taken.size === 0 && first !== undefined)
+    throw new DataError(`none of its ${passedOver} rows is a response: ${first.message}`, {
+      file: path,
+      hint: first.hint ?? rowForm,
+    });
 }
+
+/** The columns that a table must have: the text, what tells the prompt, and whatever `fields` gives another name than its own. */
+function namedColumns(fields: Part["fields"] | undefined): string[] {
+  if (fields === undefined) return ["prompt_id", "text"];
+  const named = Object.entries(fields).filter(
+    ([field, name]) => field !== name || ["prompt_id", "prompt", "text"].includes(field),
+  );
+  return named.flatMap(([, name]) => (name === undefined ? [] : [name]));
+}
+
+const rowForm =
+  'A row is {"prompt_id", "index"?, "text", "finish"?, "prompt_tokens"?, "response_tokens"?}; `fields` names others.';
 
 /** Notes in `taken` which responses to each prompt there are. Throws DataError at `place` for one that is there already. */
 function placedRow(row: Row, taken: Map<string, Set<number>>, place: Place): Recorded {
@@ -173,8 +195,8 @@ function parseRow(value: unknown, fields: Part["fields"] | undefined, file: stri
       ? Object.fromEntries(Object.entries(given).filter(([, inner]) => inner !== null && inner !== undefined))
       : given;
   const row = rowSchema.safeParse(present);
-  const hint =
-    'A row is {"prompt_id", "index"?, "text", "finish"?, "prompt_tokens"?, "response_tokens"?}; `fields` names others.';
+  const there = typeof value === "object" && value !== null ? ` It has ${Object.keys(value).join(", ")}.` : "";
+  const hint = `${rowForm}${there}`;
   if (!row.success) {
     const issue = row.error.issues[0]!;
     const [field, ...inner] = issue.path.map(String);

@@ -1,9 +1,12 @@
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import { z } from "zod";
-import { canonicalJson } from "../../schema/index.ts";
+import { canonicalJson, DataError } from "../../schema/index.ts";
 import { withoutFence } from "./format.ts";
 import { defineInstruction } from "./instruction.ts";
-import { remembered, type Tried, withinLimit } from "./time-limit.ts";
+import { brokenOff, remembered, type Tried, withinLimit } from "./time-limit.ts";
+
+/** How long a schema may take to be compiled, in milliseconds: its validator is code, and of references within one another much of it. */
+const compileLimitMs = 5_000;
 
 // Unknown keywords are refused, so that a misspelt one is not passed over; formats are annotations, as in the standard.
 const ajv = new Ajv2020({
@@ -24,7 +27,10 @@ const compile = remembered<Compiled>(256, (key) => {
   const schema = JSON.parse(key) as Record<string, unknown>;
   const tried = { what: "the JSON schema", overruns: 0 };
   try {
-    return { ...tried, validate: withinLimit(tried, () => ajv.compile(schema)) };
+    // The schema of schemas is compiled by its first use: on a busy machine that takes as long as many a hostile schema.
+    ajv.validateSchema({});
+    const tooLong = () => new DataError(`it takes longer than ${compileLimitMs / 1000} s to be read`);
+    return { ...tried, validate: brokenOff(compileLimitMs, () => ajv.compile(schema), tooLong) };
   } catch (error) {
     return { ...tried, validate: { problem: (error as Error).message } };
   } finally {

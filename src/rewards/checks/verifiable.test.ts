@@ -91,19 +91,21 @@ describe("patterns and schemas of the user's", () => {
     expect(() => rate("json:schema", JSON.stringify(victim), { schema })).toThrow(/took longer than 250 ms/);
   });
 
-  test("what is no pattern and no schema is refused in words", () => {
+  test("what is no pattern and no schema is refused in words, which blame it on no time", () => {
     expect(() => rate("regex:match", "a", { pattern: "(a" })).toThrow(/is no regular expression/);
     expect(() => rate("regex:match", "a", { pattern: "a", flags: "g" })).toThrow(/some of i, m and s/);
-    for (const schema of [
-      { type: "strnig" },
-      { requierd: ["a"] },
-      { $ref: "#/none" },
-      { minLength: -1 },
-      { pattern: "(" },
-    ])
-      expect(() => rate("json:schema", "1", { schema }), JSON.stringify(schema)).toThrow(
-        /is no JSON schema \(draft 2020-12\)/,
-      );
+    const wrong = [
+      [{ type: "strnig" }, "must be equal to one of the allowed values"],
+      [{ requierd: ["a"] }, "unknown keyword"],
+      [{ $ref: "#/none" }, "can't resolve reference #/none"],
+      [{ minLength: -1 }, "must be >= 0"],
+      [{ pattern: "(" }, "Invalid regular expression"],
+    ] as const;
+    for (const [schema, reason] of wrong) {
+      const rated = () => rate("json:schema", "1", { schema });
+      expect(rated, JSON.stringify(schema)).toThrow(/is no JSON schema \(draft 2020-12\)/);
+      expect(rated).toThrow(reason);
+    }
   });
 
   test("a schema holds values to draft 2020-12; a nested response is no crash", () => {
