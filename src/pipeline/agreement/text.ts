@@ -34,7 +34,8 @@ export function agreementMarkdown(report: AgreementReport): string {
   return visible(blocks.join("\n\n"));
 }
 
-const figure = (value: PairAgreement["tau"]): string => (value === null ? "–" : value.toFixed(4));
+const figure = (value: PairAgreement["tau"]): string =>
+  value === null ? "–" : value.toFixed(4).replace(/^-(0\.0+)$/, "$1");
 
 const accuracyCell = (of: Accuracy | null): string =>
   of === null ? "–" : `${percent(of.accuracy)} (${interval(of.interval, percent)})`;
