@@ -1,4 +1,3 @@
-import { contentKey } from "../schema/index.ts";
 import { eloPoints, fitBradleyTerry } from "./bradley-terry.ts";
 import { type Interval, quantile, type Resampling, resampledCounts } from "./resampling.ts";
 
@@ -25,7 +24,7 @@ export interface SourceStrengths {
 }
 
 /** Prompts are drawn again in so many groups at most, each put into its own by lot: more would change the intervals by a few per cent. */
-const mostGroups = 2000;
+const mostGroups = 1000;
 
 /** Mean rewards closer than this, relative to their size, are a tie: the order of a sum changes its last bits. */
 const tieTolerance = 1e-9;
@@ -43,20 +42,33 @@ export function sourceStrengths(names: readonly string[]) {
 
   return {
     add(promptId: string, responses: readonly { readonly source: string; readonly value: number }[]): void {
-      const means = meansOf(responses, places);
-      if (means.length < 2) return;
+      const sums = new Float64Array(size);
+      const counts = new Uint32Array(size);
+      for (const { source, value } of responses) {
+        const place = places.get(source);
+        if (place === undefined) continue;
+        sums[place]! += value;
+        counts[place]! += 1;
+      }
+      const answered = counts.reduce((found, count) => found + Math.min(count, 1), 0);
+      if (answered < 2) return;
       prompts += 1;
-      const group = Number.parseInt(contentKey({ strengths: promptId }).slice(0, 8), 16) % mostGroups;
+      const group = lotOf(promptId) % mostGroups;
       const wins = groups.get(group) ?? new Float64Array(size * size);
       groups.set(group, wins);
-      for (const [at, [i, a]] of means.entries())
-        for (const [j, b] of means.slice(at + 1)) {
+      for (let i = 1; i < size; i += 1) {
+        if (counts[i] === 0) continue;
+        const a = sums[i]! / counts[i]!;
+        for (let j = 0; j < i; j += 1) {
+          if (counts[j] === 0) continue;
+          const b = sums[j]! / counts[j]!;
           const tied = Math.abs(a - b) <= tieTolerance * Math.max(Math.abs(a), Math.abs(b));
           const won = tied ? 0.5 : a > b ? 1 : 0;
           wins[i * size + j]! += won;
           wins[j * size + i]! += 1 - won;
           if (tied) for (const cell of [i * size + j, j * size + i]) ties[cell]! += 1;
         }
+      }
     },
 
     result(resampling: Resampling): SourceStrengths {
@@ -83,22 +95,12 @@ export function sourceStrengths(names: readonly string[]) {
   };
 }
 
-/** The mean reward of each source that answered, by its place, in the order of the places. */
-function meansOf(
-  responses: readonly { readonly source: string; readonly value: number }[],
-  places: ReadonlyMap<string, number>,
-): [place: number, mean: number][] {
-  const values = new Map<number, number[]>();
-  for (const { source, value } of responses) {
-    const place = places.get(source);
-    if (place === undefined) continue;
-    const some = values.get(place) ?? [];
-    values.set(place, some);
-    some.push(value);
-  }
-  return [...values]
-    .sort(([a], [b]) => a - b)
-    .map(([place, some]) => [place, some.reduce((sum, value) => sum + value, 0) / some.length]);
+/** A number that hangs on the id alone: FNV-1a, and a last mixing of its bits. */
+function lotOf(id: string): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < id.length; at += 1) hash = Math.imul(hash ^ id.charCodeAt(at), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  return (hash ^ (hash >>> 13)) >>> 0;
 }
 
 function summed(tables: readonly Float64Array[], size: number, countOf: (table: number) => number): number[][] {

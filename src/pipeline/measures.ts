@@ -40,7 +40,7 @@ export async function measuresOf(run: Run, reward: string, withTarget: boolean):
 export function votingOf({ rewards, selection }: Recipe): Voting {
   const gates = new Set(namedRewards(rewards).flatMap(({ name, isGate }) => (isGate ? [name] : [])));
   return {
-    valuesOf: (parts) => rewardValues(rewards, parts),
+    valuesOf: rewardValues(rewards),
     isShut: (parts) => gates.size > 0 && parts.some(({ name, weight }) => weight > 0 && name.endsWith(":closed")),
     weights: new Map(
       namedRewards(rewards).flatMap(({ name, isGate, weight }) => (isGate ? [] : [[name, weight] as const])),

@@ -22,17 +22,24 @@ export const namedRewards = (rewards: readonly RewardRecipe[]): NamedReward[] =>
  * The value of each reward from the parts of a score: as it was weighed (clipped, where it is), or where it has no weight, as a gate or
  * behind one, the part that bears its name, else the mean of its parts. A reward that said nothing has none.
  */
-export function rewardValues(rewards: readonly RewardRecipe[], parts: readonly ScorePart[]): Map<string, number> {
+export function rewardValues(rewards: readonly RewardRecipe[]): (parts: readonly ScorePart[]) => Map<string, number> {
   const componentOf = componentBy(rewards);
-  const by = new Map<string, ScorePart[]>();
-  for (const part of parts) {
-    if (part.name.endsWith(":closed")) continue;
-    const name = componentOf(part.name);
-    const some = by.get(name) ?? [];
-    by.set(name, some);
-    some.push(part);
-  }
-  return new Map([...by].map(([name, some]) => [name, valueFrom(name, some)]));
+  // A run has millions of parts, of few names.
+  const components = new Map<string, string>();
+  return (parts) => {
+    const by = new Map<string, ScorePart[]>();
+    for (const part of parts) {
+      if (part.name.endsWith(":closed")) continue;
+      const name = components.get(part.name) ?? componentOf(part.name);
+      components.set(part.name, name);
+      const some = by.get(name);
+      if (some === undefined) by.set(name, [part]);
+      else some.push(part);
+    }
+    const values = new Map<string, number>();
+    for (const [name, some] of by) values.set(name, valueFrom(name, some));
+    return values;
+  };
 }
 
 function valueFrom(name: string, parts: readonly ScorePart[]): number {

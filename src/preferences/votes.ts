@@ -28,8 +28,8 @@ export function withVotes(prompt: PromptCandidates, voting: Voting): PromptCandi
   return { ...prompt, sources: valued(prompt.sources, 0), target: target === 0 ? [] : valued(prompt.target, sources) };
 }
 
-/** But for what the order of a sum leaves in its last bits. */
-const isTie = (a: number, b: number): boolean => Math.abs(a - b) <= 1e-12 * Math.max(Math.abs(a), Math.abs(b));
+/** Values are equal but for what the order of a sum leaves in their last bits. */
+const tolerance = 1e-12;
 
 function voteShares(candidates: readonly Candidate[], { valuesOf, isShut, weights, unfinished }: Voting): number[] {
   const known = candidates.map(({ parts = [] }) => ({ values: valuesOf(parts), shut: isShut(parts) }));
@@ -38,14 +38,29 @@ function voteShares(candidates: readonly Candidate[], { valuesOf, isShut, weight
   const cast = candidates.map(() => 0);
   for (const [reward, weight] of weights) {
     const values = known.map((one) => one.values.get(reward) ?? Number.NaN);
-    for (const [i, own] of values.entries())
-      for (const [j, other] of values.entries()) {
-        if (i === j || !mayWin[j] || Number.isNaN(own) || Number.isNaN(other)) continue;
-        const [mine, theirs] = [known[i]!.shut, known[j]!.shut];
-        const vote = mine === theirs ? (mine || isTie(own, other) ? 0.5 : own > other ? 1 : 0) : mine ? 0 : 1;
-        won[i]! += weight * vote;
-        cast[i]! += weight;
-      }
+    const rivals = values.flatMap((value, at) => (mayWin[at] && !Number.isNaN(value) ? [at] : []));
+    const open = Float64Array.from(rivals.filter((at) => !known[at]!.shut).map((at) => values[at]!)).sort();
+    const shut = rivals.length - open.length;
+    for (const [at, value] of values.entries()) {
+      if (Number.isNaN(value)) continue;
+      const self = mayWin[at] ? 1 : 0;
+      const near = tolerance * Math.abs(value);
+      const below = firstAbove(open, value - near, true);
+      const equal = firstAbove(open, value + near, false) - below;
+      won[at]! += weight * (known[at]!.shut ? (shut - self) / 2 : shut + below + (equal - self) / 2);
+      cast[at]! += weight * (rivals.length - self);
+    }
   }
   return won.map((votes, i) => (cast[i] === 0 ? 0.5 : votes / cast[i]!));
+}
+
+/** How many of the sorted values come before the first that is above `limit`, or with `included` at it. */
+function firstAbove(sorted: Float64Array, limit: number, included: boolean): number {
+  let [from, to] = [0, sorted.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (included ? sorted[middle]! >= limit : sorted[middle]! > limit) to = middle;
+    else from = middle + 1;
+  }
+  return from;
 }

@@ -211,12 +211,12 @@ test("a reward's value from the parts of a score, weighed, clipped, of a gate an
   const gate = { kind: "checks", name: "form", gate: 1, weight: 1 } as never;
   const part = (name: string, value: number, weight: number) => ({ name, value, weight });
   const figures = [part("j:rating_mass", 0.9, 0)];
-  expect([...rewardValues([judge], [part("j", 0.7, 0.5), ...figures])]).toEqual([["j", 0.7]]);
-  expect([...rewardValues([judge], [part("j", 7, 0), ...figures, part("judge j:clipped", 1, 0.5)])]).toEqual([
+  expect([...rewardValues([judge])([part("j", 0.7, 0.5), ...figures])]).toEqual([["j", 0.7]]);
+  expect([...rewardValues([judge])([part("j", 7, 0), ...figures, part("judge j:clipped", 1, 0.5)])]).toEqual([
     ["j", 1],
   ]);
   const closed = [part("j", 0.7, 0), ...figures, part("form/a", 1, 0), part("form/b", 0, 0), part("form:closed", 0, 1)];
-  expect([...rewardValues([judge, gate], closed)]).toEqual([
+  expect([...rewardValues([judge, gate])(closed)]).toEqual([
     ["j", 0.7],
     ["form", 0.5],
   ]);

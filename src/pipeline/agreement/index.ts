@@ -128,6 +128,7 @@ async function scored(
   identity: string,
 ): Promise<{ readonly rows: (ScoredRow | undefined)[]; readonly reward: string }> {
   const count = rows.reduce((most, { layer }) => Math.max(most, layer + 1), 0);
+  const valuesOf = rewardValues(run.recipe.rewards);
   const reward = await openReward(run);
   const found = new Map<PlacedRow, ScoredRow>();
   try {
@@ -146,7 +147,7 @@ async function scored(
         const complete = indexed(row.responses).flatMap(({ response: { side, grade }, index }) => {
           const score = scores.get(`${side} ${index}`);
           if (score === undefined) return [];
-          return [{ grade, value: score.value, values: rewardValues(run.recipe.rewards, score.parts) }];
+          return [{ grade, value: score.value, values: valuesOf(score.parts) }];
         });
         if (complete.length === row.responses.length)
           found.set(row, { promptId: row.promptId, subset: row.subset, responses: complete });
