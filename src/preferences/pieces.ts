@@ -1,9 +1,9 @@
 import { emptyUnits, type Units, writePlain } from "./plain-text.ts";
 
-export const pieceLength = 5;
+const pieceLength = 5;
 
 /** A text as what similarity sees of it: the set of its pieces of five characters, words alone. */
-export interface Pieces extends Units {
+interface Pieces extends Units {
   /** How many pieces stand in it, repeated ones counted again: at least one, since a shorter text is one piece. */
   count: number;
 }
@@ -75,7 +75,7 @@ export function exactSimilarity(): (a: HashedPieces, b: HashedPieces) => number 
 }
 
 /** Pieces with the numbers that `writeHashes` gives them. */
-export interface HashedPieces {
+interface HashedPieces {
   readonly pieces: Pieces;
   hashes: Uint32Array;
 }

@@ -60,7 +60,7 @@ export type Kept = (candidate: Candidate) => Chosen;
 /** Is shown each prompt once it was chosen from, with y_ws as it was given: of what is left out for other prompts' sake, too. */
 export type Watch = (prompt: PromptCandidates, sourceChosen: Candidate | undefined) => void;
 
-export interface SelectOptions {
+interface SelectOptions {
   /** Whole responses unless given. */
   readonly kept?: Kept;
   readonly watch?: Watch;

@@ -102,7 +102,7 @@ const splitSelectionSchema = z.object({
 export type SplitSelection = z.infer<typeof splitSelectionSchema>;
 
 /** By what the rewards of a selection were measured. */
-export type ShownMeasures = Pick<SplitSelection, "combine" | "scales" | "lengthEffect">;
+type ShownMeasures = Pick<SplitSelection, "combine" | "scales" | "lengthEffect">;
 
 /** Whether this is the summary of a selection whose rewards were measured so, in the form of this version. */
 export function hasSummary(kept: unknown, measures: ShownMeasures): boolean {
