@@ -1,8 +1,7 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll } from "vitest";
-import { tokenizerFromGguf } from "../../tokenizers/index.ts";
+import { type Tokenizer, tokenizerFromGguf } from "../../tokenizers/index.ts";
 import { byteLevelMetadata } from "../../tokenizers/testing/synthetic.ts";
 import type { DType } from "../../torch/index.ts";
 import type { Decoder } from "../decoder.ts";
@@ -41,16 +40,17 @@ const fixture = (name: string): URL => new URL(`../fixtures/${name}`, import.met
 export const tinyFigures = (family: TinyFamily): TinyFigures =>
   JSON.parse(readFileSync(fixture(`tiny-${family}.json`), "utf8")) as TinyFigures;
 
-/** Where a test file keeps its tiny models. */
-const scratch = mkdtempSync(join(tmpdir(), "amalgam-tiny-models-"));
-afterAll(() => rmSync(scratch, { recursive: true }));
+/** Where tests keep their tiny models: removed when all tests are over. */
+const scratch = process.env.AMALGAM_TEST_SCRATCH ?? tmpdir();
+
+let tokenizerFiles: ReturnType<Tokenizer["files"]> | undefined;
 
 /** A Hugging Face folder of a random model with two or three layers and a vocabulary of 320, in a temporary place. */
 export function tinyFolder(family: TinyFamily): string {
   const folder = mkdtempSync(join(scratch, `${family}-`));
   cpSync(fixture(`tiny-${family}`), folder, { recursive: true });
-  const tokenizer = tokenizerFromGguf(byteLevelMetadata("qwen2"), "synthetic");
-  for (const [name, text] of Object.entries(tokenizer.files())) writeFileSync(join(folder, name), text);
+  tokenizerFiles ??= tokenizerFromGguf(byteLevelMetadata("qwen2"), "synthetic").files();
+  for (const [name, text] of Object.entries(tokenizerFiles)) writeFileSync(join(folder, name), text);
   return folder;
 }
 

@@ -1,11 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
-
-const built = (path: string) => fileURLToPath(new URL(`../../../dist/${path}`, import.meta.url));
+import { productFile } from "../../schema/testing/product.ts";
 
 /** Two threads whatever the machine has: sums depend on how they are split. */
 const environment = { ...process.env, OMP_NUM_THREADS: "2" };
@@ -35,15 +33,13 @@ async function start(
 
 /** The command line, as built. */
 export function amalgam(words: readonly string[], hear?: (line: string, child: ChildProcess) => void): Promise<Ended> {
-  const main = built("cli/main.js");
-  if (!existsSync(main)) throw new Error("the command line is tried as built: npm run build");
-  return start([main, ...words], hear);
+  return start([productFile("cli/main.js"), ...words], hear);
 }
 
 /** A program that runs the whole of a recipe and writes a line for each thing that its listener is told. */
-const program = `
+const program = () => `
   import { writeSync } from "node:fs";
-  import { openRun, runStages, stageNames } from ${JSON.stringify(built("pipeline/index.js"))};
+  import { openRun, runStages, stageNames } from ${JSON.stringify(productFile("pipeline/index.js"))};
   const [folder, recipeFile, dieAt] = process.argv.slice(2);
   const say = (line) => {
     writeSync(1, line + "\\n");
@@ -73,6 +69,6 @@ export function toldRun(
   hear?: (line: string, child: ChildProcess) => void,
 ): Promise<Ended> {
   const file = join(scratch, "told-run.mjs");
-  writeFileSync(file, program);
+  writeFileSync(file, program());
   return start([file, ...words.filter((word) => word !== undefined)], hear);
 }

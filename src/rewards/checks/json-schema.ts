@@ -18,6 +18,9 @@ const ajv = new Ajv2020({
   logger: false,
 });
 
+/** Compiles the schema of schemas, once: its time is not that of the first schema of a user's. */
+const ready = () => ajv.validateSchema({ $schema: "https://json-schema.org/draft/2020-12/schema" });
+
 interface Compiled extends Tried {
   readonly validate: ValidateFunction | { readonly problem: string };
 }
@@ -26,6 +29,7 @@ interface Compiled extends Tried {
 const compile = remembered<Compiled>(256, (key) => {
   const schema = JSON.parse(key) as Record<string, unknown>;
   const tried = { what: "the JSON schema", overruns: 0 };
+  ready();
   try {
     // The schema of schemas is compiled by its first use: on a busy machine that takes as long as many a hostile schema.
     ajv.validateSchema({});

@@ -3,17 +3,17 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import type { ObjectiveRecipe } from "../../objectives/index.ts";
 import { recipeSchema } from "../../schema/index.ts";
+import { productFile } from "../../schema/testing/product.ts";
 import type { ReferenceSync } from "../moving-reference.ts";
 import type { PreferenceRow } from "../response-table.ts";
 import type { ResolvedOptimisation } from "../train.ts";
 
-const built = (room: string) => fileURLToPath(new URL(`../../../dist/${room}/index.js`, import.meta.url));
+const built = (room: string) => productFile(`${room}/index.js`);
 
 /** Trains as a library's user would, tells each step, and writes what was trained in the end. */
-const program = `
+const program = () => `
   import { readFileSync, writeSync } from "node:fs";
   import { createAdapters, openModel } from ${JSON.stringify(built("models"))};
   import { adapterTensors, writeSafetensorsFile } from ${JSON.stringify(built("nn"))};
@@ -110,7 +110,7 @@ export async function trainInChild(
   { threads = 2, limit, hear = () => {} }: ChildOptions = {},
 ): Promise<Ended> {
   const [script, question] = [join(scratch, "training.mjs"), join(scratch, "training.json")];
-  writeFileSync(script, program);
+  writeFileSync(script, program());
   writeFileSync(question, JSON.stringify(training));
   const words = [process.execPath, script, question];
   const environment = { ...process.env, OMP_NUM_THREADS: String(threads) };
