@@ -2,7 +2,7 @@
 //   node bench/ledger.mjs [responses, default 200000] [characters a response, default 1500]
 //   LEDGER_URL=postgresql://user@host/database node bench/ledger.mjs ...    # in a schema of that database, which stays there
 // 5 responses of 10 sources to each prompt, stored in the order in which endpoints answer: all sources side by side, 320
-// responses a durable commit. The texts are pieces of this repository's documents. Then, in processes of their own: going
+// responses a durable commit; beside the rate stands what does not depend on what else the machine does: CPU time, and bytes written. The texts are pieces of this repository's documents. Then, in processes of their own: going
 // on with the run up to where its first response is asked for, and `status`. 3200000 are the responses of the paper's run
 // and take some 8 GB of the temporary folder.
 import { execFileSync } from "node:child_process";
@@ -50,6 +50,16 @@ function all() {
   rmSync(folder, { recursive: true, force: true });
 }
 
+/** Bytes that this process has had written to disks so far, where the system tells; a server writes by itself. */
+function written() {
+  if (url) return undefined;
+  try {
+    return Number(/^write_bytes: (\d+)/m.exec(readFileSync("/proc/self/io", "utf8"))?.[1]);
+  } catch {
+    return undefined;
+  }
+}
+
 function memory() {
   console.log(`  at most ${Math.round(process.resourceUsage().maxRSS / 1024)} MiB resident`);
 }
@@ -76,19 +86,25 @@ async function fill() {
   const ledger = await openLedger(folder);
   await ledger.prompts.replace(prompts);
   await ledger.responses.declare("sources", draws);
-  let [stored, told, busy] = [0, 0, 0];
+  let [stored, told, busy, computing] = [0, 0, 0, 0];
+  let before = written();
   for (let at = 0; at < prompts.length; at += 64) {
     for (const source of sources) {
       const batch = outcomes(source, prompts.slice(at, at + 64));
-      const start = performance.now();
+      const [start, used] = [performance.now(), process.cpuUsage()];
       stored += await ledger.responses.add("sources", source, batch);
       busy += (performance.now() - start) / 1000;
+      const { user, system } = process.cpuUsage(used);
+      computing += user + system;
       // What the driver holds of a statement is let go in a turn of the event loop, which a run has between its calls.
       await new Promise((resolve) => setImmediate(resolve));
       if (stored < (told < 10_000 ? 10_000 : told + total / 10) && stored < total) continue;
-      console.log(`responses ${told} to ${stored}: ${Math.round((stored - told) / busy)} a second`);
-      told = stored;
-      busy = 0;
+      const each = (sum) => Math.round(sum / (stored - told));
+      const disk = before === undefined ? "" : `, ${each(written() - before)} bytes written`;
+      console.log(
+        `responses ${told} to ${stored}: ${Math.round((stored - told) / busy)} a second; each ${each(computing)} us of CPU time${disk}`,
+      );
+      [told, busy, computing, before] = [stored, 0, 0, written()];
     }
   }
   await ledger.close();

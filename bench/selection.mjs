@@ -226,13 +226,13 @@ async function fillScores(opened) {
   };
   for (const stage of ["sources", "target"]) {
     let scores = [];
-    for await (const { key } of opened.responses.byStage(stage)) {
+    for await (const { key, promptId } of opened.responses.byStage(stage)) {
       const [judge, model] = [lot(), lot()];
       const weighed = [
         { name: "judge", value: judge, weight: 0.5 },
         { name: "model", value: model, weight: 0.5 },
       ];
-      scores.push({ responseKey: key, reward: identity, value: (judge + model) / 2, parts: weighed });
+      scores.push({ promptId, responseKey: key, reward: identity, value: (judge + model) / 2, parts: weighed });
       if (scores.length < 512) continue;
       await opened.scores.add(identity, scores);
       scores = [];

@@ -1,12 +1,6 @@
 import { openRewards } from "../rewards/index.ts";
-import {
-  RecipeError,
-  type RewardModel,
-  type Score,
-  type ScoreFailure,
-  type ScoreRequest,
-  SourceError,
-} from "../schema/index.ts";
+import { RecipeError, type RewardModel, type ScoreRequest, SourceError } from "../schema/index.ts";
+import type { ScoreOutcome } from "../store/index.ts";
 import type { StageName } from "./events.ts";
 import { checkInterrupted, type Run } from "./run.ts";
 import { type SpendingAccount, spendingAccount, spendingWords } from "./spending.ts";
@@ -67,10 +61,12 @@ async function* rated(
   reward: RewardModel,
   parts: AsyncIterable<readonly ScoreRequest[]>,
   signal: AbortSignal,
-): AsyncGenerator<Score | ScoreFailure> {
+): AsyncGenerator<ScoreOutcome> {
   for await (const part of parts) {
     if (signal.aborted) return;
-    yield* reward.score(part, signal);
+    const prompts = new Map(part.map(({ responseKey, prompt }) => [responseKey, prompt.id]));
+    for await (const outcome of reward.score(part, signal))
+      yield { ...outcome, promptId: prompts.get(outcome.responseKey)! };
   }
 }
 

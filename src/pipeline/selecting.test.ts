@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openRewards } from "../rewards/index.ts";
-import { recipeSchema, type Score, type SelectionRecipe, TrainingError } from "../schema/index.ts";
-import { type Ledger, openLedger } from "../store/index.ts";
+import { recipeSchema, type SelectionRecipe, TrainingError } from "../schema/index.ts";
+import { type Ledger, openLedger, type ScoreOutcome } from "../store/index.ts";
 import type { SplitSelection } from "./report/split-selection.ts";
 import type { Run } from "./run.ts";
 import { selectForSft, selectForWrpo } from "./selecting.ts";
@@ -65,11 +65,12 @@ beforeAll(async () => {
     await ledger.responses.add("sources", source, outcomes);
   }
   const { identity } = await openRewards(recipe({}).rewards, {} as Parameters<typeof openRewards>[1]);
-  const scores: Score[] = [];
-  for await (const { key, text, source } of ledger.responses.byStage("sources")) {
+  const scores: ScoreOutcome[] = [];
+  for await (const { key, promptId, text, source } of ledger.responses.byStage("sources")) {
     const quality = (Number.parseInt(key.slice(0, 6), 16) % 1000) / 1000 + sources.indexOf(source) / 10;
     qualities.set(key, quality);
-    scores.push({ responseKey: key, reward: identity, value: quality + (liking * text.length) / 1000, parts: [] });
+    const value = quality + (liking * text.length) / 1000;
+    scores.push({ promptId, responseKey: key, reward: identity, value, parts: [] });
   }
   await ledger.scores.add(identity, scores);
 });

@@ -251,7 +251,9 @@ async function* withTexts<Selected extends SelectedPair, Row>(
   const prompts = new Map((await ledger.prompts.list(["wrpo"])).map((prompt) => [prompt.id, prompt]));
   for (let start = 0; start < selected.length; start += readTogether) {
     const some = selected.slice(start, start + readTogether);
-    const texts = await ledger.responses.texts(some.flatMap(partsOf).map(({ key }) => key));
+    const texts = await ledger.responses.texts(
+      some.flatMap((one) => partsOf(one).map(({ key }) => ({ promptId: one.promptId, key }))),
+    );
     for (const one of some) yield toRow(one, ({ key }) => texts.get(key)!, prompts.get(one.promptId)!.messages);
   }
 }

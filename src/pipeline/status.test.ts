@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { LedgerError, type SampleOutcome, type Score } from "../schema/index.ts";
-import { type Ledger, openLedger } from "../store/index.ts";
+import { LedgerError, type SampleOutcome } from "../schema/index.ts";
+import { type Ledger, openLedger, type ScoreOutcome } from "../store/index.ts";
 import { type Progress, silent } from "./events.ts";
 import { recordingListener } from "./recording.ts";
 import { runStatus } from "./status.ts";
@@ -103,10 +103,10 @@ test("a run that is going on: state, counts of each source, rate and time left o
 test("a run that was stopped is interrupted; what was selected shows where it came from", async () => {
   await drawTwoSources();
   await ledger.stages.start("score", "inputs", { total: 7, done: 0 });
-  const scores: Score[] = [];
+  const scores: ScoreOutcome[] = [];
   for await (const response of ledger.responses.byStage("sources")) {
     const value = response.source === "two" ? 1 : 0.5;
-    scores.push({ responseKey: response.key, reward: "reward", value, parts: [] });
+    scores.push({ promptId: response.promptId, responseKey: response.key, reward: "reward", value, parts: [] });
   }
   await ledger.scores.add("reward", scores);
   const key = (source: string, promptId: string) =>

@@ -31,7 +31,9 @@ export const rowsDigest = async (run: Run, split: "sft" | "wrpo", pick: PickKeys
 /** The texts that a selection names, as rows. */
 export async function rowsOf(run: Run, split: "sft" | "wrpo", pick: PickKeys): Promise<SelectedRows> {
   const { selections, ...picked } = await pickedOf(run, split, pick);
-  const texts = await run.ledger.responses.texts(selections.flatMap(({ keys }) => keys));
+  const texts = await run.ledger.responses.texts(
+    selections.flatMap(({ promptId, keys }) => keys.map((key) => ({ promptId, key }))),
+  );
   const prompts = new Map((await run.ledger.prompts.list([split])).map((prompt) => [prompt.id, prompt]));
   const rows = selections.map(({ promptId, keys }) => ({
     id: promptId,

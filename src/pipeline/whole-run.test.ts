@@ -263,7 +263,9 @@ describe("a second run", () => {
     await withRun({ folder, recipeFile: world.recipeFile, overrides, heard }, async (run) => {
       await runStages(run, ["select_quadruples", "wrpo"]);
       const stored = (await run.ledger.selections.list("wrpo")).filter(({ leftOut }) => leftOut === undefined);
-      const texts = await run.ledger.responses.texts(stored.flatMap(({ furtherSources }) => furtherSources!));
+      const texts = await run.ledger.responses.texts(
+        stored.flatMap(({ promptId, furtherSources }) => furtherSources!.map((key) => ({ promptId, key }))),
+      );
       const rows = jsonLines(paths.quadruples) as unknown as { chosen: { content: string }[] }[];
       expect(rows.map(({ chosen }) => chosen.length)).toEqual(stored.map(() => 3));
       for (const [k, { furtherSources }] of stored.entries())

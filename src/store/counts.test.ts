@@ -72,8 +72,8 @@ test("whatever happens to a ledger, its counts are what it holds", async () => {
     }),
     ...Array.from({ length: 3 }, () => async () => {
       const reward = `r${random(2)}`;
-      for await (const { responseKey } of ledger.scores.unscored("sources", reward)) {
-        await ledger.scores.add(reward, [{ responseKey, reward, value: 1, parts: [] }]);
+      for await (const { responseKey, prompt: of } of ledger.scores.unscored("sources", reward)) {
+        await ledger.scores.add(reward, [{ promptId: of.id, responseKey, reward, value: 1, parts: [] }]);
         if (random(2) === 0) break;
       }
     }),

@@ -4,14 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import pg from "pg";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { compileRooms } from "../schema/testing/compile-rooms.ts";
-import { type LedgerReader, openLedger, readLedger } from "./index.ts";
-import { migrations, schemaVersion } from "./migrations.ts";
+import { type LedgerReader, openLedger, type RunTable, readLedger, runTables } from "./index.ts";
+import { migrations, newestSchema, schemaVersion } from "./migrations.ts";
+import { exchangedSchema } from "./raw-rows.ts";
 import { openSqlite } from "./sqlite.ts";
 import { postgresServer } from "./testing/engines.ts";
 import { postgresPrograms } from "./testing/postgres.ts";
-import { draw, prompt } from "./testing/rows.ts";
+import { answer, draw, prompt } from "./testing/rows.ts";
 
 // Each was written by the code of its own time: bench/fixtures/old-ledgers.mjs.
 const fixtures = join(import.meta.dirname, "fixtures");
@@ -109,27 +110,102 @@ test.each(versionsOf(".db.gz"))("a ledger of schema %i is read and worked on as 
   await ledger.close();
 });
 
-test("a migration that is killed in its middle is undone, and done by the next one who opens the ledger", async () => {
-  const folder = folderOf(1);
-  const compiled = compileRooms("migration", ["schema", "store"]);
-  const script = join(compiled, "script.js");
-  writeFileSync(
-    script,
-    `import { openSqlite } from "./dist/store/sqlite.js";
-    import { migrate, migrations } from "./dist/store/migrations.js";
-    const file = process.argv[2];
-    const killed = { version: 4, async up(db) { await migrations[3].up(db); process.kill(process.pid, "SIGKILL"); await new Promise((r) => setTimeout(r, 9000)); } };
-    await migrate(openSqlite(file), file, [...migrations.slice(0, 3), killed]);`,
-  );
-  const child = () => execFileSync(process.execPath, [script, join(folder, "run.db")], { stdio: "pipe" });
-  expect(child).toThrow(expect.objectContaining({ signal: "SIGKILL" }));
-  rmSync(compiled, { recursive: true });
-  const db = openSqlite(join(folder, "run.db"));
-  expect(await schemaVersion(db)).toBe(3);
-  await db.destroy();
-  const ledger = await openLedger(folder);
-  await holdsAll(ledger);
-  await ledger.close();
+describe("a migration that is killed in its middle", () => {
+  let compiled: string;
+  beforeAll(() => {
+    compiled = compileRooms("migration", ["schema", "store"]);
+  });
+  afterAll(() => rmSync(compiled, { recursive: true, force: true }));
+
+  /** Migrates in a process that ends in this step, when it has done so much of it. */
+  async function killIn(step: string, file: string): Promise<number> {
+    const script = join(compiled, "script.js");
+    writeFileSync(
+      script,
+      `import { openSqlite } from "./dist/store/sqlite.js";
+      import { migrate, migrations } from "./dist/store/migrations.js";
+      const file = process.argv[2];
+      const end = async () => { process.kill(process.pid, "SIGKILL"); await new Promise((r) => setTimeout(r, 9000)); };
+      await migrate(openSqlite(file), file, ${step});`,
+    );
+    const child = () => execFileSync(process.execPath, [script, file], { stdio: "pipe" });
+    expect(child).toThrow(expect.objectContaining({ signal: "SIGKILL" }));
+    const db = openSqlite(file);
+    const version = await schemaVersion(db);
+    await db.destroy();
+    return version;
+  }
+
+  test("is undone, and done by the next one who opens the ledger", async () => {
+    const folder = folderOf(1);
+    const step =
+      "[...migrations.slice(0, 3), { version: 4, async up(db) { await migrations[3].up(db); await end(); } }]";
+    expect(await killIn(step, join(folder, "run.db"))).toBe(3);
+    const ledger = await openLedger(folder);
+    await holdsAll(ledger);
+    await ledger.close();
+  });
+
+  test("goes on where it was, where it is one of several commits", async () => {
+    const prompts = Array.from({ length: 300 }, (_, index) => prompt(`p${index}`));
+    const newest = await openLedger(join(place, "newest"));
+    await newest.prompts.replace([prompt("gone"), ...prompts]);
+    await newest.responses.declare("sources", [draw("m1", { n: 3 }), draw("m2", { n: 1 })]);
+    for (const [source, n] of [
+      ["m1", 3],
+      ["m2", 1],
+    ] as const)
+      await newest.responses.add(
+        "sources",
+        source,
+        ["gone", ...prompts.slice(1).map(({ id }) => id)].flatMap((id) =>
+          Array.from({ length: n }, (_, index) => answer(id, index, `${source} ${id} ${index}`)),
+        ),
+      );
+    const scores = [];
+    for await (const { key, promptId, index } of newest.responses.byStage("sources"))
+      scores.push({ promptId, responseKey: key, reward: "reward", value: index, parts: [] });
+    await newest.scores.add("reward", scores.slice(0, -1));
+    const { promptId, responseKey } = scores.at(-1)!;
+    await newest.scores.add("reward", [{ promptId, responseKey, failure: "no" }]);
+    // Without one of its prompts: what belongs to it stays.
+    await newest.prompts.replace(prompts);
+    await newest.responses.declare("sources", [draw("m1", { n: 3 }), draw("m2", { n: 1 })]);
+    const rowsIn = (reader: LedgerReader) =>
+      reader.snapshot(async (rows) => {
+        const found: unknown[] = [];
+        for (const table of Object.keys(runTables) as RunTable[])
+          for await (const page of rows.rows(table)) found.push(...page.map((row) => [table, row]));
+        return found;
+      });
+    const before = await rowsIn(newest);
+    expect(before.length).toBeGreaterThan(2 * 1200);
+
+    const folder = join(place, "sixth");
+    const sixth = await openLedger(folder, { schema: exchangedSchema });
+    await newest.snapshot((rows) =>
+      sixth.fill(async (insert) => {
+        for (const table of Object.keys(runTables) as RunTable[])
+          for await (const page of rows.rows(table)) await insert(table, page);
+      }),
+    );
+    await newest.close();
+    await sixth.close();
+    const step = `(() => {
+      let times = 0;
+      const some = async (db) => { const more = await migrations[7].some(db); if ((times += 1) === 2) await end(); return more; };
+      return [...migrations.slice(0, 7), { ...migrations[7], some }];
+    })()`;
+    expect(await killIn(step, join(folder, "run.db"))).toBe(7);
+    const reader = await readLedger(folder);
+    await reader.verify();
+    expect(await rowsIn(reader)).toEqual(before);
+    expect(await reader.drawStatus()).toMatchObject([
+      { total: 900, done: 897 },
+      { total: 300, done: 299 },
+    ]);
+    await reader.close();
+  });
 });
 
 describe.skipIf(postgresPrograms() === undefined)("in PostgreSQL", () => {
@@ -151,5 +227,23 @@ describe.skipIf(postgresPrograms() === undefined)("in PostgreSQL", () => {
     const ledger = await openLedger(folder, { shared });
     await holdsAll(ledger);
     await ledger.close();
+  });
+
+  test("a ledger that an earlier Amalgam works on is left as it is", async () => {
+    const { url } = server();
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    const schema = "amalgam_worked_on";
+    await client.query(fixture(6, ".sql.gz").toString("utf8").replaceAll("amalgam_v6", schema));
+    const later = Date.now() + 1_000_000;
+    await client.query(`insert into ${schema}.workers values ('w', 'host', 1, 1, ${later})`);
+    const open = () => openLedger(join(place, "beside"), { shared: { url, schema, lease_seconds: 60 } });
+    await expect(open()).rejects.toThrow(/an earlier Amalgam works on this ledger/);
+    const version = `select value from ${schema}.meta where name = 'schema_version'`;
+    expect((await client.query(version)).rows).toEqual([{ value: "6" }]);
+    await client.query(`delete from ${schema}.workers`);
+    await (await open()).close();
+    expect((await client.query(version)).rows).toEqual([{ value: String(newestSchema) }]);
+    await client.end();
   });
 });

@@ -22,12 +22,13 @@ describe.each(engines)("$name", ({ absent, start }) => {
           source,
           ["a", "b"].flatMap((id) => [answer(id, 0), answer(id, 1)]),
         );
-      const keys: string[] = [];
-      for await (const { key } of ledger.responses.byStage("sources")) keys.push(key);
+      const keys: { promptId: string; responseKey: string }[] = [];
+      for await (const { key: responseKey, promptId } of ledger.responses.byStage("sources"))
+        keys.push({ promptId, responseKey });
       for (const reward of ["old", "new"])
         await ledger.scores.add(
           reward,
-          keys.map((responseKey) => ({ responseKey, reward, value: 1, parts: [] })),
+          keys.map((one) => ({ ...one, reward, value: 1, parts: [] })),
         );
       for (const model of ["old", "new"])
         await ledger.referenceLogps.add([

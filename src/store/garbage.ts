@@ -38,12 +38,15 @@ const asked = (draws: readonly Asking[], of: "r" | "failures" | "responses") =>
     ),
   );
 
-const unasked = (draws: readonly Asking[], of: "failures" | "responses") => sql`not exists (
-  select 1 from prompts p where p.messages_key = ${sql.ref(`${of}.messages_key`)} and ${asked(draws, of)})`;
+const unasked = (draws: readonly Asking[], of: "failures" | "responses") => {
+  const prompt = of === "responses" ? "prompt_no" : "messages_key";
+  return sql`not exists (
+    select 1 from prompts p where ${sql.ref(`p.${prompt}`)} = ${sql.ref(`${of}.${prompt}`)} and ${asked(draws, of)})`;
+};
 
 const unscored = (draws: readonly Asking[], of: "scores" | "score_failures", reward: string) => sql`(
-  reward <> ${reward} or not exists (select 1 from responses r, prompts p where r.key = ${sql.ref(`${of}.response_key`)}
-  and p.messages_key = r.messages_key and p.checks_key = ${sql.ref(`${of}.checks_key`)} and ${asked(draws, "r")}))`;
+  reward <> ${reward} or not exists (select 1 from responses r, prompts p where r.prompt_no = ${sql.ref(`${of}.prompt_no`)}
+  and r.key = ${sql.ref(`${of}.response_key`)} and p.prompt_no = r.prompt_no and p.checks_key = ${sql.ref(`${of}.checks_key`)} and ${asked(draws, "r")}))`;
 
 const notIn = (column: string, values: readonly string[]) =>
   values.length === 0 ? sql`1 = 1` : sql`${sql.ref(column)} not in (${sql.join(values)})`;

@@ -18,7 +18,7 @@ export { type Recovery, recoverLedger } from "./recovery/recover.ts";
 export type { ReferenceLogp, ReferenceLogpKey, ReferenceLogpStore } from "./reference-logps.ts";
 export type { ResponseStore } from "./responses.ts";
 export type { EvaluationResult, Json } from "./results.ts";
-export type { JudgedResponse, ScoredPrompt, ScoredResponse, ScoreStore } from "./scores.ts";
+export type { JudgedResponse, ScoredPrompt, ScoredResponse, ScoreOutcome, ScoreStore } from "./scores.ts";
 export type { StoredSelection } from "./selections.ts";
 export type { StageCounts, StageRecord } from "./stages.ts";
 export type { DrawStatus, ScoreStatus } from "./status.ts";

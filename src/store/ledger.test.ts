@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { DataError, LedgerError, type SampleOutcome } from "../schema/index.ts";
+import { DataError, LedgerError, type SampleOutcome, type ScoreRequest } from "../schema/index.ts";
 import { type Ledger, responseKey } from "./index.ts";
 import { engines } from "./testing/engines.ts";
 import { answer, draw, prompt, sampling } from "./testing/rows.ts";
@@ -55,7 +55,7 @@ describe.each(engines)("a ledger in $name", ({ absent, start }) => {
       );
       const stored = await collect(ledger.responses.byStage("sources"));
       expect(stored.map((response) => response.text)).toEqual(texts);
-      const found = await ledger.responses.texts(stored.map((response) => response.key));
+      const found = await ledger.responses.texts(stored);
       expect(stored.map((response) => found.get(response.key))).toEqual(texts);
     });
 
@@ -161,7 +161,13 @@ describe.each(engines)("a ledger in $name", ({ absent, start }) => {
       const requests = await collect(ledger.scores.unscored("sources", reward));
       return await ledger.scores.add(
         reward,
-        requests.map(({ responseKey, text }) => ({ responseKey, reward, value: text.length / 3, parts })),
+        requests.map(({ responseKey, prompt: { id }, text }) => ({
+          promptId: id,
+          responseKey,
+          reward,
+          value: text.length / 3,
+          parts,
+        })),
       );
     };
 
@@ -202,18 +208,27 @@ describe.each(engines)("a ledger in $name", ({ absent, start }) => {
 
     test("a failed score is named until it succeeds; NaN is refused and nothing of its batch stays", async () => {
       const [first, second] = await collect(ledger.scores.unscored("sources", "r1"));
-      await ledger.scores.add("r1", [{ responseKey: first!.responseKey, failure: "judge said nothing" }]);
+      await ledger.scores.add("r1", [
+        { promptId: first!.prompt.id, responseKey: first!.responseKey, failure: "judge said nothing" },
+      ]);
       expect(await ledger.scores.failures("sources", "r1")).toEqual([
         { responseKey: first!.responseKey, failure: "judge said nothing" },
       ]);
-      const score = (responseKey: string, value: number) => ({ responseKey, reward: "r1", value, parts: [] });
-      await expect(
-        ledger.scores.add("r1", [score(second!.responseKey, 1), score(first!.responseKey, Number.NaN)]),
-      ).rejects.toThrow(LedgerError);
+      const score = ({ responseKey, prompt: { id } }: ScoreRequest, value: number) => {
+        return { promptId: id, responseKey, reward: "r1", value, parts: [] };
+      };
+      await expect(ledger.scores.add("r1", [score(second!, 1), score(first!, Number.NaN)])).rejects.toThrow(
+        LedgerError,
+      );
       expect((await collect(ledger.scores.unscored("sources", "r1"))).length).toBe(3);
-      await ledger.scores.add("r1", [score(first!.responseKey, -0.25)]);
+      await ledger.scores.add("r1", [score(first!, -0.25)]);
       expect(await ledger.scores.failures("sources", "r1")).toEqual([]);
-      await expect(ledger.scores.add("r1", [score("unknown", 1)])).rejects.toThrow(/unknown/);
+      await expect(ledger.scores.add("r1", [score({ ...first!, responseKey: "unknown" }, 1)])).rejects.toThrow(
+        /unknown/,
+      );
+      await expect(
+        ledger.scores.add("r1", [score({ ...first!, prompt: { ...first!.prompt, id: "b" } }, 1)]),
+      ).rejects.toThrow(/has no response/);
     });
   });
 

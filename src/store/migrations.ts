@@ -3,11 +3,14 @@ import { LedgerError } from "../schema/index.ts";
 import { recount } from "./counts.ts";
 import { drawsOf } from "./draws.ts";
 import { isPostgres, lockFor, transact } from "./engine.ts";
+import { addPromptNumbers, dropMoved, moveSomePrompts } from "./prompt-numbers.ts";
 import type { Database } from "./tables.ts";
 
 export interface Migration {
   /** The schema version that the ledger has afterwards: 1, 2, 3 and so on without a gap. */
   readonly version: number;
+  /** Does, before `up`, a part of what is too much for one transaction, and says whether more is left. */
+  some?(db: Database): Promise<boolean>;
   up(db: Database): Promise<void>;
 }
 
@@ -19,6 +22,8 @@ export const migrations: readonly Migration[] = [
   { version: 4, up: addCounts },
   { version: 5, up: addWorkers },
   { version: 6, up: addExtras },
+  { version: 7, up: addPromptNumbers },
+  { version: 8, some: moveSomePrompts, up: dropMoved },
 ];
 
 /** The version of the schema that this Amalgam writes. */
@@ -44,18 +49,22 @@ export const migrationsTo = (version: number): readonly Migration[] =>
   migrations.filter((step) => step.version <= version);
 
 /**
- * Brings a ledger to the newest schema: each step in a transaction of its own together with its number.
+ * Brings a ledger to the newest schema: each step in a transaction of its own together with its number, a long one in several. One that
+ * is killed goes on where it was with the next who opens the ledger.
  * Throws LedgerError for a ledger that a newer Amalgam wrote.
  */
 export async function migrate(db: Database, file: string, steps: readonly Migration[] = migrations): Promise<void> {
-  const newest = steps.at(-1)!.version;
   const before = await schemaVersion(db);
-  refuseNewer(before, newest, file);
+  refuseNewer(before, newestSchema, file);
   for (const step of steps.filter((candidate) => candidate.version > before)) {
-    await transact(db, async (transaction) => {
-      // Several workers may come to a new ledger at once.
-      await lockFor(transaction, "migration");
-      if ((await schemaVersion(transaction)) >= step.version) return;
+    // Several workers may come to a new ledger at once.
+    const alone = <T>(work: (transaction: Database) => Promise<T>) =>
+      transact(db, async (transaction) => {
+        await lockFor(transaction, "migration");
+        return (await schemaVersion(transaction)) >= step.version ? undefined : await work(transaction);
+      });
+    while (step.some !== undefined && (await alone(step.some)));
+    await alone(async (transaction) => {
       await step.up(transaction);
       await transaction
         .insertInto("meta")

@@ -7,6 +7,7 @@ export interface LackingPrompt {
   readonly id: string;
   readonly position: number;
   readonly messages_key: string;
+  readonly prompt_no: number;
   readonly messages_json: string;
 }
 
@@ -16,7 +17,7 @@ const pageSize = 256;
 export function lackingPrompts(db: Database, draw: StoredDraw, after: number): Promise<LackingPrompt[]> {
   return db
     .selectFrom("prompts")
-    .select(["id", "position", "messages_key", "messages_json"])
+    .select(["id", "position", "messages_key", "prompt_no", "messages_json"])
     .where("position", ">", after)
     .where("split", "in", draw.splits)
     .where(
@@ -25,7 +26,7 @@ export function lackingPrompts(db: Database, draw: StoredDraw, after: number): P
           .selectFrom("responses")
           .select((column) => column.fn.countAll<number>().as("count"))
           .where("responses.sampler", "=", draw.sampler)
-          .whereRef("responses.messages_key", "=", "prompts.messages_key")
+          .whereRef("responses.prompt_no", "=", "prompts.prompt_no")
           .where("responses.idx", "<", draw.n),
       "<",
       draw.n,
@@ -48,7 +49,11 @@ export async function requestsFor(
     .selectFrom("responses")
     .select(["messages_key", "idx"])
     .where("sampler", "=", draw.sampler)
-    .where("messages_key", "in", keys)
+    .where(
+      "prompt_no",
+      "in",
+      page.map((prompt) => prompt.prompt_no),
+    )
     .execute();
   const failed =
     failedSince === undefined

@@ -6,7 +6,15 @@ import { transact } from "./engine.ts";
 import { joinWorkers, liveWorker } from "./leases.ts";
 import { type Ledger, type LedgerReader, ledgerOver } from "./ledger.ts";
 import { heldBy, takeLock } from "./lock.ts";
-import { migrate, migrateAndCount, migrationsTo, newestSchema, olderInUse, readableSchema } from "./migrations.ts";
+import {
+  migrate,
+  migrateAndCount,
+  migrationsTo,
+  newestSchema,
+  olderInUse,
+  readableSchema,
+  schemaVersion,
+} from "./migrations.ts";
 import { openPostgres, type PostgresAddress } from "./postgres.ts";
 import type { Database } from "./tables.ts";
 
@@ -56,6 +64,7 @@ export async function openShared(folder: string, recipe: LedgerRecipe, schema = 
   const db = openPostgres(address, { idleMs: recipe.lease_seconds * 500 });
   try {
     await makeSchema(db, address);
+    await refuseBesideEarlier(db, schema, placeOf(address));
     await migrate(db, placeOf(address), migrationsTo(schema));
     const worker = await joinWorkers(db, recipe.lease_seconds * 1000, placeOf(address));
     replaceFile(addressFile(folder), `${JSON.stringify(recipe, null, 2)}\n`);
@@ -88,6 +97,16 @@ async function makeSchema(db: Database, { schema }: PostgresAddress): Promise<vo
     const { rows } = await sql`select from pg_catalog.pg_namespace where nspname = ${schema}`.execute(transaction);
     if (rows.length === 0) await sql`create schema ${sql.id(schema)}`.execute(transaction);
   });
+}
+
+/** The first schema with workers. */
+const firstShared = 5;
+
+/** Throws LedgerError where an earlier Amalgam works on the ledger: what it is at would change under its hands. */
+async function refuseBesideEarlier(db: Database, schema: number, place: string): Promise<void> {
+  const version = await schemaVersion(db);
+  if (version < firstShared || version >= schema) return;
+  if ((await liveWorker(db)) !== undefined) throw olderInUse(place);
 }
 
 /** Brings the ledger of an earlier Amalgam up to date for a reader. Throws LedgerError where somebody works on it. */

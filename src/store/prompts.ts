@@ -3,6 +3,7 @@ import { chunks } from "./chunks.ts";
 import { forgetCounts } from "./counts.ts";
 import { lockFor, transact } from "./engine.ts";
 import type { Worker } from "./leases.ts";
+import { numberPrompts } from "./prompt-numbers.ts";
 import type { Database, Split, Tables } from "./tables.ts";
 
 /** A prompt with the part of the run that it serves. */
@@ -27,6 +28,7 @@ export interface PromptStore extends PromptReader {
 }
 
 type PromptRow = Tables["prompts"];
+type UnnumberedRow = Omit<PromptRow, "prompt_no">;
 
 export function promptStore(db: Database, worker?: Worker): PromptStore {
   return {
@@ -59,7 +61,14 @@ export function promptStore(db: Database, worker?: Worker): PromptStore {
         if (before !== undefined) await worker?.refuseBesideOthers("the prompts are not those of the ledger");
         await transaction.deleteFrom("prompts").execute();
         await transaction.deleteFrom("stages").execute();
-        for (const some of chunks(rows)) await transaction.insertInto("prompts").values(some).execute();
+        for (const some of chunks(rows)) {
+          const numbers = await numberPrompts(
+            transaction,
+            some.map((row) => row.messages_key),
+          );
+          const numbered = some.map((row) => ({ ...row, prompt_no: numbers.get(row.messages_key)! }));
+          await transaction.insertInto("prompts").values(numbered).execute();
+        }
         await transaction
           .insertInto("meta")
           .values({ name: digestName, value: digest })
@@ -79,8 +88,12 @@ async function storedDigest(db: Database): Promise<string | undefined> {
   return row?.value;
 }
 
-/** A prompt with the keys of its messages and checks. */
-export type PromptOnPage = StoredPrompt & { readonly messagesKey: string; readonly checksKey: string };
+/** A prompt with the keys of its messages and checks, and the number of its messages. */
+export type PromptOnPage = StoredPrompt & {
+  readonly messagesKey: string;
+  readonly checksKey: string;
+  readonly promptNo: number;
+};
 
 /** The prompts with these messages, in their order. */
 export async function promptsWith(db: Database, messagesKeys: readonly string[]): Promise<PromptOnPage[]> {
@@ -94,6 +107,16 @@ export async function promptsWith(db: Database, messagesKeys: readonly string[])
   return rows.map(onPage);
 }
 
+/** The numbers of the messages of these prompts, by the prompts' ids. */
+export async function numbersOfPrompts(db: Database, ids: readonly string[]): Promise<Map<string, number>> {
+  const rows = await db
+    .selectFrom("prompts")
+    .select(["id", "prompt_no"])
+    .where("id", "in", [...new Set(ids)])
+    .execute();
+  return new Map(rows.map(({ id, prompt_no }) => [id, prompt_no]));
+}
+
 /** The prompts with these ids, in their order. */
 export async function promptsCalled(db: Database, ids: readonly string[]): Promise<PromptOnPage[]> {
   if (ids.length === 0) return [];
@@ -105,6 +128,7 @@ const onPage = (row: PromptRow): PromptOnPage => ({
   ...toPrompt(row),
   messagesKey: row.messages_key,
   checksKey: row.checks_key,
+  promptNo: row.prompt_no,
 });
 
 /** Prompts of `splits` page by page, so that a ledger of any size is read in little memory and no reader holds a lock. */
@@ -129,7 +153,7 @@ export async function* promptPages(
   }
 }
 
-function toRow(prompt: StoredPrompt, position: number): PromptRow {
+function toRow(prompt: StoredPrompt, position: number): UnnumberedRow {
   return {
     id: prompt.id,
     position,
@@ -152,7 +176,7 @@ function toPrompt(row: PromptRow): StoredPrompt {
   };
 }
 
-function refuseRepeated(rows: readonly PromptRow[]): void {
+function refuseRepeated(rows: readonly UnnumberedRow[]): void {
   const ids = new Set<string>();
   const idByMessages = new Map<string, string>();
   for (const row of rows) {

@@ -2,17 +2,20 @@ import { sql } from "kysely";
 import { LedgerError } from "../schema/index.ts";
 import { chunks } from "./chunks.ts";
 import { isPostgres, lockFor } from "./engine.ts";
-import { schemaVersion } from "./migrations.ts";
 import type { Database, Tables } from "./tables.ts";
 
-/** The tables of a run with the columns by which their rows are ordered; `workers` and `leases` are about processes. */
+/**
+ * The tables of a run as its rows are exchanged, with the columns by which they are ordered. `workers` and `leases` are about processes;
+ * the numbers of prompts are a ledger's own, and each gives them anew.
+ */
 export const runTables = {
   meta: ["name"],
   prompts: ["position"],
   samplers: ["key"],
   draws: ["stage", "source"],
-  responses: ["sampler", "messages_key", "idx"],
+  responses: ["messages_key", "key"],
   failures: ["sampler", "messages_key", "idx"],
+  /** Within the messages of the prompt. */
   scores: ["response_key", "reward", "checks_key"],
   score_failures: ["response_key", "reward", "checks_key"],
   score_counts: ["stage", "reward"],
@@ -22,8 +25,19 @@ export const runTables = {
   evaluations: ["name", "inputs"],
   stages: ["name"],
 } as const satisfies {
-  readonly [Name in Exclude<keyof Tables, "workers" | "leases">]: readonly (keyof Tables[Name])[];
+  readonly [Name in Exclude<keyof Tables, "workers" | "leases" | "prompt_numbers">]: readonly (keyof Tables[Name])[];
 };
+
+/** The schema whose rows have these columns: before prompts had numbers. */
+export const exchangedSchema = 6;
+const numbered: ReadonlySet<RunTable> = new Set(["prompts", "responses", "scores", "score_failures"]);
+
+/** A row as its table had it in that schema. */
+function exchanged(table: RunTable, row: StoredRow): StoredRow {
+  if (!numbered.has(table)) return row;
+  const { prompt_no: _, ...kept } = row;
+  return kept;
+}
 
 export type RunTable = keyof typeof runTables;
 export type StoredValue = string | number | null;
@@ -31,7 +45,7 @@ export type StoredRow = Readonly<Record<string, StoredValue>>;
 
 /** All rows of a ledger as of one moment. */
 export interface Snapshot {
-  /** The version of the ledger's schema. */
+  /** The version of the schema whose rows these are. */
   readonly schema: number;
   count(table: RunTable): Promise<number>;
   /** The rows as they are stored, a page at a time, in the order of the table's key. */
@@ -49,7 +63,7 @@ const committedRows = 5000;
 
 /** Content keys: every collation has them in one order, and an index of the database serves it. */
 const orderedAlike: ReadonlySet<RunTable> = new Set([
-  ...(["prompts", "samplers", "responses", "failures", "scores", "score_failures"] as const),
+  ...(["prompts", "samplers", "failures", "score_failures"] as const),
   ...(["reference_logps", "judgements"] as const),
 ]);
 
@@ -65,36 +79,66 @@ export async function snapshotOf<Result>(db: Database, work: (snapshot: Snapshot
   const alone = isPostgres(db)
     ? transaction.setIsolationLevel("repeatable read").setAccessMode("read only")
     : transaction;
-  return await alone.execute(async (rows) => work(await snapshot(rows)));
+  return await alone.execute(async (rows) => work(snapshot(rows)));
 }
 
 const filterOf = (table: RunTable) => (table === "meta" ? sql`name not in (${sql.join(ofTheDatabase)})` : sql`1 = 1`);
 
-async function snapshot(db: Database): Promise<Snapshot> {
+function snapshot(db: Database): Snapshot {
   return {
-    schema: await schemaVersion(db),
+    schema: exchangedSchema,
     async count(table) {
       const { rows } = await sql<{ count: number }>`
         select count(*) as count from ${sql.table(table)} where ${filterOf(table)}`.execute(db);
       return Number(rows[0]!.count);
     },
     async *rows(table) {
-      const key = sql.join(keyOf(db, table));
-      let after: StoredRow | undefined;
-      for (;;) {
-        const beyond =
-          after === undefined
-            ? sql`1 = 1`
-            : sql`(${key}) > (${sql.join(runTables[table].map((column) => after![column]))})`;
-        const { rows } = await sql<StoredRow>`
-          select * from ${sql.table(table)} where ${filterOf(table)} and ${beyond}
-          order by ${key} limit ${sql.lit(pageRows)}`.execute(db);
-        if (rows.length > 0) yield rows;
-        if (rows.length < pageRows) return;
-        after = rows.at(-1)!;
-      }
+      for await (const page of table === "responses" || table === "scores" ? byPrompt(db, table) : byKey(db, table))
+        yield page.map((row) => exchanged(table, row));
     },
   };
+}
+
+async function* byKey(db: Database, table: RunTable): AsyncGenerator<readonly StoredRow[]> {
+  const key = sql.join(keyOf(db, table));
+  let after: StoredRow | undefined;
+  for (;;) {
+    const beyond =
+      after === undefined
+        ? sql`1 = 1`
+        : sql`(${key}) > (${sql.join(runTables[table].map((column) => after![column]))})`;
+    const { rows } = await sql<StoredRow>`
+      select * from ${sql.table(table)} where ${filterOf(table)} and ${beyond}
+      order by ${key} limit ${sql.lit(pageRows)}`.execute(db);
+    if (rows.length > 0) yield rows;
+    if (rows.length < pageRows) return;
+    after = rows.at(-1)!;
+  }
+}
+
+/** Rows whose indexes begin with the prompts' numbers, which are others in each ledger: in the order of the messages' keys. */
+async function* byPrompt(db: Database, table: "responses" | "scores"): AsyncGenerator<readonly StoredRow[]> {
+  for (let [after, together] = ["", 8]; ; ) {
+    const prompts = await db
+      .selectFrom("prompt_numbers")
+      .selectAll()
+      .where("messages_key", ">", after)
+      .orderBy("messages_key")
+      .limit(together)
+      .execute();
+    if (prompts.length === 0) return;
+    after = prompts.at(-1)!.messages_key;
+    const { rows } = await sql<StoredRow>`
+      select ${sql.table(table)}.* from prompt_numbers join ${sql.table(table)} using (prompt_no)
+      where prompt_no in (${sql.join(prompts.map(({ prompt_no }) => prompt_no))})
+      order by prompt_numbers.messages_key, ${sql.join(runTables[table].map((column) => sql.ref(`${table}.${column}`)))}`.execute(
+      db,
+    );
+    if (rows.length > 0) yield rows;
+    // As many prompts as have about a page of rows.
+    if (rows.length < pageRows / 2) together = Math.min(together * 2, pageRows);
+    else if (rows.length > pageRows) together = Math.ceil(together / 2);
+  }
 }
 
 /**

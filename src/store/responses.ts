@@ -13,7 +13,8 @@ import { type Draw, drawnKey, drawOf, drawsOf, type StoredDraw, splitsOf } from 
 import { now, transact } from "./engine.ts";
 import type { Worker } from "./leases.ts";
 import { lackingPrompts, requestsFor } from "./missing.ts";
-import { promptPages, promptStore, type StoredPrompt } from "./prompts.ts";
+import { isOneOf } from "./places.ts";
+import { numbersOfPrompts, promptPages, promptStore, type StoredPrompt } from "./prompts.ts";
 import { workerShare } from "./shared-requests.ts";
 import { countsOf } from "./status.ts";
 import type { Database, Split, Tables } from "./tables.ts";
@@ -23,8 +24,8 @@ export interface ResponseReader {
   byPrompt(stage: string): AsyncIterable<{ readonly prompt: StoredPrompt; readonly responses: readonly Response[] }>;
   /** The same responses one by one. */
   byStage(stage: string): AsyncIterable<Response>;
-  /** The texts of these responses. Throws for a key that the ledger does not hold. */
-  texts(keys: readonly string[]): Promise<Map<string, string>>;
+  /** The texts of these responses, by their keys. Throws for one that the ledger does not hold, or not for this prompt. */
+  texts(responses: readonly Pick<Response, "promptId" | "key">[]): Promise<Map<string, string>>;
   /** What is still missing and why, for the person who has to do something about it. */
   failures(stage: string): Promise<Array<SampleFailure & { readonly source: string }>>;
 }
@@ -57,8 +58,8 @@ export function responseStore(db: Database, worker?: Worker): ResponseStore {
       const draws = await drawsOf(db, stage);
       for await (const page of promptPages(db, splitsOf(draws))) {
         const found = await responsesTo(db, page, draws);
-        for (const { messagesKey, checksKey: _, ...prompt } of page) {
-          yield { prompt, responses: found.get(messagesKey) ?? [] };
+        for (const { messagesKey: _, checksKey: __, promptNo, ...prompt } of page) {
+          yield { prompt, responses: found.get(promptNo) ?? [] };
         }
       }
     },
@@ -67,14 +68,27 @@ export function responseStore(db: Database, worker?: Worker): ResponseStore {
       for await (const { responses } of reader.byPrompt(stage)) yield* responses;
     },
 
-    async texts(keys) {
+    async texts(responses) {
       const texts = new Map<string, string>();
-      for (const some of chunks([...new Set(keys)])) {
-        const rows = await db.selectFrom("responses").select(["key", "text_json"]).where("key", "in", some).execute();
+      for (const some of chunks([...new Map(responses.map((one) => [one.key, one])).values()])) {
+        const prompts = await numbersOfPrompts(
+          db,
+          some.map(({ promptId }) => promptId),
+        );
+        const places = some.flatMap(({ promptId, key }) => {
+          const promptNo = prompts.get(promptId);
+          return promptNo === undefined ? [] : [{ promptNo, key }];
+        });
+        if (places.length === 0) continue;
+        const rows = await db
+          .selectFrom("responses")
+          .select(["key", "text_json"])
+          .where(isOneOf(["prompt_no", "key"], places))
+          .execute();
         for (const row of rows) texts.set(row.key, JSON.parse(row.text_json) as string);
       }
-      const lost = keys.find((key) => !texts.has(key));
-      if (lost !== undefined) throw new Error(`the ledger holds no response ${lost}`);
+      const lost = responses.find(({ key }) => !texts.has(key));
+      if (lost !== undefined) throw new Error(`the ledger holds no response ${lost.key}`);
       return texts;
     },
 
@@ -144,7 +158,7 @@ export function responseStore(db: Database, worker?: Worker): ResponseStore {
           added.push(...(await insertResponses(transaction, draw.sampler, some, prompts)));
         }
         for (const failed of admitted.filter(isFailure)) {
-          await recordFailure(transaction, draw.sampler, keyOf(failed.promptId), failed);
+          await recordFailure(transaction, draw.sampler, prompts.get(failed.promptId)!, failed);
         }
         await worker?.release(transaction, draw.sampler, settled);
         await countResponses(transaction, draw.sampler, added);
@@ -155,29 +169,29 @@ export function responseStore(db: Database, worker?: Worker): ResponseStore {
   };
 }
 
-/** The stage's responses to a page of prompts, by the key of the messages; sorted by source and index. */
+/** The stage's responses to a page of prompts, by the number of the messages; sorted by source and index. */
 export async function responsesTo(
   db: Database,
-  page: readonly { readonly id: string; readonly split: Split; readonly messagesKey: string }[],
+  page: readonly { readonly id: string; readonly split: Split; readonly promptNo: number }[],
   draws: readonly StoredDraw[],
-): Promise<Map<string, Response[]>> {
-  const prompts = new Map(page.map((prompt) => [prompt.messagesKey, prompt]));
-  const found = new Map<string, Response[]>();
+): Promise<Map<number, Response[]>> {
+  const prompts = new Map(page.map((prompt) => [prompt.promptNo, prompt]));
+  const found = new Map<number, Response[]>();
   for (const draw of draws) {
     const rows = await db
       .selectFrom("responses")
       .selectAll()
       .where("sampler", "=", draw.sampler)
       .where("idx", "<", draw.n)
-      .where("messages_key", "in", [...prompts.keys()])
-      .orderBy("messages_key")
+      .where("prompt_no", "in", [...prompts.keys()])
+      .orderBy("prompt_no")
       .orderBy("idx")
       .execute();
     for (const row of rows) {
-      const prompt = prompts.get(row.messages_key)!;
+      const prompt = prompts.get(row.prompt_no)!;
       if (!draw.splits.includes(prompt.split)) continue;
-      const list = found.get(row.messages_key) ?? [];
-      found.set(row.messages_key, list);
+      const list = found.get(row.prompt_no) ?? [];
+      found.set(row.prompt_no, list);
       list.push(toResponse(row, prompt.id, draw.source));
     }
   }
@@ -202,17 +216,22 @@ export const toResponse = (row: ResponseRow, promptId: string, source: string): 
 const isResponse = (outcome: SampleOutcome): outcome is SampledResponse => "text" in outcome;
 const isFailure = (outcome: SampleOutcome): outcome is SampleFailure => "failure" in outcome;
 
-type PromptKeys = ReadonlyMap<string, { readonly messagesKey: string; readonly split: Split }>;
+interface PromptKeys {
+  readonly messagesKey: string;
+  readonly promptNo: number;
+  readonly split: Split;
+}
 
-async function keysOfPrompts(db: Database, outcomes: readonly SampleOutcome[]): Promise<PromptKeys> {
-  const keys = new Map<string, { messagesKey: string; split: Split }>();
+async function keysOfPrompts(db: Database, outcomes: readonly SampleOutcome[]): Promise<Map<string, PromptKeys>> {
+  const keys = new Map<string, PromptKeys>();
   for (const ids of chunks([...new Set(outcomes.map((outcome) => outcome.promptId))])) {
     const rows = await db
       .selectFrom("prompts")
-      .select(["id", "messages_key", "split"])
+      .select(["id", "messages_key", "prompt_no", "split"])
       .where("id", "in", ids)
       .execute();
-    for (const row of rows) keys.set(row.id, { messagesKey: row.messages_key, split: row.split });
+    for (const { id, messages_key: messagesKey, prompt_no: promptNo, split } of rows)
+      keys.set(id, { messagesKey, promptNo, split });
   }
   const unknown = outcomes.find((outcome) => !keys.has(outcome.promptId));
   if (unknown !== undefined) throw new Error(`the run has no prompt ${unknown.promptId}`);
@@ -223,19 +242,19 @@ async function insertResponses(
   db: Database,
   sampler: string,
   responses: readonly SampledResponse[],
-  prompts: PromptKeys,
+  prompts: ReadonlyMap<string, PromptKeys>,
 ): Promise<NewResponse[]> {
   const rows = responses
     .map((response) => {
-      const { messagesKey, split } = prompts.get(response.promptId)!;
-      return { messagesKey, split, key: drawnKey(messagesKey, sampler, response.index), response };
+      const prompt = prompts.get(response.promptId)!;
+      return { ...prompt, key: drawnKey(prompt.messagesKey, sampler, response.index), response };
     })
     // Two workers that store the same ones take them in one order, so that neither waits for the other.
-    .sort((a, b) => (a.key < b.key ? -1 : 1));
+    .sort((a, b) => a.promptNo - b.promptNo || a.response.index - b.response.index);
   const inserted = await db
     .insertInto("responses")
     .values(
-      rows.map(({ key, messagesKey, response }) => ({
+      rows.map(({ key, messagesKey, promptNo, response }) => ({
         key,
         sampler,
         messages_key: messagesKey,
@@ -246,6 +265,7 @@ async function insertResponses(
         response_tokens: response.responseTokens,
         created_at: now(db),
         extras_json: response.extras === undefined ? null : JSON.stringify(response.extras),
+        prompt_no: promptNo,
       })),
     )
     .onConflict((conflict) => conflict.doNothing())
@@ -281,13 +301,15 @@ async function forgetFailures(
 async function recordFailure(
   db: Database,
   sampler: string,
-  messagesKey: string,
+  { messagesKey, promptNo }: PromptKeys,
   { index, failure }: SampleFailure,
 ): Promise<void> {
   const stored = await db
     .selectFrom("responses")
     .select("key")
-    .where("key", "=", drawnKey(messagesKey, sampler, index))
+    .where("sampler", "=", sampler)
+    .where("prompt_no", "=", promptNo)
+    .where("idx", "=", index)
     .executeTakeFirst();
   if (stored !== undefined) return;
   const latest = { failure_json: JSON.stringify(failure), failed_at: now(db) };

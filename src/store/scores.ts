@@ -4,7 +4,15 @@ import { countScores, type NewScore } from "./counts.ts";
 import { drawsOf, type StoredDraw, splitsOf } from "./draws.ts";
 import { now, transact } from "./engine.ts";
 import type { Worker } from "./leases.ts";
-import { type PromptOnPage, promptPages, promptsCalled, promptsWith, type StoredPrompt } from "./prompts.ts";
+import { isOneOf } from "./places.ts";
+import {
+  numbersOfPrompts,
+  type PromptOnPage,
+  promptPages,
+  promptsCalled,
+  promptsWith,
+  type StoredPrompt,
+} from "./prompts.ts";
 import { responsesTo, toResponse } from "./responses.ts";
 import { scoreShare } from "./shared-scores.ts";
 import { responsesDone, scoresDone } from "./status.ts";
@@ -50,12 +58,15 @@ export interface ScoreReader {
   failures(stage: string, reward: string): Promise<ScoreFailure[]>;
 }
 
+/** What a reward said of a response to this prompt. */
+export type ScoreOutcome = (Score | ScoreFailure) & { readonly promptId: string };
+
 export interface ScoreStore extends ScoreReader {
   /**
    * Stores a batch in one durable commit and returns how many scores were new. A score holds for the checks that the
    * prompt has now: with other checks the response counts as unscored. The first value under a key stays.
    */
-  add(reward: string, outcomes: readonly (Score | ScoreFailure)[]): Promise<number>;
+  add(reward: string, outcomes: readonly ScoreOutcome[]): Promise<number>;
 }
 
 export function scoreStore(db: Database, worker?: Worker): ScoreStore {
@@ -68,10 +79,10 @@ export function scoreStore(db: Database, worker?: Worker): ScoreStore {
 
   async function scoredPage(page: readonly PromptOnPage[], draws: readonly StoredDraw[], reward: string) {
     const responses = await withScoresTo(db, page, draws, reward);
-    return page.map(({ messagesKey, checksKey: _, ...prompt }) => {
-      const own = responses.get(messagesKey);
+    return page.map(({ messagesKey, promptNo, checksKey: _, ...prompt }) => {
+      const own = responses.get(promptNo);
       return {
-        ...{ prompt, messagesKey, responses: own?.responses ?? [] },
+        ...{ prompt, messagesKey, promptNo, responses: own?.responses ?? [] },
         scoreOf: (response: Response) => own?.scores.get(response.key),
       };
     });
@@ -81,7 +92,7 @@ export function scoreStore(db: Database, worker?: Worker): ScoreStore {
     const prompts = await scoredPage(page, await drawsOf(db, stage), reward);
     const others = rivals === stage ? undefined : await responsesTo(db, page, await drawsOf(db, rivals));
     return new Map(
-      prompts.map((prompt) => [prompt.messagesKey, [...unscoredOf(prompt, others?.get(prompt.messagesKey))]]),
+      prompts.map((prompt) => [prompt.messagesKey, [...unscoredOf(prompt, others?.get(prompt.promptNo))]]),
     );
   }
 
@@ -142,10 +153,9 @@ export function scoreStore(db: Database, worker?: Worker): ScoreStore {
         for (const keys of chunks([...new Set(missing)])) {
           const rows = await db
             .selectFrom("score_failures")
-            .innerJoin("responses", "responses.key", "score_failures.response_key")
             .innerJoin("prompts", (join) =>
               join
-                .onRef("prompts.messages_key", "=", "responses.messages_key")
+                .onRef("prompts.prompt_no", "=", "score_failures.prompt_no")
                 .onRef("prompts.checks_key", "=", "score_failures.checks_key"),
             )
             .select(["response_key", "failure_json"])
@@ -165,13 +175,13 @@ export function scoreStore(db: Database, worker?: Worker): ScoreStore {
       const keys = outcomes.map((outcome) => outcome.responseKey);
       const settled = share?.settled(reward, keys) ?? [];
       return await transact(db, async (transaction) => {
-        const scored = await scoredResponses(transaction, keys);
+        const scored = await scoredResponses(transaction, outcomes);
         const added: NewScore[] = [];
         for (const some of chunks(outcomes.filter(isScore))) {
           added.push(...(await insertScores(transaction, reward, some, scored)));
         }
         for (const failed of outcomes.filter(isFailure)) {
-          await recordFailure(transaction, reward, failed, scored.get(failed.responseKey)!.checksKey);
+          await recordFailure(transaction, reward, failed, scored.get(failed.responseKey)!);
         }
         await countScores(transaction, reward, added);
         for (const { task, item } of settled) await worker?.release(transaction, task, [item]);
@@ -199,8 +209,8 @@ interface PromptWithScores {
   scoreOf(response: Response): { readonly value: number } | undefined;
 }
 
-const isScore = (outcome: Score | ScoreFailure): outcome is Score => "value" in outcome;
-const isFailure = (outcome: Score | ScoreFailure): outcome is ScoreFailure => "failure" in outcome;
+const isScore = (outcome: ScoreOutcome): outcome is ScoreOutcome & Score => "value" in outcome;
+const isFailure = (outcome: ScoreOutcome): outcome is ScoreOutcome & ScoreFailure => "failure" in outcome;
 
 /** Responses to one prompt, sorted by source and index, and the scores that they have under the prompt's checks, by their keys. */
 interface WithScores {
@@ -208,34 +218,37 @@ interface WithScores {
   readonly scores: Map<string, Pick<ScoredResponse, "value" | "parts">>;
 }
 
-/** The stage's responses to a page of prompts with their scores, in one query a draw, by the key of the messages. */
+/** The stage's responses to a page of prompts with their scores, in one query a draw, by the prompts' numbers. */
 async function withScoresTo(
   db: Database,
   page: readonly PromptOnPage[],
   draws: readonly StoredDraw[],
   reward: string,
-): Promise<Map<string, WithScores>> {
-  const prompts = new Map(page.map((prompt) => [prompt.messagesKey, prompt]));
-  const found = new Map<string, WithScores>();
+): Promise<Map<number, WithScores>> {
+  const prompts = new Map(page.map((prompt) => [prompt.promptNo, prompt]));
+  const found = new Map<number, WithScores>();
   for (const draw of draws) {
     const rows = await db
       .selectFrom("responses")
       .leftJoin("scores", (join) =>
-        join.onRef("scores.response_key", "=", "responses.key").on("scores.reward", "=", reward),
+        join
+          .onRef("scores.prompt_no", "=", "responses.prompt_no")
+          .onRef("scores.response_key", "=", "responses.key")
+          .on("scores.reward", "=", reward),
       )
-      .select(["messages_key", "key", "idx", "text_json", "finish", "prompt_tokens", "response_tokens", "extras_json"])
-      .select(["checks_key", "value", "parts_json"])
+      .select(["responses.prompt_no", "key", "idx", "text_json", "finish", "prompt_tokens", "response_tokens"])
+      .select(["extras_json", "checks_key", "value", "parts_json"])
       .where("sampler", "=", draw.sampler)
       .where("idx", "<", draw.n)
-      .where("messages_key", "in", [...prompts.keys()])
-      .orderBy("messages_key")
+      .where("responses.prompt_no", "in", [...prompts.keys()])
+      .orderBy("responses.prompt_no")
       .orderBy("idx")
       .execute();
     for (const row of rows) {
-      const prompt = prompts.get(row.messages_key)!;
+      const prompt = prompts.get(row.prompt_no)!;
       if (!draw.splits.includes(prompt.split)) continue;
-      const own: WithScores = found.get(row.messages_key) ?? { responses: [], scores: new Map() };
-      found.set(row.messages_key, own);
+      const own: WithScores = found.get(row.prompt_no) ?? { responses: [], scores: new Map() };
+      found.set(row.prompt_no, own);
       // A response has a row for each set of checks that it was ever scored under.
       const last = own.responses.at(-1);
       if (last?.key !== row.key || last.source !== draw.source)
@@ -250,21 +263,33 @@ async function withScoresTo(
 interface Scored extends NewScore {
   /** The key of the checks under which the response is scored: those of its prompt. */
   readonly checksKey: string;
+  readonly promptNo: number;
 }
 
-async function scoredResponses(db: Database, responseKeys: readonly string[]): Promise<Map<string, Scored>> {
+async function scoredResponses(db: Database, outcomes: readonly ScoreOutcome[]): Promise<Map<string, Scored>> {
   const found = new Map<string, Scored>();
-  for (const keys of chunks([...new Set(responseKeys)])) {
+  for (const some of chunks([...new Map(outcomes.map((one) => [one.responseKey, one])).values()])) {
+    const prompts = await numbersOfPrompts(
+      db,
+      some.map(({ promptId }) => promptId),
+    );
+    const places = some.flatMap(({ promptId, responseKey: key }) => {
+      const promptNo = prompts.get(promptId);
+      return promptNo === undefined ? [] : [{ promptNo, key }];
+    });
+    if (places.length === 0) continue;
     const rows = await db
       .selectFrom("responses")
-      .innerJoin("prompts", "prompts.messages_key", "responses.messages_key")
-      .select(["responses.key", "responses.sampler", "responses.idx", "prompts.split", "prompts.checks_key"])
-      .where("responses.key", "in", keys)
+      .innerJoin("prompts", "prompts.prompt_no", "responses.prompt_no")
+      .select(["responses.key", "responses.sampler", "responses.idx", "responses.prompt_no"])
+      .select(["prompts.split", "prompts.checks_key"])
+      .where(isOneOf(["responses.prompt_no", "responses.key"], places))
       .execute();
-    for (const { key, checks_key: checksKey, ...response } of rows) found.set(key, { ...response, checksKey });
+    for (const { key, checks_key: checksKey, prompt_no: promptNo, ...response } of rows)
+      found.set(key, { ...response, checksKey, promptNo });
   }
-  const unknown = responseKeys.find((key) => !found.has(key));
-  if (unknown !== undefined) throw new Error(`the run has no response ${unknown} to score`);
+  const unknown = outcomes.find(({ responseKey }) => !found.has(responseKey));
+  if (unknown !== undefined) throw new Error(`the run has no response ${unknown.responseKey} to score`);
   return found;
 }
 
@@ -284,6 +309,7 @@ async function insertScores(
         value: score.value,
         parts_json: JSON.stringify(score.parts),
         created_at: now(db),
+        prompt_no: scored.get(score.responseKey)!.promptNo,
       })),
     )
     .onConflict((conflict) => conflict.doNothing())
@@ -305,11 +331,12 @@ async function recordFailure(
   db: Database,
   reward: string,
   { responseKey, failure }: ScoreFailure,
-  checksKey: string,
+  { checksKey, promptNo }: Scored,
 ): Promise<void> {
   const scored = await db
     .selectFrom("scores")
     .select("response_key")
+    .where("prompt_no", "=", promptNo)
     .where("response_key", "=", responseKey)
     .where("reward", "=", reward)
     .where("checks_key", "=", checksKey)
@@ -319,7 +346,7 @@ async function recordFailure(
   const latest = { failure_json: JSON.stringify(failure), failed_at: now(db) };
   await db
     .insertInto("score_failures")
-    .values({ response_key: responseKey, reward, checks_key: checksKey, ...latest })
+    .values({ response_key: responseKey, reward, checks_key: checksKey, prompt_no: promptNo, ...latest })
     .onConflict((conflict) => conflict.columns(["response_key", "reward", "checks_key"]).doUpdateSet(latest))
     .execute();
 }

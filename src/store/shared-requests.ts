@@ -105,7 +105,7 @@ export function workerShare(db: Database, worker: Worker): Share {
 /** Whether a prompt lacks responses of the draw that have not failed since. */
 const lacksResponses = ({ sampler, n }: StoredDraw, since: number): RawBuilder<boolean> =>
   sql<boolean>`(select count(*) from responses where responses.sampler = ${sampler}
-      and responses.messages_key = prompts.messages_key and responses.idx < ${n})
+      and responses.prompt_no = prompts.prompt_no and responses.idx < ${n})
     + (select count(*) from failures where failures.sampler = ${sampler}
       and failures.messages_key = prompts.messages_key and failures.idx < ${n}
       and failures.failed_at >= ${since}) < ${n}`;
@@ -114,7 +114,7 @@ async function promptsWith(db: Database, messagesKeys: readonly string[]) {
   if (messagesKeys.length === 0) return [];
   return await db
     .selectFrom("prompts")
-    .select(["id", "position", "messages_key", "messages_json"])
+    .select(["id", "position", "messages_key", "prompt_no", "messages_json"])
     .where("messages_key", "in", messagesKeys)
     .orderBy("position")
     .execute();

@@ -37,9 +37,9 @@ describe.skipIf(postgresPrograms() === undefined)("several workers that score on
   /** Scores what it is given, up to so many, and gives what that was. */
   async function score(ledger: Ledger, most = Number.POSITIVE_INFINITY): Promise<string[]> {
     const given: string[] = [];
-    for await (const { responseKey } of ledger.scores.unscored("sources", "reward")) {
+    for await (const { responseKey, prompt: of } of ledger.scores.unscored("sources", "reward")) {
       given.push(responseKey);
-      await ledger.scores.add("reward", [{ responseKey, reward: "reward", value: 1, parts: [] }]);
+      await ledger.scores.add("reward", [{ promptId: of.id, responseKey, reward: "reward", value: 1, parts: [] }]);
       if (given.length >= most) break;
     }
     return given;
@@ -65,16 +65,18 @@ describe.skipIf(postgresPrograms() === undefined)("several workers that score on
     const [a, b] = (await workers(2)) as [Ledger, Ledger];
     const failing = async (ledger: Ledger): Promise<string[]> => {
       const given: string[] = [];
-      for await (const { responseKey } of ledger.scores.unscored("sources", "reward")) {
+      for await (const { responseKey, prompt: of } of ledger.scores.unscored("sources", "reward")) {
         given.push(responseKey);
-        await ledger.scores.add("reward", [{ responseKey, failure: "no number" }]);
+        await ledger.scores.add("reward", [{ promptId: of.id, responseKey, failure: "no number" }]);
       }
       return given;
     };
     const [byA, byB] = await Promise.all([failing(a), failing(b)]);
     expect([byA.length + byB.length, new Set([...byA, ...byB]).size]).toEqual([280, 280]);
     const [some] = await score(b, 1);
-    await a.scores.add("reward", [{ responseKey: some!, failure: "late" }]);
+    const promptOf = new Map<string, string>();
+    for await (const { key, promptId } of a.responses.byStage("sources")) promptOf.set(key, promptId);
+    await a.scores.add("reward", [{ promptId: promptOf.get(some!)!, responseKey: some!, failure: "late" }]);
     expect(await a.scoreStatus()).toEqual([{ stage: "sources", reward: "reward", total: 280, done: 1, failed: 279 }]);
     await end([a, b]);
   });

@@ -106,7 +106,7 @@ export function scoreShare(db: Database, worker: Worker): ScoreShare {
 /** Whether a prompt has a response of these draws that has no score of the reward, and has not failed since. */
 const lacksScores = (draws: readonly StoredDraw[], reward: string, since: number): RawBuilder<boolean> =>
   sql<boolean>`exists (
-    select 1 from responses where responses.messages_key = prompts.messages_key
+    select 1 from responses where responses.prompt_no = prompts.prompt_no
       and (${sql.join(
         draws.map(
           ({ sampler, n, splits }) =>
@@ -114,7 +114,7 @@ const lacksScores = (draws: readonly StoredDraw[], reward: string, since: number
         ),
         sql` or `,
       )})
-      and not exists (select 1 from scores where scores.response_key = responses.key
+      and not exists (select 1 from scores where scores.prompt_no = responses.prompt_no and scores.response_key = responses.key
         and scores.reward = ${reward} and scores.checks_key = prompts.checks_key)
       and not exists (select 1 from score_failures where score_failures.response_key = responses.key
         and score_failures.reward = ${reward} and score_failures.checks_key = prompts.checks_key

@@ -27,13 +27,14 @@ export interface ScoreStatus {
 /** Counts of responses for every (stage, source) as the recipe stands now. */
 export async function drawStatus(db: Database): Promise<DrawStatus[]> {
   const statuses: DrawStatus[] = [];
+  const prompts = await db
+    .selectFrom("prompts")
+    .select((column) => ["split", column.fn.countAll<number>().as("count")])
+    .groupBy("split")
+    .execute();
   for (const draw of await drawsOf(db)) {
     const { stage, source, sampler, n, splits } = draw;
-    const prompts = await db
-      .selectFrom("prompts")
-      .select((column) => column.fn.countAll<number>().as("count"))
-      .where("split", "in", splits)
-      .executeTakeFirstOrThrow();
+    const asked = prompts.filter(({ split }) => splits.includes(split));
     const failures = await db
       .selectFrom("failures")
       .innerJoin("prompts", "prompts.messages_key", "failures.messages_key")
@@ -46,7 +47,7 @@ export async function drawStatus(db: Database): Promise<DrawStatus[]> {
     statuses.push({
       stage,
       source,
-      total: Number(prompts.count) * n,
+      total: asked.reduce((sum, { count }) => sum + Number(count), 0) * n,
       done,
       unfinished,
       failed: Number(failures.count),
@@ -103,8 +104,9 @@ async function scoresFailed(db: Database, draws: readonly StoredDraw[]): Promise
       .crossJoin("responses")
       .crossJoin("prompts")
       .select((column) => ["score_failures.reward", column.fn.countAll<number>().as("count")])
+      .whereRef("responses.prompt_no", "=", "score_failures.prompt_no")
       .whereRef("responses.key", "=", "score_failures.response_key")
-      .whereRef("prompts.messages_key", "=", "responses.messages_key")
+      .whereRef("prompts.prompt_no", "=", "responses.prompt_no")
       .whereRef("prompts.checks_key", "=", "score_failures.checks_key")
       .where("responses.sampler", "=", sampler)
       .where("responses.idx", "<", n)

@@ -21,7 +21,13 @@ export interface Tables {
     checks_json: string;
     checks_key: string;
     domain: string | null;
+    prompt_no: number;
   };
+  /**
+   * A number for each list of messages that was ever a prompt's, in the order in which they came. Rows about responses begin
+   * their indexes with it: what is stored together stands together, however many rows there are.
+   */
+  prompt_numbers: { prompt_no: number; messages_key: string };
   /** Content key of (source's identity, sampling) and what it stands for. */
   samplers: { key: string; identity: string; sampling_json: string; created_at: number };
   /** What each stage asks of each source, as the recipe stands now. */
@@ -47,6 +53,7 @@ export interface Tables {
     created_at: number;
     /** What came with the text: what was thought before it, log-probs. */
     extras_json: string | null;
+    prompt_no: number;
   };
   /** The latest failure of a response that is still missing. */
   failures: { sampler: string; messages_key: string; idx: number; failure_json: string; failed_at: number };
@@ -57,6 +64,7 @@ export interface Tables {
     value: number;
     parts_json: string;
     created_at: number;
+    prompt_no: number;
   };
   /** The latest failure of a score that is still missing. */
   score_failures: {
@@ -65,6 +73,7 @@ export interface Tables {
     checks_key: string;
     failure_json: string;
     failed_at: number;
+    prompt_no: number;
   };
   /** Processes that work on a shared ledger; one that is not here any more has no leases. Empty in SQLite. */
   workers: { id: string; host: string; pid: number; started_at: number; expires_at: number };

@@ -40,12 +40,21 @@ beforeAll(async () => {
     ...texts.map((text, index) => ({ ...answer(`p${index}`, 0, text), ...(index === 0 ? { extras } : {}) })),
     { promptId: "p0", index: 1, failure: "why" },
   ] as never);
-  const keys: string[] = [];
-  for await (const { key } of ledger.responses.byStage("sources")) keys.push(key);
+  const [keys, ids]: [string[], string[]] = [[], []];
+  for await (const { key, promptId } of ledger.responses.byStage("sources")) {
+    keys.push(key);
+    ids.push(promptId);
+  }
   await ledger.scores.add("reward", [
-    { responseKey: keys[0]!, reward: "reward", value: 0.1 + 0.2, parts: [{ name: "n", value: 1 / 3, weight: 1 }] },
-    { responseKey: keys[1]!, reward: "reward", value: 0, parts: [] },
-    { responseKey: keys[2]!, failure: "no" },
+    {
+      promptId: ids[0]!,
+      responseKey: keys[0]!,
+      reward: "reward",
+      value: 0.1 + 0.2,
+      parts: [{ name: "n", value: 1 / 3, weight: 1 }],
+    },
+    { promptId: ids[1]!, responseKey: keys[1]!, reward: "reward", value: 0, parts: [] },
+    { promptId: ids[2]!, responseKey: keys[2]!, failure: "no" },
   ]);
   await ledger.selections.replace("wrpo", [
     { promptId: "p0", sourceChosen: keys[0]!, furtherSources: [keys[1]!] },

@@ -101,8 +101,11 @@ const checks = (name: string) =>
       })),
   );
 
+/** The numbers of prompts are each ledger's own. */
+type ExportedName<T extends RunTable> = Exclude<keyof Tables[T], "prompt_no">;
+
 /** The tables as they are exported; columns that end in `_json` hold JSON. */
-const columnsByName: { readonly [T in RunTable]: { readonly [C in keyof Tables[T]]: (name: string) => StoredColumn } } =
+const columnsByName: { readonly [T in RunTable]: { readonly [C in ExportedName<T>]: (name: string) => StoredColumn } } =
   {
     meta: { name: text, value: text },
     prompts: {

@@ -53,7 +53,9 @@ export async function pickExamples(
   const all = [...picked, ...typical.map((pair) => ({ kind: "typical" as const, pair }))].map(({ kind, pair }) => {
     return { kind, pair, before: nearestToMean(pair.before), after: nearestToMean(pair.after) };
   });
-  const texts = await reader.responses.texts(all.flatMap(({ before, after }) => [before.key, after.key]));
+  const texts = await reader.responses.texts(
+    all.flatMap(({ pair, before, after }) => [before, after].map(({ key }) => ({ promptId: pair.prompt.id, key }))),
+  );
   const shown = ({ key, ...response }: HeldOutResponse, of: readonly HeldOutResponse[]): ExampleResponse => {
     return { ...response, text: texts.get(key)!, meanReward: meanValue(of), responses: of.length };
   };

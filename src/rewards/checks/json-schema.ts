@@ -31,8 +31,6 @@ const compile = remembered<Compiled>(256, (key) => {
   const tried = { what: "the JSON schema", overruns: 0 };
   ready();
   try {
-    // The schema of schemas is compiled by its first use: on a busy machine that takes as long as many a hostile schema.
-    ajv.validateSchema({});
     const tooLong = () => new DataError(`it takes longer than ${compileLimitMs / 1000} s to be read`);
     return { ...tried, validate: brokenOff(compileLimitMs, () => ajv.compile(schema), tooLong) };
   } catch (error) {

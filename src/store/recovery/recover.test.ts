@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Ledger, openLedger, readLedger } from "../index.ts";
@@ -37,8 +38,8 @@ async function fill(ledger: Ledger): Promise<void> {
   await ledger.responses.declare("sources", draws);
   for (const { source, n } of draws) await ledger.responses.add("sources", source, outcomes(source, n));
   const scores = [];
-  for await (const { key } of ledger.responses.byStage("sources"))
-    scores.push({ responseKey: key, reward: "reward", value: scores.length / 7, parts: [] });
+  for await (const { key, promptId } of ledger.responses.byStage("sources"))
+    scores.push({ promptId, responseKey: key, reward: "reward", value: scores.length / 7, parts: [] });
   await ledger.scores.add("reward", scores);
   await ledger.stages.start("sample", "inputs", { total: 1, done: 0 });
   await ledger.stages.finish("sample", {});
@@ -197,6 +198,31 @@ test("counts and keys that don't fit their rows are found and mended", async () 
   await db.destroy();
   const { lost, told } = await recovered(folder);
   expect([lost, told.get("responses")]).toEqual([1, 1]);
+});
+
+const earlier = (version: number) => {
+  const folder = mkdtempSync(join(place, "earlier-"));
+  const file = join(folder, "run.db");
+  writeFileSync(file, gunzipSync(readFileSync(join(import.meta.dirname, "../fixtures", `ledger-v${version}.db.gz`))));
+  return { folder, file };
+};
+
+test.each([1, 6, 7])("a damaged ledger of schema %i is saved, and is of the newest one then", async (version) => {
+  const whole = earlier(version);
+  expect(await recoverLedger(whole.folder)).toEqual({ faults: [], tables: [] });
+  const { folder, file } = earlier(version);
+  overwrite(file, 0, Buffer.alloc(100, 7));
+  const { tables } = await recoverLedger(folder);
+  const told = new Map(tables.map(({ name, ...counts }) => [name, counts]));
+  expect(told.get("responses")).toEqual({ saved: 15, lost: 0 });
+  expect(told.get("scores")).toEqual({ saved: 15, lost: 0 });
+  const ledger = await openLedger(folder);
+  await ledger.verify();
+  expect((await ledger.scoreStatus()).map(({ done, total }) => [done, total])).toEqual([
+    [11, 11],
+    [4, 4],
+  ]);
+  await ledger.close();
 });
 
 test("a ledger that is whole is left as it is, and one that somebody works on, or a newer one, isn't touched", async () => {

@@ -3,11 +3,11 @@ import { join, resolve } from "node:path";
 import { LedgerError } from "../../schema/index.ts";
 import { explainSqlite, sqliteCode } from "../errors.ts";
 import { heldBy, takeLock } from "../lock.ts";
-import { requireKnownSchema } from "../migrations.ts";
+import { migrateAndCount, newestSchema, requireKnownSchema, schemaVersion } from "../migrations.ts";
 import { readLedger } from "../open.ts";
 import { ledgerFile } from "../open-sqlite.ts";
 import { openSqlite } from "../sqlite.ts";
-import { faultsIn } from "../verify.ts";
+import { faultsIn, faultsOfStructure } from "../verify.ts";
 import { openPages } from "./pages.ts";
 import { type SavedTable, salvage } from "./salvage.ts";
 
@@ -66,13 +66,27 @@ async function faultsOf(folder: string): Promise<string[]> {
     const db = openSqlite(ledgerFile(folder), { readOnly: true });
     try {
       await requireKnownSchema(db, ledgerFile(folder));
-      return await faultsIn(db);
+      if ((await schemaVersion(db)) === newestSchema) return await faultsIn(db);
+      const ofStructure = await faultsOfStructure(db);
+      if (ofStructure.length > 0) return ofStructure;
     } finally {
       await db.destroy();
     }
+    return await faultsWhenRenewed(ledgerFile(folder));
   } catch (error) {
     if (!isDamage(error)) throw error;
     return [(error as LedgerError).message];
+  }
+}
+
+/** What the keys and counts of an earlier schema say is known when it is brought up to date. */
+async function faultsWhenRenewed(file: string): Promise<string[]> {
+  const db = openSqlite(file);
+  try {
+    await migrateAndCount(db, file);
+    return await faultsIn(db);
+  } finally {
+    await db.destroy();
   }
 }
 

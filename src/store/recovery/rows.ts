@@ -41,7 +41,7 @@ const marks: Readonly<Record<KeyedTable, (values: readonly Value[]) => boolean>>
     (finish === "stop" || finish === "length") &&
     drawnKey(messages as string, sampler as string, index as number) === key,
   scores: ([response, , checks, value, , at, ...rest]) =>
-    rest.length === 0 && isDigest(response) && isDigest(checks) && typeof value === "number" && typeof at === "number",
+    rest.length <= 1 && isDigest(response) && isDigest(checks) && typeof value === "number" && typeof at === "number",
   reference_logps: ([model, template, prompt, response, logp, tokens, ...rest]) =>
     rest.length === 0 &&
     [model, template, prompt, response].every((digest) => typeof digest === "string") &&
@@ -74,9 +74,19 @@ export function tableOf({ values }: Row): KeyedTable | undefined {
   );
 }
 
-/** A row as the table has it now, columns that it lacks as null; undefined where a value can't stand in its column. */
-export function asRecord({ values }: Row, columns: readonly Column[]): Record<string, Value> | undefined {
-  if (values.length > columns.length) return undefined;
+/** Tables whose rows end, from the next schema on, with a prompt's number, which the ledger that is saved gives anew. */
+const numberedTables: ReadonlySet<TableName> = new Set(["prompts", "responses", "scores", "score_failures"]);
+
+/**
+ * A row as its table had it in the schema of these columns, those that it lacks as null; undefined where a value can't stand in its
+ * column.
+ */
+export function asRecord(
+  name: TableName,
+  { values }: Row,
+  columns: readonly Column[],
+): Record<string, Value> | undefined {
+  if (values.length > columns.length + (numberedTables.has(name) ? 1 : 0)) return undefined;
   const record: Record<string, Value> = {};
   for (const [at, column] of columns.entries()) {
     const value = values[at] ?? null;

@@ -3,8 +3,9 @@ import { chunks } from "../chunks.ts";
 import { recount } from "../counts.ts";
 import { drawsOf } from "../draws.ts";
 import { transact } from "../engine.ts";
-import { migrate, migrations, refuseNewer } from "../migrations.ts";
+import { migrate, migrationsTo, newestSchema, refuseNewer } from "../migrations.ts";
 import { digestName } from "../prompts.ts";
+import { exchangedSchema } from "../raw-rows.ts";
 import { openSqlite } from "../sqlite.ts";
 import type { Database } from "../tables.ts";
 import { isLeaf, type Row, rowsOn, type Value } from "./cells.ts";
@@ -27,7 +28,8 @@ const storedTogether = 2000;
 export async function salvage(pages: Pages, target: string): Promise<SavedTable[]> {
   const db = openSqlite(target);
   try {
-    await migrate(db, target);
+    // Rows of any schema are told by the columns of this one; it is brought up to date when all are there.
+    await migrate(db, target, migrationsTo(exchangedSchema));
     const first = firstPages(pages);
     const columns = await columnsOf(db);
     const expected = await saveKeyed(db, pages, columns);
@@ -36,7 +38,7 @@ export async function salvage(pages: Pages, target: string): Promise<SavedTable[
       const at = first.get(name);
       const found = at === undefined ? undefined : reach(pages, at);
       const records = (found?.rows ?? [])
-        .map((row) => asRecord(row, columns.get(name)!))
+        .map((row) => asRecord(name, row, columns.get(name)!))
         .filter((record) => record !== undefined);
       if (name === "meta") refuseNewerSchema(records, target);
       // The new file has its own schema's version.
@@ -55,6 +57,7 @@ export async function salvage(pages: Pages, target: string): Promise<SavedTable[
       if (at !== undefined) should.set(name, Math.max(should.get(name)!, greatestNamed(pages, at)));
     }
     should.set("responses", Math.max(should.get("responses")!, await countedBefore(db)));
+    await migrate(db, target);
     await settle(db);
     for (const name of keyedTables) {
       const saved = await countRows(db, name);
@@ -68,7 +71,7 @@ export async function salvage(pages: Pages, target: string): Promise<SavedTable[
 
 function refuseNewerSchema(meta: readonly Record<string, Value>[], file: string): void {
   const version = Number(meta.find((record) => record.name === "schema_version")?.value ?? 0);
-  refuseNewer(version, migrations.at(-1)!.version, file);
+  refuseNewer(version, newestSchema, file);
 }
 
 /** Stores what stands under content keys, from every page of the file; gives the greatest row number of each table. */
@@ -83,7 +86,7 @@ async function saveKeyed(
     const name = row && tableOf(row);
     if (name === undefined) return;
     greatest.set(name, Math.max(greatest.get(name) ?? 0, row!.number));
-    const record = asRecord(row!, columns.get(name)!);
+    const record = asRecord(name, row!, columns.get(name)!);
     if (record === undefined) return;
     const rows = waiting.get(name) ?? [];
     waiting.set(name, rows);
@@ -135,7 +138,14 @@ async function settle(db: Database): Promise<void> {
       await transaction
         .deleteFrom(table)
         .where(({ not, exists, selectFrom }) =>
-          not(exists(selectFrom("responses").select("key").whereRef("responses.key", "=", `${table}.response_key`))),
+          not(
+            exists(
+              selectFrom("responses")
+                .select("key")
+                .whereRef("responses.prompt_no", "=", `${table}.prompt_no`)
+                .whereRef("responses.key", "=", `${table}.response_key`),
+            ),
+          ),
         )
         .execute();
     await transaction.deleteFrom("meta").where("name", "in", [digestName, "writer"]).execute();

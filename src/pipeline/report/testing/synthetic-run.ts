@@ -2,8 +2,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Reward, summarise } from "../../../evaluation/index.ts";
 import { type PromptCandidates, selectBest, selectQuadruples } from "../../../preferences/index.ts";
-import { type Recipe, recipeSchema, type SampleOutcome, type Sampling, type Score } from "../../../schema/index.ts";
-import { type Ledger, openLedger, type Split, type StoredPrompt } from "../../../store/index.ts";
+import { type Recipe, recipeSchema, type SampleOutcome, type Sampling } from "../../../schema/index.ts";
+import { type Ledger, openLedger, type ScoreOutcome, type Split, type StoredPrompt } from "../../../store/index.ts";
 
 /** How far the synthetic run has come. */
 export type Reached = "nothing" | "sampled" | "selected" | "trained" | "evaluated";
@@ -128,7 +128,7 @@ async function answer(ledger: Ledger, stage: string, source: Model, random: () =
 
 /** Three checks that pass as often as the source is good, and a judge. */
 async function score(ledger: Ledger, stage: string, random: () => number): Promise<void> {
-  const scores: Score[] = [];
+  const scores: ScoreOutcome[] = [];
   for await (const response of ledger.responses.byStage(stage)) {
     const good = quality[response.source as Model];
     const passed = () => (random() < good ? 1 : 0);
@@ -138,7 +138,7 @@ async function score(ledger: Ledger, stage: string, random: () => number): Promi
       { name: "judge", value: Math.min(1, good * (0.5 + random())), weight: 1 / 3 },
     ];
     const value = parts.reduce((sum, part) => sum + part.value * part.weight, 0);
-    scores.push({ responseKey: response.key, reward: rewardIdentity, value, parts });
+    scores.push({ promptId: response.promptId, responseKey: response.key, reward: rewardIdentity, value, parts });
   }
   await ledger.scores.add(rewardIdentity, scores);
 }
