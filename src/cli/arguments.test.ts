@@ -164,25 +164,26 @@ test("commands and options stay as they are", () => {
     Usage: amalgam COMMAND [RUN FOLDER] [OPTIONS]
 
     Commands:
-      init       write a recipe and a few prompts to begin with
-      doctor     check the machine, and a recipe's models, endpoints, prompts and needs
-      run        the whole way: sample, score, select, tune, WRPO, evaluate, report
-      sample     draw the responses of the sources; after the tuning, those of the tuned target
-      score      give every response its reward
-      select     choose the responses to tune on; after the tuning, the quadruples for WRPO
-      train      tune the target on the best responses, then WRPO on the quadruples; or train on data of your own
-      evaluate   compare the models before and after on held-out prompts; write the report
-      sweep      run variants of a recipe, sharing what they have in common, and compare them
-      status     how far a run or a sweep is; it may be running
-      recover    check a run's ledger, and save what can be read of a damaged one
-      inspect    browse prompts and responses of a run or a data file, in the terminal or as a page
-      export     write a whole run as Parquet files, or what it selected as a data set
-      import     make a run of an export
-      data       \`check FILE\`: what is wrong with a file of preferences; \`convert FILE NEW\`: write it in another form
-      agreement  how far the rewards of a recipe agree with the labels of a file, and with each other
-      gc         remove from a run what its recipe no longer refers to
-      chat       talk to a model, or to the fused model of a run
-      serve      serve models over OpenAI's HTTP API
+      init         write a recipe and a few prompts to begin with
+      doctor       check the machine, and a recipe's models, endpoints, prompts and needs
+      run          the whole way: sample, score, select, tune, WRPO, evaluate, report
+      sample       draw the responses of the sources; after the tuning, those of the tuned target
+      score        give every response its reward
+      select       choose the responses to tune on; after the tuning, the quadruples for WRPO
+      train        tune the target on the best responses, then WRPO on the quadruples; or train on data of your own
+      evaluate     compare the models before and after on held-out prompts; write the report
+      sweep        run variants of a recipe, sharing what they have in common, and compare them
+      status       how far a run or a sweep is; it may be running
+      recover      check a run's ledger, and save what can be read of a damaged one
+      inspect      browse prompts and responses of a run or a data file, in the terminal or as a page
+      export       write a whole run as Parquet files, or what it selected as a data set
+      import       make a run of an export
+      data         \`check FILE\`: what is wrong with a file of preferences; \`convert FILE NEW\`: write it in another form
+      agreement    how far the rewards of a recipe agree with the labels of a file, and with each other
+      leaderboard  AlpacaEval's win rates, length-controlled ones too, from a judge's annotations
+      gc           remove from a run what its recipe no longer refers to
+      chat         talk to a model, or to the fused model of a run
+      serve        serve models over OpenAI's HTTP API
 
     Options:
       --help, -h     this text; after a command, the text of that command
@@ -306,11 +307,14 @@ test("commands and options stay as they are", () => {
         "--help, -h",
       ],
       [
-        "Usage: amalgam data check FILE [OPTIONS]",
+        "Usage: amalgam data check FILE | convert FILE NEW [OPTIONS]",
         "--against FILE",
         "--ngram WORDS",
         "--near-duplicates SHARE",
         "--max-characters NUMBER",
+        "--to FORM",
+        "--split NAME",
+        "--lossy",
         "--json",
         "--help, -h",
       ],
@@ -319,6 +323,12 @@ test("commands and options stay as they are", () => {
         "--recipe FILE",
         "--set FIELD=VALUE",
         "--offline",
+        "--json",
+        "--help, -h",
+      ],
+      [
+        "Usage: amalgam leaderboard ANNOTATIONS... [OPTIONS]",
+        "--gamed FILE",
         "--json",
         "--help, -h",
       ],

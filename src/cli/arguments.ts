@@ -19,6 +19,8 @@ export interface Arguments {
   readonly inspect: Inspecting | undefined;
   /** Of `export`, `import` and `agreement` the folder to make, of `data convert` the file, which stands after the other name. */
   readonly destination: string | undefined;
+  /** Of `leaderboard`: files of judgements, and AlpacaEval's rows that lengths are controlled by. */
+  readonly board: { readonly files: readonly string[]; readonly gamed: string | undefined } | undefined;
   readonly recipe: string | undefined;
   readonly set: readonly string[];
   /** Of `train`: what to train on, and how, without a run. */
@@ -131,6 +133,7 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
       : undefined;
   const two = ["export", "import", "agreement"].includes(command) || data?.action === "convert";
   const [destination] = two ? positionals.splice(1, 1) : [];
+  const board = command === "leaderboard" ? { files: positionals.splice(0), gamed: single("gamed") } : undefined;
   if (positionals.length > 1) {
     throw new UsageError(
       `${command} takes one ${commands[command].positional}, and was given ${[sweep, ...positionals, destination].filter((word) => word !== undefined).join(" and ")}`,
@@ -166,6 +169,7 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
       data,
       inspect: command === "inspect" ? inspectingOf((name) => given.get(name) ?? [], single) : undefined,
       destination,
+      board,
       recipe: single("recipe"),
       set,
       training,

@@ -62,6 +62,10 @@ export const options = {
     value: "FILE",
     text: "write a page that needs no network, in place of the text (1000 prompts unless --most says more)",
   },
+  gamed: {
+    value: "FILE",
+    text: "AlpacaEval's df_gamed.csv (of the data set tatsu-lab/alpaca_eval): lengths are controlled by it",
+  },
   temperature: { value: "NUMBER", text: "0 always takes the most probable token (default 0.7)" },
   adapter: {
     value: "NAME=FOLDER",
@@ -212,6 +216,14 @@ export const commands = {
     options: ["recipe", "set", "offline", "json"],
     details:
       "FILE has pairs, as RewardBench, or responses with scores or ratings; FOLDER is a new one, for the scores and what comes out. Accuracy by subset, Kendall's tau-b and Cohen's kappa, and the weights of the rewards that fit the labels best. Stopped or killed, the same command goes on.",
+  },
+  leaderboard: {
+    summary: "AlpacaEval's win rates, length-controlled ones too, from a judge's annotations",
+    positional: "ANNOTATIONS...",
+    optional: false,
+    options: ["gamed", "json"],
+    details:
+      "Each file is an annotations.json as alpaca-eval writes it, of one model or several. The figures are those of alpaca-eval 0.6.6; where judge, baseline or the number of instructions are not those of the published leaderboard, they are called not official.",
   },
   gc: {
     summary: "remove from a run what its recipe no longer refers to",

@@ -24,6 +24,7 @@ import { chatLoop, chatOnce } from "./chat-loop.ts";
 import { dataCommand } from "./data-command.ts";
 import { doctorSummary, findingText } from "./doctor-text.ts";
 import { inspectCommand } from "./inspect-command.ts";
+import { leaderboardCommand } from "./leaderboard-command.ts";
 import { numberOption } from "./number-option.ts";
 import type { Output, ProgressPrinter } from "./progress.ts";
 import { progressPrinter } from "./progress.ts";
@@ -84,6 +85,9 @@ export async function execute(given: Arguments, around: Surroundings): Promise<E
       return dataCommand(given, around);
     case "agreement":
       await agreementCommand(given, around);
+      return 0;
+    case "leaderboard":
+      await leaderboardCommand(given, around);
       return 0;
     case "gc":
       await gcCommand(given, around);

@@ -19,6 +19,7 @@ export * from "./events.ts";
 export { initRun } from "./init.ts";
 export { type InspectOptions, inspectTexts, inspectToPage } from "./inspect/index.ts";
 export { type LazySource, lazyModel } from "./lazy-source.ts";
+export { type LeaderboardRow, leaderboard } from "./leaderboard/index.ts";
 export { visible } from "./report/escape.ts";
 export { reportRun, runSummary } from "./reporting.ts";
 export { Interrupted, openRun, type Run, type RunOptions, runPaths } from "./run.ts";
