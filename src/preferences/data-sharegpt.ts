@@ -21,6 +21,10 @@ const speakers: Readonly<Record<string, string>> = {
 /** Whether a turn is one of ShareGPT, `{from, value}`. */
 export const isShareGptTurn = (turn: Fields): boolean => turn.role === undefined && turn.from !== undefined;
 
+/** Whether a turn, of either form, is the assistant's. */
+export const isAnswer = (turn: Fields): boolean =>
+  (isShareGptTurn(turn) ? speakers[String(turn.from).toLowerCase()] : turn.role) === "assistant";
+
 /** The same turn as `{role, content}`; a call of a function as one of the assistant's `tool_calls`. @throws DataError naming the field */
 export function shareGptTurn({ from, value }: Fields, field: string, place: Place): Fields {
   const role = typeof from === "string" ? speakers[from.toLowerCase()] : undefined;

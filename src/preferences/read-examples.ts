@@ -4,6 +4,7 @@ import type { Example } from "./data-examples.ts";
 import type { DataFormat } from "./data-formats.ts";
 import { rankedOf } from "./data-ranked.ts";
 import { formatOf, formatsHint, listHint, otherFormat, requireFormat, rowName, scoreColumns } from "./data-rows.ts";
+import { isAnswer } from "./data-sharegpt.ts";
 import { type Fields, has, isFields, toolsOf } from "./data-turns.ts";
 
 /** A row of a data file of any format, as what it says: its prompts with all of their answers. */
@@ -19,6 +20,8 @@ export interface PlacedExamples {
   readonly tools?: readonly unknown[];
   /** Columns of the row that say something, and are passed over. */
   readonly unread: readonly string[];
+  /** Whether turns of a conversation come after its last answer: they belong to no example. */
+  readonly unanswered: boolean;
   /** The rewards of the chosen and the rejected answer, as the row has them; NaN for what is no number. */
   readonly scores: { readonly chosen?: number; readonly rejected?: number };
 }
@@ -57,6 +60,7 @@ export async function* readExamples(file: string, bad: (error: DataError) => voi
         ...domainOf(value),
         ...(tools === undefined ? {} : { tools }),
         unread: unreadOf(value, format),
+        unanswered: isUnanswered(value, format),
         examples:
           ranked === undefined
             ? examples
@@ -87,6 +91,16 @@ function scoresOf(row: Fields, file: string): PlacedExamples["scores"] {
   const number = (value: unknown) =>
     typeof value === "bigint" ? Number(value) : typeof value === "number" ? value : Number.NaN;
   return Object.fromEntries(scoreColumns(row, file).map((name) => [name.slice("score_".length), number(row[name])]));
+}
+
+function isUnanswered(row: Fields, { needs }: DataFormat): boolean {
+  const turns = needs.includes("messages")
+    ? row.messages
+    : needs.includes("conversations")
+      ? row.conversations
+      : undefined;
+  const last: unknown = Array.isArray(turns) ? turns.at(-1) : undefined;
+  return isFields(last) && !isAnswer(last);
 }
 
 /** Columns that are read whatever the format, where they stand. */

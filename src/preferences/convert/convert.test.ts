@@ -105,6 +105,24 @@ describe.each(["jsonl", "parquet"])("as %s", (ending) => {
     );
   });
 
+  test.each([
+    { messages: [user("a"), assistant("b"), user("c")] },
+    {
+      conversations: [
+        { from: "human", value: "a" },
+        { from: "gpt", value: "b" },
+        { from: "human", value: "c" },
+      ],
+    },
+  ])("turns after the last answer are no more passed over in silence than columns", async (row) => {
+    const from = written(row);
+    await expect(convert(from, "messages", fresh(ending))).rejects.toThrow("the turns after the last answer");
+    const there = fresh(ending);
+    const { lost } = await convert(from, "messages", there, true);
+    expect(lost).toEqual({ "the turns after the last answer": 1 });
+    expect((await rowsOf(there))[0]!.messages).toEqual([user("a"), assistant("b")]);
+  });
+
   test("UltraFeedback with all of its responses as scored ones, but for who wrote them", async () => {
     const from = written(ultra);
     await expect(convert(from, "scored", fresh(ending))).rejects.toMatchObject({

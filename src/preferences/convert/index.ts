@@ -89,6 +89,7 @@ async function* convertedRows(
         lost.add(what);
       };
       for (const column of row.unread) lose(`the column ${column}`);
+      if (row.unanswered) lose("the turns after the last answer");
       for (const made of rowsOf(row, form, parquet, lose)) {
         if (typeof made === "string") leaveOut(unfit(made, to, place), made);
         else {
