@@ -34,13 +34,13 @@ const devices = ["/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"];
 /**
  * The command that runs `program` in a sandbox: namespaces of its own for processes, network, mounts, users, IPC and names; the system and
  * `folders` read-only and nothing else; no environment; nothing to write to but its pipes; limits that count from there on. Root becomes a
- * user of no rights (`slot` tells one from another), for the limit of processes does not hold for root.
+ * user of no rights (another one for each `serial`), for the limit of processes does not hold for root.
  */
 export function launchArguments(
   tools: Tools,
   folders: readonly string[],
   limits: Limits,
-  slot: number,
+  serial: number,
   program: readonly string[],
 ): string[] {
   const root = process.getuid?.() === 0;
@@ -63,7 +63,7 @@ export function launchArguments(
       `/dev/${name}`,
     ]),
     ...["--chdir", "/", "--remount-ro", "/", "--seccomp", String(filterFile), "--"],
-    ...(root ? unprivileged(tools.setpriv!, 2_000_000_000 + slot) : []),
+    ...(root ? unprivileged(tools.setpriv!, userOf(serial)) : []),
     tools.prlimit,
     `--nproc=${mostProcesses}`,
     `--data=${limits.memoryBytes}`,
@@ -74,6 +74,9 @@ export function launchArguments(
 }
 
 const privilegesToDrop = ["CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"].flatMap((one) => ["--cap-add", one]);
+
+/** A user for each program: what of an earlier one is still ending, here or in another Amalgam, takes nothing from its limit of processes. */
+const userOf = (serial: number): number => 2_000_000_000 + (process.pid % 2 ** 16) * 2 ** 12 + (serial % 2 ** 12);
 
 const unprivileged = (setpriv: string, user: number): string[] => [
   ...[setpriv, `--reuid=${user}`, `--regid=${user}`, "--clear-groups"],

@@ -41,13 +41,13 @@ const outOfTime = 128 + 24;
 const bySignal = 128;
 
 /** Runs a program in a sandbox of its own, to its end. All of its processes have ended when this resolves. Rejects where the sandbox can't be started. */
-export function runProgram(program: Program, rules: Rules, slot: number, signal: AbortSignal): Promise<Ending> {
+export function runProgram(program: Program, rules: Rules, serial: number, signal: AbortSignal): Promise<Ending> {
   const { tools, filter, limits } = rules;
   // A pipe, not a socket: programs open it anew by its name.
   const command =
     program.input === undefined ? program.command : ["/bin/sh", "-c", 'cat | "$@"', "sh", ...program.command];
   return new Promise((resolve, reject) => {
-    const child = spawn(tools.bwrap, launchArguments(tools, program.folders, limits, slot, command), {
+    const child = spawn(tools.bwrap, launchArguments(tools, program.folders, limits, serial, command), {
       env: environment,
       // Ctrl-C at a terminal is not for it.
       detached: true,

@@ -16,24 +16,19 @@ const port = parentPort;
 if (port === null) throw new Error("this is the sandboxes' thread, and no program of its own");
 const rules = workerData as Omit<Rules, "limits">;
 const running = new Map<number, AbortController>();
-const slots = new Set<number>();
 
 port.on("message", async (order: Order) => {
   const { id } = order;
   if ("abandon" in order) return running.get(id)?.abort();
   const stop = new AbortController();
   running.set(id, stop);
-  let slot = 1;
-  while (slots.has(slot)) slot += 1;
-  slots.add(slot);
   try {
-    const ending = await runProgram(order.program, { ...rules, limits: order.limits }, slot, stop.signal);
+    const ending = await runProgram(order.program, { ...rules, limits: order.limits }, id, stop.signal);
     port.postMessage({ id, ending } satisfies Notice);
   } catch (error) {
     const failure = error instanceof Error ? error.message : String(error);
     port.postMessage({ id, failure } satisfies Notice);
   } finally {
-    slots.delete(slot);
     running.delete(id);
   }
 });
