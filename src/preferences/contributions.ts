@@ -28,8 +28,11 @@ export interface Contribution {
   readonly equalLengthWinShare: number | null;
 }
 
+/** How much longer one of two texts that are about equally long is at most. */
+const equalRatio = 1.1;
+
 /** Whether two texts of so many characters are about equally long: the longer by a tenth at most. */
-export const areEquallyLong = (a: number, b: number): boolean => Math.max(a, b) <= 1.1 * Math.min(a, b);
+export const areEquallyLong = (a: number, b: number): boolean => Math.max(a, b) <= equalRatio * Math.min(a, b);
 
 export interface Contributions {
   /** A source that was never chosen has its row too; the one chosen most often first. */
@@ -152,15 +155,18 @@ function count(row: Row, response: Candidate): void {
 function comparer(): (groups: readonly (readonly [Row, readonly Candidate[]])[]) => void {
   let values = new Float64Array(64);
   let lengths = new Float64Array(64);
+  let bounds = new Float64Array(64);
   return (groups) => {
     const all = groups.flatMap(([, responses]) => responses);
     if (values.length < all.length) {
       values = new Float64Array(2 * all.length);
       lengths = new Float64Array(2 * all.length);
+      bounds = new Float64Array(2 * all.length);
     }
     for (const [at, { value, text }] of all.entries()) {
       values[at] = value;
       lengths[at] = text.length;
+      bounds[at] = equalRatio * text.length;
     }
     let start = 0;
     for (const [at, [row, responses]] of groups.entries()) {
@@ -169,7 +175,7 @@ function comparer(): (groups: readonly (readonly [Row, readonly Candidate[]])[])
       for (let other = at + 1; other < groups.length; other += 1) {
         const [otherRow, others] = groups[other]!;
         const otherEnd = otherStart + others.length;
-        addComparisons(row, otherRow, { values, lengths, start, end, otherStart, otherEnd });
+        addComparisons(row, otherRow, { values, lengths, bounds, start, end, otherStart, otherEnd });
         otherStart = otherEnd;
       }
       start = end;
@@ -180,32 +186,35 @@ function comparer(): (groups: readonly (readonly [Row, readonly Candidate[]])[])
 interface Ranges {
   readonly values: Float64Array;
   readonly lengths: Float64Array;
+  /** The most characters of a text that is about as long. */
+  readonly bounds: Float64Array;
   readonly start: number;
   readonly end: number;
   readonly otherStart: number;
   readonly otherEnd: number;
 }
 
-function addComparisons(row: Row, other: Row, { values, lengths, start, end, otherStart, otherEnd }: Ranges): void {
+function addComparisons(row: Row, other: Row, ranges: Ranges): void {
+  const { values, lengths, bounds, start, end, otherStart, otherEnd } = ranges;
+  // In halves and without branches: which way a comparison goes, no processor foresees.
   let won = 0;
   let equal = 0;
   let wonOfEqual = 0;
   for (let i = start; i < end; i += 1) {
-    const value = values[i]!;
-    const length = lengths[i]!;
+    const [value, length, bound] = [values[i]!, lengths[i]!, bounds[i]!];
     for (let j = otherStart; j < otherEnd; j += 1) {
-      const win = value > values[j]! ? 1 : value < values[j]! ? 0 : 0.5;
+      const win = Number(value > values[j]!) + Number(value >= values[j]!);
+      const isEqual = Number(lengths[j]! <= bound) & Number(length <= bounds[j]!);
       won += win;
-      if (!areEquallyLong(length, lengths[j]!)) continue;
-      equal += 1;
-      wonOfEqual += win;
+      equal += isEqual;
+      wonOfEqual += win * isEqual;
     }
   }
   const count = (end - start) * (otherEnd - otherStart);
-  addTo(row.all, count, won);
-  addTo(other.all, count, count - won);
-  addTo(row.equallyLong, equal, wonOfEqual);
-  addTo(other.equallyLong, equal, equal - wonOfEqual);
+  addTo(row.all, count, won / 2);
+  addTo(other.all, count, count - won / 2);
+  addTo(row.equallyLong, equal, wonOfEqual / 2);
+  addTo(other.equallyLong, equal, equal - wonOfEqual / 2);
 }
 
 function addTo(comparisons: Comparisons, count: number, won: number): void {
