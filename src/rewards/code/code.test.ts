@@ -160,6 +160,27 @@ test.runIf(hasBubblewrap)("stops when it is told to, with nothing left running",
   await component.close();
 });
 
+test.runIf(hasBubblewrap)("stops at any moment, those too at which the sandbox is only being built", async () => {
+  const asked = (test: string) => ({
+    responseKey: "k",
+    prompt: promptWith(tests({ language: "python", tests: [test] })),
+    text: "x = 1",
+  });
+  const component = open();
+  const outcomes = async (test: string, signal: AbortSignal) => {
+    const found = [];
+    for await (const outcome of component.rate([asked(test), asked(test)], signal)) found.push(outcome);
+    return found;
+  };
+  expect(await outcomes("assert x == 1", new AbortController().signal)).toHaveLength(2);
+  for (let ms = 0; ms < 60; ms += 2) {
+    const stop = new AbortController();
+    setTimeout(() => stop.abort(), ms);
+    expect(await outcomes("import time; time.sleep(1000)", stop.signal)).toEqual([]);
+  }
+  await component.close();
+});
+
 describe("its identity", () => {
   const identity = (changes: Partial<CodeRecipe> = {}) => codeComponent({ ...recipe, ...changes }).identity;
   test("is that of what decides verdicts, and of nothing else", () => {

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 import { environment, filterFile, type Limits, launchArguments, type Tools } from "./launch.ts";
-import { holdsMoreThan } from "./memory-watch.ts";
+import { endAll, holdsMoreThan } from "./processes.ts";
 
 /** A program to be run: what of it is the same for many stands in `Rules`. */
 export interface Program {
@@ -56,7 +56,7 @@ export function runProgram(program: Program, rules: Rules, serial: number, signa
     let crossed: Ending["kind"] | undefined;
     const end = (why?: Ending["kind"]): void => {
       crossed ??= why;
-      child.kill("SIGKILL");
+      if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) endAll(child.pid);
     };
     const output = collected(child.stdout as Readable, limits.outputBytes, () => end("output"));
     const errors = tail(child.stderr as Readable, limits.outputBytes, () => end("output"));

@@ -46,3 +46,28 @@ export function holdsMoreThan(pid: number, bytes: number): boolean {
   });
   return exact === 0 || exact > bytes;
 }
+
+/** How long a process is waited for that is to stop, in milliseconds; a busy machine lets it wait. */
+const stopMs = 1000;
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
+const isAtWork = (pid: number): boolean => /^\d+ \(.*\) [RSD] /s.test(read(`/proc/${pid}/stat`));
+
+/**
+ * Ends a process with all that came of it. It is stopped first, so that it starts nothing while its descendants are looked for: bwrap's own
+ * `--die-with-parent` leaves a sandbox alive that is only being built when bwrap is killed.
+ */
+export function endAll(pid: number): void {
+  send(pid, "SIGSTOP");
+  for (let waited = 0; waited < stopMs && isAtWork(pid); waited += 1) Atomics.wait(pause, 0, 0, 1);
+  for (const one of descendants(String(pid)).reverse()) send(Number(one), "SIGKILL");
+}
+
+function send(pid: number, signal: "SIGSTOP" | "SIGKILL"): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    // It has ended meanwhile.
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
