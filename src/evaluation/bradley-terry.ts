@@ -1,3 +1,4 @@
+import { logSigmoid, sigmoid } from "./sigmoid.ts";
 import { solveSymmetric } from "./solve.ts";
 
 /** The strengths of players by who won how often over whom. */
@@ -66,8 +67,6 @@ function likeliest(table: readonly (readonly number[])[], prior: number): number
   return strengths;
 }
 
-const logSigmoid = (z: number): number => Math.min(z, 0) - Math.log1p(Math.exp(-Math.abs(z)));
-
 function logLikelihood(table: readonly (readonly number[])[], strengths: readonly number[], prior: number): number {
   let sum = 0;
   for (const [i, row] of table.entries()) {
@@ -83,13 +82,13 @@ function derivatives(table: readonly (readonly number[])[], strengths: readonly 
   const gradient = table.map(() => 0);
   const curvature = table.map(() => Array<number>(size).fill(1 / size));
   for (let i = 0; i < size; i += 1) {
-    const alone = 1 / (1 + Math.exp(-strengths[i]!));
+    const alone = sigmoid(strengths[i]!);
     gradient[i]! += prior * (0.5 - alone);
     curvature[i]![i]! += prior * alone * (1 - alone);
     for (let j = 0; j < i; j += 1) {
       const games = table[i]![j]! + table[j]![i]!;
       if (games === 0) continue;
-      const share = 1 / (1 + Math.exp(strengths[j]! - strengths[i]!));
+      const share = sigmoid(strengths[i]! - strengths[j]!);
       const surplus = table[i]![j]! - games * share;
       const spread = games * share * (1 - share);
       gradient[i]! += surplus;

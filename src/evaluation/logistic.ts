@@ -1,3 +1,4 @@
+import { logSigmoid, sigmoid } from "./sigmoid.ts";
 import { solveSymmetric } from "./solve.ts";
 
 /** One comparison: what the winner has more of each feature than the loser, and how much the comparison counts. */
@@ -55,18 +56,15 @@ export function fitLogistic(contrasts: readonly Contrast[], { ridge, nonNegative
 
 const dot = (a: readonly number[], b: readonly number[]): number => a.reduce((sum, x, at) => sum + x * b[at]!, 0);
 
-/** log(1 + exp(-z)) without overflow. */
-const softplus = (z: number): number => Math.max(-z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
-
 const lossOf = (contrasts: readonly Contrast[], weights: readonly number[], ridge: number): number =>
-  contrasts.reduce((sum, { difference, weight }) => sum + weight * softplus(dot(difference, weights)), 0) +
+  contrasts.reduce((sum, { difference, weight }) => sum - weight * logSigmoid(dot(difference, weights)), 0) +
   (ridge / 2) * dot(weights, weights);
 
 function derivatives(contrasts: readonly Contrast[], weights: readonly number[], ridge: number) {
   const gradient = weights.map((w) => ridge * w);
   const hessian = weights.map((_, j) => weights.map((_, k) => (j === k ? ridge : 0)));
   for (const { difference, weight } of contrasts) {
-    const lost = 1 / (1 + Math.exp(dot(difference, weights)));
+    const lost = sigmoid(-dot(difference, weights));
     const curvature = weight * lost * (1 - lost);
     for (const [j, dj] of difference.entries()) {
       gradient[j]! -= weight * lost * dj;

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { emptyHashed, exactSimilarity, writeHashed } from "./pieces.ts";
 import { emptyUnits, writePlain } from "./plain-text.ts";
 import { alikeBy } from "./selection/similarity.ts";
+import { similarity } from "./testing/jaccard.ts";
 import { wordsOf } from "./words.ts";
 
 /** Uniform numbers in [0, 1), the same every time. */
@@ -59,16 +60,6 @@ test("the plain text is the words by single spaces", () => {
     expect(String.fromCharCode(...plain.units.subarray(0, plain.length))).toBe(wordsOf(text).join(" "));
   }
 });
-
-/** By sets of texts. */
-function similarity(a: string, b: string): number {
-  const [one, other] = [a, b].map((text) => {
-    const plain = wordsOf(text).join(" ");
-    return new Set(Array.from({ length: Math.max(1, plain.length - 4) }, (_, at) => plain.slice(at, at + 5)));
-  });
-  const common = [...one!].filter((piece) => other!.has(piece)).length;
-  return common / (one!.size + other!.size - common);
-}
 
 const vocabulary = Array.from({ length: 300 }, () => Math.floor(next() * 1e6).toString(36));
 

@@ -1,23 +1,17 @@
-import {
-  type Response,
-  responseExtrasSchema,
-  type SampledResponse,
-  type SampleFailure,
-  type SampleOutcome,
-  type SampleRequest,
-} from "../schema/index.ts";
+import type { Response, SampledResponse, SampleFailure, SampleOutcome, SampleRequest } from "../schema/index.ts";
 import { chunks } from "./chunks.ts";
 import { countResponses, type NewResponse, recount } from "./counts.ts";
 import { declareDraws } from "./declare.ts";
-import { type Draw, drawnKey, drawOf, drawsOf, type StoredDraw, splitsOf } from "./draws.ts";
+import { type Draw, drawnKey, drawOf, drawsOf, splitsOf } from "./draws.ts";
 import { now, transact } from "./engine.ts";
 import type { Worker } from "./leases.ts";
 import { lackingPrompts, requestsFor } from "./missing.ts";
 import { isOneOf } from "./places.ts";
 import { numbersOfPrompts, promptPages, promptStore, type StoredPrompt } from "./prompts.ts";
+import { responsesTo } from "./read-responses.ts";
 import { workerShare } from "./shared-requests.ts";
 import { countsOf } from "./status.ts";
-import type { Database, Split, Tables } from "./tables.ts";
+import type { Database, Split } from "./tables.ts";
 
 export interface ResponseReader {
   /** The responses of a stage to one prompt after the other, in the prompts' order, then by source and index. */
@@ -168,50 +162,6 @@ export function responseStore(db: Database, worker?: Worker): ResponseStore {
     },
   };
 }
-
-/** The stage's responses to a page of prompts, by the number of the messages; sorted by source and index. */
-export async function responsesTo(
-  db: Database,
-  page: readonly { readonly id: string; readonly split: Split; readonly promptNo: number }[],
-  draws: readonly StoredDraw[],
-): Promise<Map<number, Response[]>> {
-  const prompts = new Map(page.map((prompt) => [prompt.promptNo, prompt]));
-  const found = new Map<number, Response[]>();
-  for (const draw of draws) {
-    const rows = await db
-      .selectFrom("responses")
-      .selectAll()
-      .where("sampler", "=", draw.sampler)
-      .where("idx", "<", draw.n)
-      .where("prompt_no", "in", [...prompts.keys()])
-      .orderBy("prompt_no")
-      .orderBy("idx")
-      .execute();
-    for (const row of rows) {
-      const prompt = prompts.get(row.prompt_no)!;
-      if (!draw.splits.includes(prompt.split)) continue;
-      const list = found.get(row.prompt_no) ?? [];
-      found.set(row.prompt_no, list);
-      list.push(toResponse(row, prompt.id, draw.source));
-    }
-  }
-  return found;
-}
-
-type ResponseRow = Omit<Tables["responses"], "sampler" | "messages_key" | "created_at">;
-
-/** The response to this prompt that a row holds. */
-export const toResponse = (row: ResponseRow, promptId: string, source: string): Response => ({
-  key: row.key,
-  promptId,
-  source,
-  index: row.idx,
-  text: JSON.parse(row.text_json) as string,
-  finish: row.finish,
-  promptTokens: row.prompt_tokens,
-  responseTokens: row.response_tokens,
-  ...(row.extras_json === null ? {} : { extras: responseExtrasSchema.parse(JSON.parse(row.extras_json)) }),
-});
 
 const isResponse = (outcome: SampleOutcome): outcome is SampledResponse => "text" in outcome;
 const isFailure = (outcome: SampleOutcome): outcome is SampleFailure => "failure" in outcome;

@@ -13,7 +13,7 @@ import {
   promptsWith,
   type StoredPrompt,
 } from "./prompts.ts";
-import { responsesTo, toResponse } from "./responses.ts";
+import { responsesTo, withScoresTo } from "./read-responses.ts";
 import { scoreShare } from "./shared-scores.ts";
 import { responsesDone, scoresDone } from "./status.ts";
 import type { Database, Split } from "./tables.ts";
@@ -211,54 +211,6 @@ interface PromptWithScores {
 
 const isScore = (outcome: ScoreOutcome): outcome is ScoreOutcome & Score => "value" in outcome;
 const isFailure = (outcome: ScoreOutcome): outcome is ScoreOutcome & ScoreFailure => "failure" in outcome;
-
-/** Responses to one prompt, sorted by source and index, and the scores that they have under the prompt's checks, by their keys. */
-interface WithScores {
-  readonly responses: Response[];
-  readonly scores: Map<string, Pick<ScoredResponse, "value" | "parts">>;
-}
-
-/** The stage's responses to a page of prompts with their scores, in one query a draw, by the prompts' numbers. */
-async function withScoresTo(
-  db: Database,
-  page: readonly PromptOnPage[],
-  draws: readonly StoredDraw[],
-  reward: string,
-): Promise<Map<number, WithScores>> {
-  const prompts = new Map(page.map((prompt) => [prompt.promptNo, prompt]));
-  const found = new Map<number, WithScores>();
-  for (const draw of draws) {
-    const rows = await db
-      .selectFrom("responses")
-      .leftJoin("scores", (join) =>
-        join
-          .onRef("scores.prompt_no", "=", "responses.prompt_no")
-          .onRef("scores.response_key", "=", "responses.key")
-          .on("scores.reward", "=", reward),
-      )
-      .select(["responses.prompt_no", "key", "idx", "text_json", "finish", "prompt_tokens", "response_tokens"])
-      .select(["extras_json", "checks_key", "value", "parts_json"])
-      .where("sampler", "=", draw.sampler)
-      .where("idx", "<", draw.n)
-      .where("responses.prompt_no", "in", [...prompts.keys()])
-      .orderBy("responses.prompt_no")
-      .orderBy("idx")
-      .execute();
-    for (const row of rows) {
-      const prompt = prompts.get(row.prompt_no)!;
-      if (!draw.splits.includes(prompt.split)) continue;
-      const own: WithScores = found.get(row.prompt_no) ?? { responses: [], scores: new Map() };
-      found.set(row.prompt_no, own);
-      // A response has a row for each set of checks that it was ever scored under.
-      const last = own.responses.at(-1);
-      if (last?.key !== row.key || last.source !== draw.source)
-        own.responses.push(toResponse(row, prompt.id, draw.source));
-      if (row.checks_key === prompt.checksKey)
-        own.scores.set(row.key, { value: row.value!, parts: JSON.parse(row.parts_json!) as ScorePart[] });
-    }
-  }
-  return found;
-}
 
 interface Scored extends NewScore {
   /** The key of the checks under which the response is scored: those of its prompt. */

@@ -1,5 +1,6 @@
 import { DataError } from "../../schema/index.ts";
 import { mean } from "../mean.ts";
+import { sigmoid } from "../sigmoid.ts";
 import { standardDeviation } from "./deviation.ts";
 import { foldsOf } from "./folds.ts";
 import { type Example, fitLasso } from "./lasso-logistic.ts";
@@ -138,5 +139,3 @@ function difficultiesOf(rows: readonly Compared[], gamed: readonly Gamed[]): num
     throw new DataError(`there are ${rows.length} comparisons, and difficulties of ${known.length} instructions`);
   return known.map(({ difficulty }) => difficulty);
 }
-
-const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));

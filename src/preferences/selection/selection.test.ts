@@ -12,7 +12,7 @@ import {
   selectQuadruples,
   splitPrompts,
 } from "../index.ts";
-import { wordsOf } from "../words.ts";
+import { similarity } from "../testing/jaccard.ts";
 
 const paper: SelectionRule = { minGap: 0, unfinished: "keep" };
 
@@ -62,16 +62,6 @@ function world(count: number, next: () => number): PromptCandidates[] {
       pick(["maths", "code", undefined]),
     ),
   );
-}
-
-/** Jaccard similarity of the pieces of five characters, by sets of texts. */
-function similarity(a: string, b: string): number {
-  const [one, other] = [a, b].map((text) => {
-    const plain = wordsOf(text).join(" ");
-    return new Set(Array.from({ length: Math.max(1, plain.length - 4) }, (_, at) => plain.slice(at, at + 5)));
-  });
-  const common = [...one!].filter((piece) => other!.has(piece)).length;
-  return common / (one!.size + other!.size - common);
 }
 
 const rules: Readonly<Record<string, Partial<SelectionRule>>> = {
