@@ -43,8 +43,15 @@ export function lazyModel(
   };
 }
 
+/** What a source is made of: of its recipe, all but how it is sampled from. */
+type Sourced = SourceRecipe extends infer Kind ? (Kind extends SourceRecipe ? Omit<Kind, "sampling"> : never) : never;
+
 /** A source of the recipe; what an endpoint spends goes to `budget`. */
-export async function lazySource(run: Run, recipe: SourceRecipe, budget: Budget | undefined): Promise<LazySource> {
+export async function lazySource(
+  run: Pick<Run, "model" | "baseFolder" | "listener">,
+  recipe: Sourced,
+  budget: Budget | undefined,
+): Promise<LazySource> {
   const { name } = recipe;
   if ("recorded" in recipe) {
     const { file, ...part } = recipe.recorded;

@@ -20,23 +20,36 @@ export interface SpendingAccount {
 
 type Placed = readonly [field: string, endpoint: Pick<EndpointRecipe, "price">];
 
-/** The endpoints of a recipe, sources and judges, with where they stand. */
+/** The endpoints among these entries of a recipe, with where they stand. */
+export const endpointsAmong = (entries: readonly (readonly [field: string, entry: object])[]): Placed[] =>
+  entries.flatMap(([field, entry]): Placed[] =>
+    "endpoint" in entry ? [[`${field}.endpoint`, entry.endpoint as Placed[1]]] : [],
+  );
+
+/** The endpoints of a recipe: its sources and judges. */
 const endpointsOf = ({ sources, rewards }: Recipe): Placed[] =>
-  [
-    ...sources.map((source, index) => [`sources.${index}.endpoint`, source] as const),
-    ...rewards.map((reward, index) => [`rewards.${index}.endpoint`, reward] as const),
-  ].flatMap(([field, entry]): Placed[] => ("endpoint" in entry ? [[field, entry.endpoint]] : []));
+  endpointsAmong([
+    ...sources.map((source, index) => [`sources.${index}`, source] as const),
+    ...rewards.map((reward, index) => [`rewards.${index}`, reward] as const),
+  ]);
+
+/** The budget of a run, as `openAccount` opens it. */
+export const spendingAccount = ({ recipe, ledger, listener }: Run): Promise<SpendingAccount | undefined> =>
+  openAccount(recipe.budget, endpointsOf(recipe), { ledger, listener });
 
 /**
- * The budget of a run, less what earlier attempts have spent; undefined where the recipe has neither budget nor prices. One
- * is open at a time.
+ * A budget, less what earlier attempts have spent; undefined where there is neither budget nor price. One is open at a time.
  *
  * @throws RecipeError where there is a budget in money and an endpoint has no price, or a budget on a shared ledger.
  */
-export async function spendingAccount({ recipe, ledger, listener }: Run): Promise<SpendingAccount | undefined> {
-  const { money, tokens } = recipe.budget;
-  if (money !== undefined) requirePrices(recipe);
-  const priced = endpointsOf(recipe).some(([, { price }]) => price !== undefined);
+export async function openAccount(
+  limits: Recipe["budget"],
+  endpoints: readonly Placed[],
+  { ledger, listener }: Pick<Run, "ledger" | "listener">,
+): Promise<SpendingAccount | undefined> {
+  const { money, tokens } = limits;
+  if (money !== undefined) requirePrices(endpoints);
+  const priced = endpoints.some(([, { price }]) => price !== undefined);
   if (money === undefined && tokens === undefined && !priced) return undefined;
   if (ledger.shared && (money !== undefined || tokens !== undefined))
     throw new RecipeError("a budget is kept by one process, and several may work on a shared ledger", {
@@ -75,7 +88,7 @@ export async function spendingAccount({ recipe, ledger, listener }: Run): Promis
     return write(budget);
   };
   const limited = money !== undefined || tokens !== undefined;
-  const budget = openBudget(recipe.budget, before, limited ? note : undefined);
+  const budget = openBudget(limits, before, limited ? note : undefined);
   return {
     budget,
     async save() {
@@ -90,8 +103,8 @@ const mostOf = (a: Spending, b: Spending): Spending => ({
   money: Math.max(a.money, b.money),
 });
 
-function requirePrices(recipe: Recipe): void {
-  const unpriced = endpointsOf(recipe).find(([, { price }]) => price === undefined);
+function requirePrices(endpoints: readonly Placed[]): void {
+  const unpriced = endpoints.find(([, { price }]) => price === undefined);
   if (unpriced === undefined) return;
   throw new RecipeError("the budget is in money, and this endpoint has no price", {
     field: `${unpriced[0]}.price`,

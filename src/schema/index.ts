@@ -67,6 +67,14 @@ export { type Flag, flagWords } from "./response-flags.ts";
 export { type RowFormName, rowFormNames } from "./row-forms.ts";
 export { looksAtTarget, type SelectionRecipe } from "./selection.ts";
 export { type ServerLimits, serverLimitsSchema } from "./server-limits.ts";
+export type {
+  BenchmarkRecipe,
+  BenchmarkRecipeOf,
+  ContestantRecipe,
+  JudgeOfSuite,
+  Suite,
+} from "./suite.ts";
+export { type LoadedSuite, loadSuite, type SuiteOptions, suiteJsonSchema } from "./suite-file.ts";
 export { type GridValue, type Sweep, sweepSchema } from "./sweep.ts";
 export { type LoadedSweep, loadSweep, type SweepChanges, type SweepVariant, sweepJsonSchema } from "./sweep-file.ts";
 export { utf8Text } from "./utf8.ts";

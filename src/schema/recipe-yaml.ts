@@ -17,11 +17,12 @@ export interface YamlFile {
 /** What a YAML file is, in the words of its mistakes. */
 const kinds = {
   recipe: "`amalgam init <folder>` writes a recipe to begin with.",
+  suite: "A suite names its `benchmarks`; `suites` has some.",
   sweep: "A sweep names a `recipe` and its `variants` or a `grid`; `recipes/ablations` has some.",
 } as const;
 type Kind = keyof typeof kinds;
 
-/** Reads the YAML of a recipe or a sweep. Throws RecipeError where the file is missing, not UTF-8, empty, or no YAML. */
+/** Reads the YAML of a recipe, a suite or a sweep. Throws RecipeError where the file is missing, not UTF-8, empty, or no YAML. */
 export function readYaml(file: string, kind: Kind = "recipe"): YamlFile {
   const lines = new LineCounter();
   const document = parseDocument(readText(file, kind), {

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { boundedInteger, mersenneTwister } from "../random/mersenne-twister.ts";
 import { foldsOf, orderOfTies } from "./folds.ts";
 import { fitLasso } from "./lasso-logistic.ts";
 import { atEqualLength, type Compared, type Gamed, lengthControlled } from "./length-control.ts";
-import { boundedInteger, mersenneTwister } from "./mersenne-twister.ts";
 import { winRate } from "./win-rate.ts";
 
 const fixture = (name: string): unknown =>

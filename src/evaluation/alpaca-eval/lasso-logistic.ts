@@ -1,4 +1,4 @@
-import { boundedInteger, mersenneTwister } from "./mersenne-twister.ts";
+import { boundedInteger, mersenneTwister } from "../random/mersenne-twister.ts";
 
 /** A labelled example: `weight` times its loss counts. */
 export interface Example {
