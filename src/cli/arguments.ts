@@ -4,6 +4,7 @@ import { type CommandName, commands, globalOptions, type OptionName, options } f
 import { type DataCommand, dataCommandOf } from "./data-arguments.ts";
 import { type Inspecting, inspectingOf } from "./inspect-arguments.ts";
 import { type Serving, servingOf } from "./serve-arguments.ts";
+import { type SuiteArguments, suiteOf } from "./suite-arguments.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** A command line that says what to do. */
@@ -21,6 +22,8 @@ export interface Arguments {
   readonly destination: string | undefined;
   /** Of `leaderboard`: files of judgements, and AlpacaEval's rows that lengths are controlled by. */
   readonly board: { readonly files: readonly string[]; readonly gamed: string | undefined } | undefined;
+  /** Of `evaluate`: which models are measured by what suite. */
+  readonly suite: SuiteArguments | undefined;
   readonly recipe: string | undefined;
   readonly set: readonly string[];
   /** Of `train`: what to train on, and how, without a run. */
@@ -134,6 +137,7 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
   const two = ["export", "import", "agreement"].includes(command) || data?.action === "convert";
   const [destination] = two ? positionals.splice(1, 1) : [];
   const board = command === "leaderboard" ? { files: positionals.splice(0), gamed: single("gamed") } : undefined;
+  const suite = command === "evaluate" ? suiteOf(positionals, single) : undefined;
   if (positionals.length > 1) {
     throw new UsageError(
       `${command} takes one ${commands[command].positional}, and was given ${[sweep, ...positionals, destination].filter((word) => word !== undefined).join(" and ")}`,
@@ -170,6 +174,7 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
       inspect: command === "inspect" ? inspectingOf((name) => given.get(name) ?? [], single) : undefined,
       destination,
       board,
+      suite,
       recipe: single("recipe"),
       set,
       training,

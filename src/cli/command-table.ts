@@ -4,14 +4,24 @@ export const options = {
     value: "FILE",
     text: "the recipe; without it, the recipe.yaml of the run folder, or the one that the sweep names",
   },
-  data: { value: "FILE", text: "train on this JSONL, Parquet, CSV or Arrow file, without a run (may be repeated)" },
+  data: {
+    value: "FILE",
+    text: "train on this JSONL, Parquet, CSV or Arrow file, without a run (may be repeated); with --suite the folder in which the suite's files lie",
+  },
+  suite: {
+    value: "NAME|FILE",
+    text: "measure models by the benchmarks of this suite: `small` and `paper` come with Amalgam",
+  },
   "eval-data": { value: "FILE", text: "with --data: evaluate on this file's rows (may be repeated)" },
   objective: { value: "NAME", text: "with --data: sft, dpo, wrpo, simpo and others of the guide's table" },
   model: {
     value: "MODEL",
     text: "a folder or .gguf file, owner/name on the hub, or package:NAME; for serve NAME=MODEL (may be repeated)",
   },
-  output: { value: "FOLDER", text: "with --data: where model, checkpoints, metrics and report go" },
+  output: {
+    value: "FOLDER",
+    text: "of train --data: where model, checkpoints, metrics and report go; with --suite: where answers, judgements and tables go",
+  },
   set: { value: "FIELD=VALUE", text: "change a field of the recipe: --set sampling.n=8 (may be repeated)" },
   offline: { value: undefined, text: "fetch nothing: use only models that are on this machine" },
   profile: {
@@ -149,9 +159,11 @@ export const commands = {
     details: `${here} With --data no run is needed: --set then changes a setting of the training, as --set learning_rate=1e-6; stopped or killed, the same command goes on.`,
   },
   evaluate: {
-    ...stage,
-    summary: "compare the models before and after on held-out prompts; write the report",
-    details: here,
+    positional: "RUN FOLDER | MODEL...",
+    optional: true,
+    options: ["recipe", "suite", "data", "output", "set", "offline", "json"],
+    summary: "compare a run's models on held-out prompts; or with --suite, any models by benchmarks",
+    details: `Without --suite: models before and after, and the report. ${here} With --suite and --output: each MODEL is a folder or .gguf file, owner/name on the hub or package:NAME, NAME=MODEL, or a run folder, which stands for its sources, its target and what was made of it; --set changes a field of the suite. Stopped or killed, the same command goes on.`,
   },
   sweep: {
     summary: "run variants of a recipe, sharing what they have in common, and compare them",

@@ -31,6 +31,7 @@ import { progressPrinter } from "./progress.ts";
 import { recoveryText } from "./recovery-text.ts";
 import { refuseFile, runFolder, runFolderIfAny } from "./run-folder.ts";
 import { statusText } from "./status-text.ts";
+import { suiteCommand } from "./suite-command.ts";
 import { sweepStatusText, sweepText } from "./sweep-text.ts";
 import { trainingText } from "./training-text.ts";
 import { UsageError } from "./usage-error.ts";
@@ -94,6 +95,10 @@ export async function execute(given: Arguments, around: Surroundings): Promise<E
       return 0;
     case "import":
       await importCommand(given, around);
+      return 0;
+    case "evaluate":
+      if (given.suite === undefined) return work(given, "evaluate", around);
+      await suiteCommand(given, given.suite, around);
       return 0;
     case "train":
       return given.training === undefined ? work(given, "train", around) : train(given, given.training, around);

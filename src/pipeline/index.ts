@@ -14,6 +14,7 @@ export { type DataTrainingOptions, trainOnData } from "./data-training/index.ts"
 export type { DataTrainingReport } from "./data-training/report.ts";
 export { type DatasetOptions, type DatasetSummary, exportDataset } from "./dataset/index.ts";
 export { type DoctorOptions, diagnose, type Finding } from "./doctor/index.ts";
+export { evaluateSuite, type SuiteEvaluationOptions } from "./evaluate/index.ts";
 export { evaluateModels, latestComparison } from "./evaluating.ts";
 export * from "./events.ts";
 export { initRun } from "./init.ts";

@@ -1,0 +1,186 @@
+import { existsSync, readdirSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { stringify } from "yaml";
+import type { BenchmarkResult } from "../../evaluation/index.ts";
+import {
+  type BenchmarkRecipe,
+  contentKey,
+  didYouMean,
+  LedgerError,
+  type LoadedSuite,
+  loadSuite,
+  RecipeError,
+  replaceFile,
+} from "../../schema/index.ts";
+import { type Json, type Ledger, openLedger } from "../../store/index.ts";
+import { explainDisk } from "../disk.ts";
+import type { Listener } from "../events.ts";
+import { checkInterrupted, runPaths } from "../run.ts";
+import { endpointsAmong, openAccount, spendingWords } from "../spending.ts";
+import { benchmarks } from "./benchmarks/index.ts";
+import {
+  contestantIdentity,
+  namedContestants,
+  openContestants,
+  openSuiteJudge,
+  type PlacedContestant,
+} from "./contestants.ts";
+import type { Answering, Contestant, Evaluation } from "./evaluation.ts";
+
+export interface SuiteEvaluationOptions {
+  /** `MODEL`, `NAME=MODEL` or run folders; or models with where they come from. */
+  readonly models: readonly (string | PlacedContestant)[];
+  /** A file, or the name of a suite that comes with Amalgam. */
+  readonly suite: string;
+  /** Where answers, judgements and tables are kept; made where there is none. */
+  readonly folder: string;
+  /** Where the suite's data lie, in place of its own folder. */
+  readonly dataFolder?: string | undefined;
+  readonly overrides?: readonly string[];
+  readonly signal: AbortSignal;
+  readonly listener: Listener;
+  readonly offline?: boolean | undefined;
+}
+
+const shipped = fileURLToPath(new URL("../../../suites", import.meta.url));
+
+/** The suite's file: as named, or that of a suite that comes with Amalgam. Throws RecipeError where there is neither. */
+function suiteFile(named: string): string {
+  if (/[/\\]|\.ya?ml$/i.test(named) || existsSync(named)) return named;
+  const file = join(shipped, `${named}.yaml`);
+  if (existsSync(file)) return file;
+  const names = readdirSync(shipped).flatMap((name) => (name.endsWith(".yaml") ? [name.slice(0, -5)] : []));
+  throw new RecipeError(`there is no suite ${named}`, {
+    hint: `${didYouMean(named, names)}Those that come with Amalgam: ${names.join(", ")}. A suite of your own is named by its file.`,
+  });
+}
+
+/** Under which name the ledger of such a folder says what it is. */
+const suiteEntry = "suite";
+
+/**
+ * Measures models by the benchmarks of a suite. Answers and judgements are kept in the folder's ledger as they come: stopped or killed, the
+ * same call goes on, and what was asked once is not asked again, not for another suite either.
+ *
+ * @throws RecipeError, DataError, ModelError, SourceError, LedgerError: whatever is wrong with suite, files, models or folder; Interrupted
+ * on an abort.
+ */
+export async function evaluateSuite(options: SuiteEvaluationOptions): Promise<BenchmarkResult[]> {
+  const { listener, signal, offline = false } = options;
+  const folder = resolve(options.folder);
+  const { dataFolder, overrides = [] } = options;
+  const loaded = loadSuite(suiteFile(options.suite), { dataFolder, overrides });
+  const { suite } = loaded;
+  const placed = [
+    ...options.models.flatMap((model) => (typeof model === "string" ? namedContestants(model, listener) : [model])),
+    ...suite.models.map((recipe) => ({ recipe, baseFolder: loaded.baseFolder })),
+  ];
+  if (placed.length === 0)
+    throw new RecipeError("no model is named", {
+      file: loaded.file,
+      hint: "Name them: amalgam evaluate MODEL... --suite SUITE --output FOLDER. Or write `models` into the suite.",
+    });
+  const ledger = await evaluationLedger(folder);
+  try {
+    const account = await openAccount(suite.budget, endpointsOf(loaded, placed), { ledger, listener });
+    const finding = { listener, offline, budget: account?.budget };
+    const contestants = await openContestants(placed, finding);
+    const judgeOf = await openJudges(loaded, finding);
+    const { seed, bootstrap } = suite;
+    const evaluation: Evaluation = { folder, seed, bootstrap, ledger, listener, signal, account };
+    replaceFile(join(folder, "suite.yaml"), stringify(suite, { lineWidth: 100 }));
+    const results: BenchmarkResult[] = [];
+    try {
+      for (const recipe of suite.benchmarks) {
+        checkInterrupted(evaluation);
+        const judge = judgeOf(recipe);
+        const result = await measured(evaluation, recipe, contestants, judge);
+        await keep(ledger, result, { recipe, seed, bootstrap, contestants, judge });
+        results.push(result);
+      }
+    } finally {
+      await account?.save();
+      if (account !== undefined) listener.notice(`spent so far: ${spendingWords(account.budget.spent())}`);
+    }
+    return results;
+  } catch (error) {
+    throw explainDisk(error, folder);
+  } finally {
+    await ledger.close();
+  }
+}
+
+function measured(
+  evaluation: Evaluation,
+  recipe: BenchmarkRecipe,
+  contestants: readonly Contestant[],
+  judge: Answering | undefined,
+): Promise<BenchmarkResult> {
+  const measure = benchmarks[recipe.kind] as (
+    evaluation: Evaluation,
+    recipe: BenchmarkRecipe,
+    contestants: readonly Contestant[],
+    judge: Answering | undefined,
+  ) => Promise<BenchmarkResult>;
+  return measure(evaluation, recipe, contestants, judge);
+}
+
+interface Inputs {
+  readonly recipe: BenchmarkRecipe;
+  readonly seed: number;
+  readonly bootstrap: number;
+  readonly contestants: readonly Contestant[];
+  readonly judge: Answering | undefined;
+}
+
+async function keep(ledger: Ledger, result: BenchmarkResult, inputs: Inputs): Promise<void> {
+  const { contestants, judge, ...settings } = inputs;
+  const models = contestants.map((one) => [one.name, contestantIdentity(one)]);
+  const key = contentKey({ ...settings, models, judge: judge?.source.identity ?? null });
+  await ledger.evaluations.set(`${suiteEntry}/${result.benchmark}`, key, result as unknown as Json);
+}
+
+/** The folder's ledger: a new one, or that of an earlier evaluation. */
+async function evaluationLedger(folder: string): Promise<Ledger> {
+  if (existsSync(runPaths(folder).recipe)) throw isRun(folder);
+  const ledger = await openLedger(folder);
+  try {
+    const isNew = (await ledger.meta.get(suiteEntry)) === undefined;
+    if (isNew && (await ledger.prompts.list()).length > 0) throw isRun(folder);
+    await ledger.meta.set(suiteEntry, "evaluation");
+    return ledger;
+  } catch (error) {
+    await ledger.close();
+    throw error;
+  }
+}
+
+const isRun = (folder: string) =>
+  new LedgerError("this folder holds something else than an evaluation", {
+    file: folder,
+    hint: "Name a folder of its own: amalgam evaluate MODEL... --suite SUITE --output FOLDER",
+  });
+
+/** Every endpoint that may be asked, with where it stands. */
+const endpointsOf = ({ suite }: LoadedSuite, placed: readonly PlacedContestant[]) =>
+  endpointsAmong([
+    ...placed.map(({ recipe }) => [`models.${recipe.name}`, recipe] as const),
+    ...(suite.judge === undefined ? [] : [["judge", suite.judge] as const]),
+    ...suite.benchmarks.flatMap((benchmark, at) =>
+      "judge" in benchmark && benchmark.judge !== undefined
+        ? [[`benchmarks.${at}.judge`, benchmark.judge] as const]
+        : [],
+    ),
+  ]);
+
+/** The judge of each benchmark: its own, else the suite's; each found once. */
+async function openJudges({ suite, baseFolder }: LoadedSuite, finding: Parameters<typeof openSuiteJudge>[2]) {
+  const shared = suite.judge === undefined ? undefined : await openSuiteJudge(suite.judge, baseFolder, finding);
+  const own = new Map<BenchmarkRecipe, Answering>();
+  for (const benchmark of suite.benchmarks)
+    if ("judge" in benchmark && benchmark.judge !== undefined)
+      own.set(benchmark, await openSuiteJudge(benchmark.judge, baseFolder, finding));
+  return (benchmark: BenchmarkRecipe): Answering | undefined =>
+    benchmark.kind === "task" ? undefined : (own.get(benchmark) ?? shared);
+}
