@@ -9,11 +9,11 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { selectForSft, selectForWrpo } from "amalgam/pipeline";
 import { contributionCounter, rewardStatistics, selectPairs, selectQuadruples } from "amalgam/preferences";
 import { openRewards } from "amalgam/rewards";
 import { recipeSchema } from "amalgam/schema";
 import { openLedger, readLedger } from "amalgam/store";
-import { selectForSft, selectForWrpo } from "../dist/pipeline/selecting.js";
 
 const [count = 640_000, stored = 2000, part = "all", at = ""] = process.argv
   .slice(2)

@@ -1,7 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { locateTorch } from "../dist/torch/locate.js";
-import { native } from "../dist/torch/native.js";
+import { locateTorch, native } from "../dist/torch/index.js";
 
 const reserved = new Set(
   "break case catch class const continue debugger default delete do else enum export extends false finally for function if import in instanceof new null return super switch this throw true try typeof var void while with yield let static await".split(

@@ -6,7 +6,6 @@ import { machineRates } from "../src/nn/index.ts";
 import { cacheFolder } from "../src/schema/index.ts";
 import { buildAddon } from "../src/torch/build.ts";
 import { locateTorch } from "../src/torch/index.ts";
-import { bundleProduct } from "./test-bundle.ts";
 
 /** The real models of the tests, by the names that tests use, as packages. */
 const models = {
@@ -18,7 +17,7 @@ const models = {
 /**
  * What every test's process would do by itself, done once: finds libtorch and names it in AMALGAM_TORCH, compiles the addon, measures the
  * machine while nothing else runs, and fetches the real models and names their folder in AMALGAM_TEST_MODELS, unless the caller has done so.
- * AMALGAM_TEST_SCRATCH names a folder for what tests leave, and AMALGAM_TEST_PRODUCT the product for children. Gives what removes both.
+ * AMALGAM_TEST_SCRATCH names a folder for what tests leave. Gives what removes it.
  */
 export default async function setup(): Promise<() => void> {
   const torch = locateTorch(console.log);
@@ -28,12 +27,7 @@ export default async function setup(): Promise<() => void> {
   await nameModels();
   const scratch = mkdtempSync(join(tmpdir(), "amalgam-tests-"));
   process.env.AMALGAM_TEST_SCRATCH = scratch;
-  const product = await bundleProduct();
-  if (product !== undefined) process.env.AMALGAM_TEST_PRODUCT = product.folder;
-  return () => {
-    product?.remove();
-    rmSync(scratch, { recursive: true, force: true });
-  };
+  return () => rmSync(scratch, { recursive: true, force: true });
 }
 
 async function nameModels(): Promise<void> {

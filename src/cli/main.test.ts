@@ -2,12 +2,10 @@ import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { tinyFolder } from "../models/testing/tiny-model.ts";
 import { productFile } from "../schema/testing/product.ts";
 
-const asBuilt = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const main = productFile("cli/main.js");
 const folder = mkdtempSync(join(tmpdir(), "amalgam-cli-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -17,8 +15,6 @@ function run(file: string, words: readonly string[]) {
   return { status, stdout, stderr };
 }
 const amalgam = (...words: string[]) => run(main, words);
-/** The same from the files that are published, not joined into few: what they find by their own place, a training, `doctor`. */
-const published = (...words: string[]) => run(asBuilt, words);
 
 describe("data files", () => {
   const file = join(folder, "pairs.jsonl");
@@ -48,7 +44,7 @@ describe("data files", () => {
 
 describe("exit codes", () => {
   test("0 for help and version, which load nothing else", () => {
-    expect(published("--help")).toMatchObject({
+    expect(amalgam("--help")).toMatchObject({
       status: 0,
       stderr: "",
       stdout: expect.stringContaining("Usage: amalgam COMMAND"),
@@ -60,7 +56,7 @@ describe("exit codes", () => {
     const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
       version: string;
     };
-    expect(published("--version")).toEqual({ status: 0, stdout: `${version}\n`, stderr: "" });
+    expect(amalgam("--version")).toEqual({ status: 0, stdout: `${version}\n`, stderr: "" });
   });
 
   test("2 for a wrong command line, with what to do", () => {
@@ -93,7 +89,7 @@ describe("exit codes", () => {
 
 describe("init", () => {
   test("writes a recipe that is accepted, and never over a file", () => {
-    const { status, stdout } = published("init", "first");
+    const { status, stdout } = amalgam("init", "first");
     expect(status).toBe(0);
     expect(stdout).toContain("amalgam doctor first");
     const recipe = join(folder, "first", "recipe.yaml");
@@ -129,7 +125,7 @@ describe("train --data", () => {
     const row = (index: number) => ({ prompt: `Name ${index}.`, chosen: `Fine ${index}`, rejected: "No" });
     writeFileSync(join(folder, "pairs.jsonl"), [0, 1, 2].map((index) => `${JSON.stringify(row(index))}\n`).join(""));
     const words = ["train", "--data", "pairs.jsonl", "--objective", "dpo", "--model", model, "--output", "own"];
-    const { status, stdout, stderr } = published(...words, "--set", "batch_size=2", "--set", "precision=fp32");
+    const { status, stdout, stderr } = amalgam(...words, "--set", "batch_size=2", "--set", "precision=fp32");
     expect({ status, stderr }).toMatchObject({
       status: 0,
       stderr: expect.stringContaining("pairs.jsonl: preferences"),
@@ -172,7 +168,7 @@ describe("doctor", () => {
         .replace("model: package:smollm2-135m-instruct", "model: ./missing")
         .replace("file: held-out.jsonl", "file: prompts.jsonl"),
     );
-    const { status, stdout } = published("doctor", "sick", "--json", "--offline");
+    const { status, stdout } = amalgam("doctor", "sick", "--json", "--offline");
     expect(status).toBe(1);
     const findings = JSON.parse(stdout) as { what: string; outcome: string; detail: string; hint?: string }[];
     const found = (what: string) => findings.filter((finding) => finding.what === what);

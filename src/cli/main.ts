@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
-import { AmalgamError, describeError, explainMemory } from "../schema/index.ts";
+import { AmalgamError, describeError, explainMemory, packageFile } from "../schema/index.ts";
 import { parseArguments } from "./arguments.ts";
 import { commandHelp, generalHelp } from "./help.ts";
 import { stopOnSignals } from "./signals.ts";
@@ -59,8 +59,7 @@ function say(text: string): number {
 }
 
 function version(): string {
-  const file = new URL("../../package.json", import.meta.url);
-  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
+  return (JSON.parse(readFileSync(packageFile("package.json"), "utf8")) as { version: string }).version;
 }
 
 /** Anything but an AmalgamError is a mistake of the program: its stack trace belongs into a report of it. */

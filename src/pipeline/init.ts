@@ -1,9 +1,8 @@
 import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
-import { EnvironmentError, LedgerError, makeFolder } from "../schema/index.ts";
+import { EnvironmentError, LedgerError, makeFolder, packageFile } from "../schema/index.ts";
 
-const recipes = fileURLToPath(new URL("../../recipes", import.meta.url));
+const recipes = packageFile("recipes");
 const files = ["recipe.yaml", "prompts.jsonl", "held-out.jsonl"] as const;
 
 /**

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { contentKey } from "../schema/index.ts";
+import { contentKey, packageFile } from "../schema/index.ts";
 import { native } from "../torch/index.ts";
 import { comparisonInputs } from "./evaluating.ts";
 import { lazyModel } from "./lazy-source.ts";
@@ -9,7 +9,7 @@ import { type Run, runPaths } from "./run.ts";
 import { openReward } from "./scoring.ts";
 
 const ownVersion = (): string =>
-  (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }).version;
+  (JSON.parse(readFileSync(packageFile("package.json"), "utf8")) as { version: string }).version;
 
 /** What the report says beside the ledger's own. */
 async function extraOf(run: Run): Promise<ReportExtra> {

@@ -33,6 +33,7 @@ export {
   type SettingsOf,
 } from "./objectives.ts";
 export { type LoraRecipe, loraSchema, type OptimiserName, optimiserDefaults } from "./optimisation.ts";
+export { packageFile } from "./package-file.ts";
 export * from "./philox.ts";
 export type { PromptSetRecipe, TrainingPromptsRecipe } from "./prompts.ts";
 export {

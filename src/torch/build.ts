@@ -3,11 +3,10 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
-import { fileURLToPath } from "node:url";
-import { cacheFolder, EnvironmentError, makeCacheFolder } from "../schema/index.ts";
+import { cacheFolder, EnvironmentError, makeCacheFolder, packageFile } from "../schema/index.ts";
 import type { TorchInstallation } from "./locate.ts";
 
-const sourceFolder = fileURLToPath(new URL("../../native", import.meta.url));
+const sourceFolder = packageFile("native");
 const packageFolder = (name: string) => dirname(createRequire(import.meta.url).resolve(`${name}/package.json`));
 
 /** Compiler flags and libraries by platform. Linux is tested here; macOS is written by the book and untried. */

@@ -1,6 +1,5 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import type { BenchmarkResult } from "../../evaluation/index.ts";
 import {
@@ -10,6 +9,7 @@ import {
   LedgerError,
   type LoadedSuite,
   loadSuite,
+  packageFile,
   RecipeError,
   replaceFile,
 } from "../../schema/index.ts";
@@ -43,7 +43,7 @@ export interface SuiteEvaluationOptions {
   readonly offline?: boolean | undefined;
 }
 
-const shipped = fileURLToPath(new URL("../../../suites", import.meta.url));
+const shipped = packageFile("suites");
 
 /** The suite's file: as named, or that of a suite that comes with Amalgam. Throws RecipeError where there is neither. */
 function suiteFile(named: string): string {

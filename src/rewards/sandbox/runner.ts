@@ -1,4 +1,5 @@
 import { Worker } from "node:worker_threads";
+import { packageFile } from "../../schema/index.ts";
 import type { Limits } from "./launch.ts";
 import type { Sandbox } from "./probe.ts";
 import type { Ending, Program } from "./run.ts";
@@ -65,8 +66,5 @@ export function startRunner({ tools, filter }: Sandbox): Runner {
   };
 }
 
-/** Node 20 runs no TypeScript: beside the sources, the thread is the one that was built. */
-const threadFile = new URL(
-  import.meta.url.endsWith(".ts") ? "../../../dist/rewards/sandbox/thread.js" : "./thread.js",
-  import.meta.url,
-);
+/** Node 20 runs no TypeScript: beside the sources, too, the thread is the one that was built. */
+const threadFile = packageFile("dist/rewards/sandbox/thread.js");

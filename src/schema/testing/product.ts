@@ -1,8 +1,4 @@
-import { join } from "node:path";
+import { packageFile } from "../package-file.ts";
 
-/** A module of the product for children: as built, joined into few files by the tests' set-up (scripts/test-bundle.ts). */
-export function productFile(path: string): string {
-  const folder = process.env.AMALGAM_TEST_PRODUCT;
-  if (folder === undefined) throw new Error("the product is tried as built: npm run build");
-  return join(folder, path);
-}
+/** A module of the product as built, for children. */
+export const productFile = (path: string): string => packageFile(`dist/${path}`);

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { SHARE_ENV, Worker } from "node:worker_threads";
 import { type EngineEvent, type EngineLoad, type EngineSettings, eventQueue } from "../../generation/index.ts";
 import type { LocateOptions } from "../../models/index.ts";
-import type { ModelRecipe } from "../../schema/index.ts";
+import { type ModelRecipe, packageFile } from "../../schema/index.ts";
 import type {
   Command,
   Message,
@@ -195,8 +195,5 @@ export function startEngineThread({ progress, ...locating }: LocateOptions): Eng
   };
 }
 
-/** Node 20 runs no TypeScript: beside the sources, the thread is the one that was built. */
-const threadFile = new URL(
-  import.meta.url.endsWith(".ts") ? "../../../dist/server/engine/thread.js" : "./thread.js",
-  import.meta.url,
-);
+/** Node 20 runs no TypeScript: beside the sources, too, the thread is the one that was built. */
+const threadFile = packageFile("dist/server/engine/thread.js");
