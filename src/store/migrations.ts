@@ -24,6 +24,7 @@ export const migrations: readonly Migration[] = [
   { version: 6, up: addExtras },
   { version: 7, up: addPromptNumbers },
   { version: 8, some: moveSomePrompts, up: dropMoved },
+  { version: 9, up: addSplitIndex },
 ];
 
 /** The version of the schema that this Amalgam writes. */
@@ -277,4 +278,9 @@ async function createTables(db: Database): Promise<void> {
     .addColumn("failed", "integer", (column) => column.notNull())
     .addColumn("counts_json", "text", (column) => column.notNull())
     .execute();
+}
+
+/** Prompts are counted by their split each time a source begins: without the index, all their texts are read. */
+async function addSplitIndex(db: Database): Promise<void> {
+  await db.schema.createIndex("prompts_of_split").on("prompts").column("split").execute();
 }
