@@ -7,6 +7,7 @@ import {
   type DataError,
   type EndpointRecipe,
   type ModelRecipe,
+  type PriceRecipe,
   type SampleRequest,
   type Source,
   type SourceRecipe,
@@ -22,6 +23,8 @@ export interface LazySource {
   readonly identity: string;
   /** Embedded models go one after another: each takes the memory and all cores. */
   readonly embedded: boolean;
+  /** What a million tokens cost there, where a recipe says it. */
+  readonly price?: PriceRecipe | undefined;
   /** Prompts that it is given at once, where it takes all its requests before it gives the first response. */
   readonly together?: number;
   open(): Promise<Source>;
@@ -73,7 +76,7 @@ export async function lazySource(
     const notice = (text: string) => run.listener.notice(text);
     const options = { notice, ...(budget === undefined ? {} : { budget }) };
     const open = async () => openEndpoint(name, endpoint, options);
-    return { name, identity: endpointIdentity(endpoint), embedded: false, open };
+    return { name, identity: endpointIdentity(endpoint), embedded: false, price: endpoint.price, open };
   }
 }
 

@@ -66,6 +66,8 @@ export interface Run {
   readonly profile: boolean;
   /** Whether responses that could not be had are asked for again at once. */
   readonly retry: boolean;
+  /** Whether nothing may be fetched. */
+  readonly offline: boolean;
   /** Config, tokenizer and digest of a model that the recipe names; found once. */
   model(recipe: ModelRecipe): Promise<ModelFiles>;
   /** The same of a reward model, or one that compares. */
@@ -222,6 +224,7 @@ export function runOver(
     signal: options.signal,
     profile: options.profile === true,
     retry: options.retry === true,
+    offline: options.offline === true,
     model: (recipe) => once(models, recipe, (options) => findModel(recipe, options).then(conversational)),
     rewardModel: (recipe) => once(rewardModels, recipe, (options) => findRewardModel(recipe, options)),
     close: () => ledger.close(),

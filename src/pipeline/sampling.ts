@@ -14,6 +14,7 @@ import {
   SourceError,
 } from "../schema/index.ts";
 import type { Draw } from "../store/index.ts";
+import { suitesOf } from "./evaluate/in-run.ts";
 import type { StageName } from "./events.ts";
 import { type LazySource, lazyModel, lazySource } from "./lazy-source.ts";
 import { checkInterrupted, type Run } from "./run.ts";
@@ -276,6 +277,7 @@ export async function sampleSources(run: Run): Promise<Record<string, number>> {
   // Hours may lie between the first response and the training.
   checkTrainings(run.recipe, (await run.model(run.recipe.target)).decoderConfig);
   await checkWatching(run);
+  suitesOf(run);
   const account = await spendingAccount(run);
   const draws = await sourceDraws(run, account);
   for (const [index, { source, sampling }] of draws.entries()) {

@@ -1,5 +1,6 @@
 import { AmalgamError, contentKey, explainMemory, looksAtTarget, type Recipe } from "../schema/index.ts";
 import { explainDisk } from "./disk.ts";
+import { evaluateSuites } from "./evaluate/in-run.ts";
 import { evaluateModels } from "./evaluating.ts";
 import { type StageName, stageNames } from "./events.ts";
 import { evaluateLogProbs } from "./log-prob-evaluation.ts";
@@ -20,11 +21,13 @@ export async function sampleTarget(run: Run): Promise<Record<string, number>> {
   return drawMissing(run, { stage: "sample_target", label: "target", draws });
 }
 
-/** The comparison of the models, and how probable they find what WRPO learnt from. */
+/** The comparison of the models, how probable they find what WRPO learnt from, and the suites. */
 async function evaluate(run: Run): Promise<Outcome> {
   const compared = await evaluateModels(run);
   const logProbs = run.recipe.evaluation.log_probs ? await evaluateLogProbs(run) : undefined;
-  return compared === undefined && logProbs === undefined ? undefined : { ...compared, ...logProbs };
+  const suites = await evaluateSuites(run);
+  if (compared === undefined && logProbs === undefined && suites === undefined) return undefined;
+  return { ...compared, ...logProbs, ...suites };
 }
 
 /** The stages by name: each reads what those before left in the run folder, and can be run alone. */

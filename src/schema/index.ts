@@ -49,6 +49,7 @@ export {
   recipeSchema,
   type SftRecipe,
   type SourceRecipe,
+  type SuiteUse,
   type WrpoRecipe,
 } from "./recipe.ts";
 export {
@@ -76,6 +77,7 @@ export type {
   Suite,
 } from "./suite.ts";
 export { type LoadedSuite, loadSuite, type SuiteOptions, suiteJsonSchema } from "./suite-file.ts";
+export { isSuiteFile } from "./suite-name.ts";
 export { type GridValue, type Sweep, sweepSchema } from "./sweep.ts";
 export { type LoadedSweep, loadSweep, type SweepChanges, type SweepVariant, sweepJsonSchema } from "./sweep-file.ts";
 export { utf8Text } from "./utf8.ts";

@@ -6,7 +6,7 @@ import { expandHome } from "./cache.ts";
 import { valueAt } from "./issue-words.ts";
 import { judgeMistakes } from "./judge-mistakes.ts";
 import { contentKey } from "./key.ts";
-import { type Recipe, recipeSchema } from "./recipe.ts";
+import { type Recipe, recipeSchema, type SuiteUse } from "./recipe.ts";
 import { firstOf, type Mistake, mistakeError, mistakesOf } from "./recipe-issues.ts";
 import {
   applyOverrides,
@@ -18,6 +18,7 @@ import {
 } from "./recipe-overrides.ts";
 import { readYaml } from "./recipe-yaml.ts";
 import { selectionMistakes } from "./selection-mistakes.ts";
+import { isSuiteFile } from "./suite-name.ts";
 
 /** A recipe with the place that it was read from. */
 export interface LoadedRecipe {
@@ -146,15 +147,20 @@ function compositions(root: unknown): Mistake[] {
 function missingFiles(root: unknown, baseFolder: string): Mistake[] {
   const further = valueAt(root, ["prompts", "decontaminate", "against"]);
   const sources = valueAt(root, ["sources"]);
+  const suites = valueAt(root, ["evaluation", "suites"]);
   const count = (list: unknown) => (Array.isArray(list) ? list.length : 0);
   return [
     ["prompts", "file"],
     ["evaluation", "prompts", "file"],
     ...Array.from({ length: count(further) }, (_, at) => ["prompts", "decontaminate", "against", at, "file"]),
     ...Array.from({ length: count(sources) }, (_, at) => ["sources", at, "recorded", "file"]),
+    ...Array.from({ length: count(suites) }, (_, at) =>
+      ["suite", "data"].map((field) => ["evaluation", "suites", at, field]),
+    ).flat(),
   ].flatMap((path): Mistake[] => {
     const file = valueAt(root, path);
     if (typeof file !== "string" || file === "") return [];
+    if (path.at(-1) === "suite" && !isSuiteFile(file)) return [];
     const whole = absolute(file, baseFolder);
     if (existsSync(whole)) return [];
     const message = `there is no file ${whole}`;
@@ -178,6 +184,10 @@ function withPaths(recipe: Recipe, baseFolder: string, change: (path: string) =>
       ...(typeof adapter === "string" ? { adapter: change(absolute(adapter, baseFolder)) } : {}),
     };
   };
+  const suite = ({ suite: named, data }: SuiteUse): SuiteUse => ({
+    suite: isSuiteFile(named) ? change(absolute(named, baseFolder)) : named,
+    ...(data === undefined ? {} : { data: change(absolute(data, baseFolder)) }),
+  });
   return {
     ...recipe,
     prompts: {
@@ -196,7 +206,11 @@ function withPaths(recipe: Recipe, baseFolder: string, change: (path: string) =>
       "recorded" in source ? { ...source, recorded: file(source.recorded) } : model(source),
     ),
     rewards: recipe.rewards.map(model),
-    evaluation: { ...recipe.evaluation, prompts: file(recipe.evaluation.prompts) },
+    evaluation: {
+      ...recipe.evaluation,
+      prompts: file(recipe.evaluation.prompts),
+      ...(recipe.evaluation.suites === undefined ? {} : { suites: recipe.evaluation.suites.map(suite) }),
+    },
   };
 }
 

@@ -19,6 +19,14 @@ import { checkSpecSchema, samplingSchema } from "./records.ts";
 import { selectionSchema } from "./selection.ts";
 import { microBatchTokens, refuseBlind, watchingFields } from "./watching.ts";
 
+/** A suite: its file, or the name of one that comes with Amalgam. */
+const suiteUseSchema = z.strictObject({
+  suite: z.string().min(1),
+  /** The folder in which the suite's files lie; its own without. */
+  data: z.string().min(1).optional(),
+});
+export type SuiteUse = z.infer<typeof suiteUseSchema>;
+
 /** A name that may be a folder's. */
 export const nameSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, "letters, digits, '.', '_' and '-' only");
 const positive = z.number().gt(0);
@@ -333,6 +341,8 @@ export const recipeSchema = z.strictObject({
     log_probs: z.boolean().default(false),
     sampling: samplingSchema.omit({ seed: true }).partial().default({}),
     bootstrap: z.int().min(100).default(10_000),
+    /** Suites that the models before and after are measured by, too. */
+    suites: z.array(suiteUseSchema).min(1).optional(),
   }),
 });
 

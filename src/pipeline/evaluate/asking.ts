@@ -2,6 +2,7 @@ import { z } from "zod";
 import { contentKey, type Message, type Sampling } from "../../schema/index.ts";
 import type { LazySource } from "../lazy-source.ts";
 import type { Evaluation } from "./evaluation.ts";
+import { tellExpectedCost } from "./expected-cost.ts";
 import { type Failed, type Outcome, remembered } from "./remembered.ts";
 
 /** What a model is asked. No two questions of a call have the same id and index. */
@@ -44,7 +45,16 @@ export async function ask(
     unit: "answers",
     keys,
     schema: answerSchema,
-    work: (missing, signal) => answers(source, asked, missing, signal),
+    work(missing, signal) {
+      const calls = missing.map((index) => asked[index]!);
+      tellExpectedCost(
+        evaluation,
+        label,
+        source,
+        calls.map(({ messages, sampling }) => ({ messages, maxTokens: sampling.max_tokens })),
+      );
+      return answers(source, asked, missing, signal);
+    },
   });
 }
 

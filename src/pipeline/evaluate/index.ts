@@ -1,15 +1,12 @@
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { stringify } from "yaml";
 import type { BenchmarkResult } from "../../evaluation/index.ts";
 import {
   type BenchmarkRecipe,
   contentKey,
-  didYouMean,
   LedgerError,
   type LoadedSuite,
-  loadSuite,
-  packageFile,
   RecipeError,
   replaceFile,
 } from "../../schema/index.ts";
@@ -27,6 +24,7 @@ import {
   type PlacedContestant,
 } from "./contestants.ts";
 import type { Answering, Contestant, Evaluation } from "./evaluation.ts";
+import { openSuite } from "./shipped-suites.ts";
 
 export interface SuiteEvaluationOptions {
   /** `MODEL`, `NAME=MODEL` or run folders; or models with where they come from. */
@@ -43,19 +41,6 @@ export interface SuiteEvaluationOptions {
   readonly offline?: boolean | undefined;
 }
 
-const shipped = packageFile("suites");
-
-/** The suite's file: as named, or that of a suite that comes with Amalgam. Throws RecipeError where there is neither. */
-function suiteFile(named: string): string {
-  if (/[/\\]|\.ya?ml$/i.test(named) || existsSync(named)) return named;
-  const file = join(shipped, `${named}.yaml`);
-  if (existsSync(file)) return file;
-  const names = readdirSync(shipped).flatMap((name) => (name.endsWith(".yaml") ? [name.slice(0, -5)] : []));
-  throw new RecipeError(`there is no suite ${named}`, {
-    hint: `${didYouMean(named, names)}Those that come with Amalgam: ${names.join(", ")}. A suite of your own is named by its file.`,
-  });
-}
-
 /** Under which name the ledger of such a folder says what it is. */
 const suiteEntry = "suite";
 
@@ -70,7 +55,7 @@ export async function evaluateSuite(options: SuiteEvaluationOptions): Promise<Be
   const { listener, signal, offline = false } = options;
   const folder = resolve(options.folder);
   const { dataFolder, overrides = [] } = options;
-  const loaded = loadSuite(suiteFile(options.suite), { dataFolder, overrides });
+  const loaded = openSuite(options.suite, { dataFolder, overrides });
   const { suite } = loaded;
   const placed = [
     ...options.models.flatMap((model) => (typeof model === "string" ? namedContestants(model, listener) : [model])),
