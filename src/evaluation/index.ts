@@ -1,7 +1,7 @@
 export * from "./alpaca-eval/index.ts";
 export { eloPoints, fitBradleyTerry, type Strengths } from "./bradley-terry.ts";
 export { pairKappa, type Vote } from "./kappa.ts";
-export type { BenchmarkResult, Column, Figure, Item, Measured } from "./leaderboard/table.ts";
+export * from "./leaderboard/index.ts";
 export { type Contrast, fitLogistic } from "./logistic.ts";
 export { mean } from "./mean.ts";
 export { bootstrapMean, type Interval, type Resampling } from "./resampling.ts";

@@ -1,5 +1,6 @@
 import { eloPoints, fitBradleyTerry } from "./bradley-terry.ts";
 import { type Interval, quantile, type Resampling, resampledCounts } from "./resampling.ts";
+import { isTie } from "./statistics.ts";
 
 /** How strong one source is among those that answered the same prompts. */
 export interface SourceStrength {
@@ -25,9 +26,6 @@ export interface SourceStrengths {
 
 /** Prompts are drawn again in so many groups at most, each put into its own by lot: more would change the intervals by a few per cent. */
 const mostGroups = 1000;
-
-/** Mean rewards closer than this, relative to their size, are a tie: the order of a sum changes its last bits. */
-const tieTolerance = 1e-9;
 
 /**
  * Counts comparisons of sources prompt by prompt, and fits their strengths by Bradley and Terry's model: on each prompt the source with
@@ -62,7 +60,7 @@ export function sourceStrengths(names: readonly string[]) {
         for (let j = 0; j < i; j += 1) {
           if (counts[j] === 0) continue;
           const b = sums[j]! / counts[j]!;
-          const tied = Math.abs(a - b) <= tieTolerance * Math.max(Math.abs(a), Math.abs(b));
+          const tied = isTie(a, b);
           const won = tied ? 0.5 : a > b ? 1 : 0;
           wins[i * size + j]! += won;
           wins[j * size + i]! += 1 - won;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { DataError, philox } from "../schema/index.ts";
 import { type Comparison, compare, meanReward, meanRewards, verdict } from "./index.ts";
-import { bootstrapMean, signFlipTest } from "./resampling.ts";
+import { bootstrapMean, keptDraws, signFlipTest } from "./resampling.ts";
 
 interface Fixture {
   readonly resamples: number;
@@ -78,6 +78,35 @@ describe("bootstrap interval", () => {
     expect(found.high).toBeLessThanOrEqual(highTo! + 1e-12);
   });
 
+  test.each([
+    [0, 0.5, 1, 1, 0.5, 1],
+    [-1, 0, 0, 1, -1, -1],
+    [100, 0, 0, 100, 100],
+    [3, 5, 5, 3, 5, 5],
+    [0.25, 0.5, 0.75, 0.75],
+  ])(
+    "two or three values at equal distances: exactly the quantiles of all resamples that there are (%#)",
+    (...values) => {
+      const size = values.length;
+      const all = Array.from({ length: size ** size }, (_, code) =>
+        mean(values.map((_, position) => values[Math.floor(code / size ** position) % size]!)),
+      ).sort((a, b) => a - b);
+      const found = bootstrapMean(values, { resamples: 1, seed: 1 });
+      expect(found.low).toBeCloseTo(all[Math.ceil(0.025 * all.length) - 1]!, 12);
+      expect(found.high).toBeCloseTo(all[all.length - Math.ceil(0.025 * all.length)]!, 12);
+      const mirrored = bootstrapMean(values.map((value) => -value).reverse(), { resamples: 1, seed: 1 });
+      expect([mirrored.low, mirrored.high]).toEqual([-found.high + 0, -found.low + 0]);
+    },
+  );
+
+  test("fourteen thousand answers right or wrong: mean ± 1.96 standard errors, without a draw", () => {
+    const values = Array.from({ length: 14_042 }, (_, at) => (at % 5 < 3 ? 100 : 0));
+    const { low, high } = bootstrapMean(values, { resamples: 1, seed: 1 });
+    const standardError = 100 * Math.sqrt((0.6 * 0.4) / values.length);
+    expect((mean(values) - low) / standardError).toBeCloseTo(1.96, 1);
+    expect((high - mean(values)) / standardError).toBeCloseTo(1.96, 1);
+  });
+
   test("many values: mean ± 1.96 standard errors", () => {
     const values = normal(2000, 3).map((value) => 0.3 + 2 * value);
     const centre = mean(values);
@@ -98,6 +127,15 @@ describe("bootstrap interval", () => {
     // 94 % is expected at 60 values; the binomial standard error is 1.4 %.
     expect(covered / rounds).toBeGreaterThan(0.9);
     expect(covered / rounds).toBeLessThan(0.985);
+  });
+
+  test("draws that are kept are the draws", () => {
+    const how = { resamples: 300, seed: 9 };
+    const shared = { ...how, draws: keptDraws(how) };
+    for (const values of [normal(41, 1), normal(41, 2), normal(50, 3), normal(41, 4)])
+      expect(bootstrapMean(values, shared)).toEqual(bootstrapMean(values, how));
+    const many = { resamples: 2 ** 20, seed: 9 };
+    expect(keptDraws(many)(17)).toBeUndefined();
   });
 
   test("the seed decides; equal values have no width; none is refused", () => {
@@ -145,7 +183,31 @@ describe("sign-flip test", () => {
     expect(signFlipTest([0, 0], how)).toBe(1);
     expect(signFlipTest([], how)).toBe(1);
     expect(signFlipTest([0.1, 0.2, -0.3], how)).toBe(1);
-    expect(signFlipTest(Array<number>(40).fill(1), how)).toBe(1 / 1001);
+    expect(signFlipTest(Array<number>(40).fill(1), how)).toBeCloseTo(2 ** -39, 24);
+    expect(signFlipTest([...Array<number>(20).fill(1), ...Array<number>(20).fill(2)], how)).toBe(1 / 1001);
+  });
+
+  test("many of one size: the binomial distribution's tails, to the last bits of a share", () => {
+    // By whole numbers: the sum of binomial coefficients up to the fewer.
+    const exact = (fewer: number, count: number) => {
+      let [term, sum] = [1n, 1n];
+      for (let k = 1; k <= fewer; k += 1) {
+        term = (term * BigInt(count - k + 1)) / BigInt(k);
+        sum += term;
+      }
+      return Number((2n * sum * 10n ** 30n) / 2n ** BigInt(count)) / 1e30;
+    };
+    for (const [positive, count] of [
+      [20, 50],
+      [440, 1000],
+      [1000, 2101],
+    ] as const) {
+      const differences = Array.from({ length: count }, (_, at) => (at < positive ? 12.5 : -12.5));
+      expect(signFlipTest(differences, { resamples: 1, seed: 1 }) / exact(positive, count)).toBeCloseTo(1, 9);
+    }
+    expect(signFlipTest([...Array<number>(30).fill(1), ...Array<number>(30).fill(-1)], { resamples: 1, seed: 1 })).toBe(
+      1,
+    );
   });
 
   test("many differences: the normal approximation", () => {

@@ -123,7 +123,9 @@ export function verdict(comparison: Comparison, nameA: string, nameB: string): V
   };
 }
 
-const isTie = (x: number, y: number) => Math.abs(x - y) <= tieTolerance * Math.max(Math.abs(x), Math.abs(y), 1e-300);
+/** Whether two mean rewards, or two values of a question, are the same. */
+export const isTie = (x: number, y: number) =>
+  Math.abs(x - y) <= tieTolerance * Math.max(Math.abs(x), Math.abs(y), 1e-300);
 
 const signed = (value: number) => `${value < 0 ? "-" : "+"}${Math.abs(value).toPrecision(3)}`;
 

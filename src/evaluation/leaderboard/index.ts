@@ -1,0 +1,16 @@
+export { type WinCell, winCell } from "./comparisons.ts";
+export { type LeaderboardOptions, leaderboardOf } from "./leaderboard.ts";
+export {
+  type BoardBenchmark,
+  benchmarkResultSchema,
+  type Focus,
+  type Leaderboard,
+  type Lengths,
+  leaderboardSchema,
+  type Moved,
+  type Overall,
+  type PairComparison,
+  type PairOutcome,
+} from "./schema.ts";
+export type { BenchmarkResult, Column, Figure, Item, Measured } from "./table.ts";
+export { standingName, unitOfDifference } from "./words.ts";
