@@ -15,6 +15,19 @@ export type { DataTrainingReport } from "./data-training/report.ts";
 export { type DatasetOptions, type DatasetSummary, exportDataset } from "./dataset/index.ts";
 export { type DoctorOptions, diagnose, type Finding } from "./doctor/index.ts";
 export { evaluateSuite, type SuiteEvaluationOptions } from "./evaluate/index.ts";
+export {
+  comparisonWords,
+  figureText,
+  leaderboardPaths,
+  mainTable,
+  notOfficial,
+  notOfficialWords,
+  overallTable,
+  readLeaderboard,
+  signedText,
+  standingText,
+  writeLeaderboard,
+} from "./evaluate/tables/index.ts";
 export { evaluateModels, latestComparison } from "./evaluating.ts";
 export * from "./events.ts";
 export { initRun } from "./init.ts";

@@ -1,7 +1,7 @@
 import { type Html, html } from "./escape.ts";
 
 export interface Column<Row> {
-  readonly head: string;
+  readonly head: Html | string;
   readonly cell: (row: Row) => Html | string;
   /** Figures stand at the right; the first column, unless a figure, is the row's heading. */
   readonly kind?: "figure" | "text";
