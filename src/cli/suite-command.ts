@@ -3,6 +3,7 @@ import { evaluateSuite } from "../pipeline/index.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Surroundings } from "./execute.ts";
 import type { SuiteArguments } from "./suite-arguments.ts";
+import { suiteText } from "./suite-text.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** `amalgam evaluate MODEL... --suite SUITE --output FOLDER`. */
@@ -15,7 +16,7 @@ export async function suiteCommand(
   if (kindOf(output)?.isFile() === true) throw new UsageError(`${output} is a file, and --output names a folder`);
   if (data !== undefined && kindOf(data)?.isDirectory() !== true)
     throw new UsageError(`--data ${data}: there is no such folder`);
-  const results = await evaluateSuite({
+  const board = await evaluateSuite({
     models,
     suite,
     folder: output,
@@ -26,5 +27,5 @@ export async function suiteCommand(
     offline,
   });
   printer.clear();
-  print(JSON.stringify(results, null, json ? 2 : 0));
+  print(json ? JSON.stringify(board, null, 2) : suiteText(board, output));
 }

@@ -114,6 +114,8 @@ export const suiteSchema = z.strictObject({
   benchmarks: z.array(benchmarkSchema).min(1),
   /** What the answers of endpoints may cost, judges' and models' together. */
   budget: z.strictObject({ money: positive.optional(), tokens: z.int().min(1).optional() }).default({}),
+  /** Whose gains and losses are shown, and against whom: names of models. The last one's against the first's without. */
+  focus: z.strictObject({ model: nameSchema, baseline: nameSchema }).optional(),
   /** Resamples of every interval and test. */
   bootstrap: z.int().min(100).default(10_000),
 });

@@ -2,7 +2,7 @@ import { keptDraws, type Resampling } from "../resampling.ts";
 import { type Comparison, compare, isTie } from "../statistics.ts";
 import { lengthOf } from "./lengths.ts";
 import { benjaminiHochberg, holm } from "./multiple-testing.ts";
-import type { PairComparison, PairOutcome } from "./schema.ts";
+import type { ComparedPair, PairComparison } from "./schema.ts";
 import type { BenchmarkResult, Item, Measured } from "./table.ts";
 import { wilson } from "./wilson.ts";
 import { comparisonSentence } from "./words.ts";
@@ -66,9 +66,9 @@ export function itemsById({ model, items }: Measured): Map<string, Item> {
 
 function outcomeOf(
   { meanA, meanB, difference, interval, pValue, wins, ties, losses, winRate, prompts }: Comparison,
-  corrected: Pick<PairOutcome, "holm" | "benjaminiHochberg">,
-  longer: PairOutcome["longer"],
-): PairOutcome {
+  corrected: Pick<ComparedPair, "holm" | "benjaminiHochberg">,
+  longer: ComparedPair["longer"],
+): ComparedPair {
   const significant = (interval.low > 0 || interval.high < 0) && corrected.holm <= level;
   return {
     ...{ meanA, meanB, difference, interval, pValue, ...corrected },
@@ -79,7 +79,7 @@ function outcomeOf(
   };
 }
 
-function longerOf(pairs: readonly (readonly [Item, Item])[]): PairOutcome["longer"] {
+function longerOf(pairs: readonly (readonly [Item, Item])[]): ComparedPair["longer"] {
   const decided = pairs.flatMap(([a, b]) => {
     if (a.answer === undefined || b.answer === undefined || isTie(a.value, b.value)) return [];
     const more = lengthOf(a.answer) - lengthOf(b.answer);

@@ -3,6 +3,7 @@ export { type LeaderboardOptions, leaderboardOf } from "./leaderboard.ts";
 export {
   type BoardBenchmark,
   benchmarkResultSchema,
+  type ComparedPair,
   type Focus,
   type Leaderboard,
   type Lengths,
@@ -10,7 +11,6 @@ export {
   type Moved,
   type Overall,
   type PairComparison,
-  type PairOutcome,
 } from "./schema.ts";
 export type { BenchmarkResult, Column, Figure, Item, Measured } from "./table.ts";
 export { standingName, unitOfDifference } from "./words.ts";

@@ -129,7 +129,7 @@ const pairSchema = z.object({
   sentence: z.string().min(1),
 });
 export type PairComparison = z.infer<typeof pairSchema>;
-export type PairOutcome = NonNullable<PairComparison["outcome"]>;
+export type ComparedPair = NonNullable<PairComparison["outcome"]>;
 
 const leftOutSchema = z.array(z.object({ benchmark: name, models: z.array(name) }));
 

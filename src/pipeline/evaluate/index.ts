@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { stringify } from "yaml";
-import type { BenchmarkResult } from "../../evaluation/index.ts";
+import type { BenchmarkResult, Leaderboard, LeaderboardOptions } from "../../evaluation/index.ts";
 import {
   type BenchmarkRecipe,
   contentKey,
@@ -25,6 +25,7 @@ import {
 } from "./contestants.ts";
 import type { Answering, Contestant, Evaluation } from "./evaluation.ts";
 import { openSuite } from "./shipped-suites.ts";
+import { writeLeaderboard } from "./tables/index.ts";
 
 export interface SuiteEvaluationOptions {
   /** `MODEL`, `NAME=MODEL` or run folders; or models with where they come from. */
@@ -51,7 +52,7 @@ const suiteEntry = "suite";
  * @throws RecipeError, DataError, ModelError, SourceError, LedgerError: whatever is wrong with suite, files, models or folder; Interrupted
  * on an abort.
  */
-export async function evaluateSuite(options: SuiteEvaluationOptions): Promise<BenchmarkResult[]> {
+export async function evaluateSuite(options: SuiteEvaluationOptions): Promise<Leaderboard> {
   const { listener, signal, offline = false } = options;
   const folder = resolve(options.folder);
   const { dataFolder, overrides = [] } = options;
@@ -88,12 +89,24 @@ export async function evaluateSuite(options: SuiteEvaluationOptions): Promise<Be
       await account?.save();
       if (account !== undefined) listener.notice(`spent so far: ${spendingWords(account.budget.spent())}`);
     }
-    return results;
+    return writeLeaderboard(folder, results, {
+      name: suite.name,
+      resampling: { resamples: bootstrap, seed },
+      focus: suite.focus ?? usualFocus(contestants),
+    });
   } catch (error) {
     throw explainDisk(error, folder);
   } finally {
     await ledger.close();
   }
+}
+
+/** A run's fused model against its target; else the last model against the first. */
+function usualFocus(contestants: readonly Contestant[]): LeaderboardOptions["focus"] {
+  const names = contestants.map(({ name }) => name);
+  const [first, last] = [names[0]!, names.at(-1)!];
+  if (names.includes("target") && names.includes("fused")) return { model: "fused", baseline: "target" };
+  return first === last ? undefined : { model: last, baseline: first };
 }
 
 function measured(
