@@ -1,0 +1,12 @@
+export * from "./battles.ts";
+export { type MarkdownCounts, markdownCounts, roughTokens } from "./markdown.ts";
+export {
+  resampledStyleControl,
+  type Style,
+  type StyleControl,
+  type StyledBattle,
+  styleControlled,
+  styleControlledV2,
+} from "./style-control.ts";
+export * from "./verdict.ts";
+export { arenaInterval, arenaWinRate, type Battle, resampledWinRates } from "./win-rate.ts";

@@ -1,0 +1,43 @@
+/** What of an answer is style, as arena-hard-auto keeps it with the answer. */
+export interface MarkdownCounts {
+  readonly header_count: Readonly<Record<"h1" | "h2" | "h3" | "h4" | "h5" | "h6", number>>;
+  readonly list_count: Readonly<Record<"ordered" | "unordered", number>>;
+  readonly bold_count: Readonly<Record<"**" | "__", number>>;
+}
+
+/** White space as Python's regular expressions have it; JavaScript's differs in six signs. */
+const space = "[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]";
+/** Python's lines end at \n alone. */
+const lineStart = "(?<![^\\n])";
+const countOf = (text: string, pattern: string): number => [...text.matchAll(new RegExp(pattern, "gu"))].length;
+
+/** Headers, list items and bold words outside of code blocks, counted as `add_markdown_info.py` of arena-hard-auto does. */
+export function markdownCounts(answer: string): MarkdownCounts {
+  const text = withoutCode(answer);
+  const headers = (level: number) => countOf(text, `${lineStart}#{${level}}${space}`);
+  return {
+    header_count: { h1: headers(1), h2: headers(2), h3: headers(3), h4: headers(4), h5: headers(5), h6: headers(6) },
+    list_count: {
+      ordered: countOf(text, `${lineStart}${space}*\\p{Nd}+\\.${space}`),
+      unordered: countOf(text, `${lineStart}${space}*[-*+]${space}`),
+    },
+    bold_count: { "**": countOf(text, "\\*\\*[^*\\n]+\\*\\*"), __: countOf(text, "__[^_\\n]+__") },
+  };
+}
+
+/** What stands in a code block is taken out wherever it stands: so does arena-hard-auto. */
+function withoutCode(answer: string): string {
+  let text = answer;
+  for (const [, block] of answer.matchAll(/```([^`]*)```/g)) text = text.replaceAll(block!, "");
+  return text;
+}
+
+/**
+ * About how many tokens a text has: the pieces that OpenAI's tokenizers split it into before they look at their vocabulary. arena-hard-auto counts tokens
+ * by tiktoken; lengths are compared as shares of their sum, so that what all texts have too few of hardly counts.
+ */
+export const roughTokens = (text: string): number =>
+  countOf(
+    text,
+    "'(?:[sdmtSDMT]|[lL][lL]|[vV][eE]|[rR][eE])|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+  );

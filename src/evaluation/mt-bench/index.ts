@@ -1,0 +1,3 @@
+export * from "./categories.ts";
+export { noRating, type PairVerdict, readPairVerdict, readRating } from "./rating.ts";
+export * from "./scores.ts";
