@@ -24,7 +24,7 @@ export interface SuiteOptions {
 }
 
 /** Fields of a benchmark that name a file or folder. A task's own file is one where it looks like it. */
-const dataFields = ["questions", "baseline", "gamed", "prompt", "references", "data"] as const;
+const dataFields = ["questions", "baseline", "creative_baseline", "gamed", "prompt", "references", "data"] as const;
 
 /**
  * Reads a suite. Throws a RecipeError with file, line and field for the first mistake, its `others` the rest: of the YAML and the

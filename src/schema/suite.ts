@@ -38,6 +38,16 @@ const contestantSchema = z.union(
 export type ContestantRecipe = z.infer<typeof contestantSchema>;
 
 const judged = { judge: judgeSchema.optional(), limit, sampling };
+/** Of judges that explain themselves and close with a verdict. */
+const judgedInWords = {
+  ...judged,
+  /** Whether the judge writes as it likes, or is held to a short explanation with a verdict behind it, which only a model on this machine can be. Held, such a one; as it likes, a server. */
+  verdict: z.enum(["free", "constrained"]).optional(),
+  /** How often a judge is asked until its words have a verdict. */
+  attempts: z.int().min(1).max(5).default(2),
+  /** The most tokens that the judge may write; as the official tool has it without. */
+  judge_max_tokens: z.int().min(1).optional(),
+};
 
 const alpacaEvalSchema = z.strictObject({
   kind: z.literal("alpaca_eval"),
@@ -58,19 +68,22 @@ const arenaHardSchema = z.strictObject({
   name: nameSchema.default("arena_hard"),
   version: z.enum(["v0.1", "v2.0"]).default("v0.1"),
   questions: file,
-  /** The baseline's answers. */
+  /** The baseline's answers, in one of the official formats. */
   baseline: file,
+  /** Those that creative writing is compared with: v2.0 has another baseline there. */
+  creative_baseline: file.optional(),
   /** Arena-Hard's own configuration with the judge's prompts; Amalgam's own prompts without. */
   prompt: file.optional(),
+  /** Resamples of the intervals; the official tool takes 100. */
   bootstrap: z.int().min(2).default(100),
-  ...judged,
+  ...judgedInWords,
 });
 
 const mtBenchSchema = z.strictObject({
   kind: z.literal("mt_bench"),
   name: nameSchema.default("mt_bench"),
   questions: file,
-  /** Reference answers to the questions that have one. */
+  /** Reference answers to questions of math, reasoning and coding; the questions' own without. */
   references: file.optional(),
   /** MT-Bench's own `judge_prompts.jsonl`; Amalgam's own prompts without. */
   prompt: file.optional(),
@@ -78,7 +91,7 @@ const mtBenchSchema = z.strictObject({
   mode: z.enum(["single", "pairwise"]).default("single"),
   /** With `mode: pairwise`: the name of the model that the others are compared with. */
   baseline: nameSchema.optional(),
-  ...judged,
+  ...judgedInWords,
 });
 
 const taskSchema = z.strictObject({

@@ -148,8 +148,8 @@ export function styleControlledV2(battles: readonly StyledBattle[], models: numb
   );
   if (columns.some((column) => column === undefined)) return undefined;
   const contrasts = battles.flatMap(({ model, outcome }, i) => {
-    const difference = Array.from({ length: models }, (_, other) => (other === model ? 1 : 0));
-    difference.push(...columns.map((column) => column![i]!));
+    const which = Array.from({ length: models }, (_, other) => (other === model ? 1 : 0));
+    const difference: number[] = [...which, ...columns.map((column) => column![i]!)];
     const lost = difference.map((value) => -value);
     return [
       { difference, weight: outcome },

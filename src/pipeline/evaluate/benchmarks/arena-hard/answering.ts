@@ -1,0 +1,78 @@
+import { type ArenaVersion, markdownCounts, roughTokens, type Style } from "../../../../evaluation/index.ts";
+import type { BenchmarkRecipeOf } from "../../../../schema/index.ts";
+import { ask } from "../../asking.ts";
+import type { Contestant, Evaluation } from "../../evaluation.ts";
+import { samplingOf } from "../judged/sampling.ts";
+import { type ArenaAnswer, type ArenaQuestion, arenaAnswers } from "./questions.ts";
+
+/** A model's answers to the questions, as far as they could be had. */
+export interface Answered {
+  readonly name: string;
+  readonly answers: ReadonlyMap<string, ArenaAnswer>;
+  readonly failed: number;
+  readonly notes: readonly string[];
+}
+
+/** The most tokens of an answer, as in the official settings. */
+const mostTokens: Readonly<Record<ArenaVersion, number>> = { "v0.1": 4096, "v2.0": 16_000 };
+
+/** Reads a model's answers from its file, or asks it. */
+export async function arenaAnswersOf(
+  evaluation: Evaluation,
+  recipe: BenchmarkRecipeOf<"arena_hard">,
+  { name, answering, outputs }: Contestant,
+  questions: readonly ArenaQuestion[],
+): Promise<Answered> {
+  if (answering === undefined) {
+    const file = outputs[recipe.name];
+    if (file === undefined)
+      return { name, answers: new Map(), failed: 0, notes: [`there is no file of its answers to ${recipe.name}`] };
+    const { answers, notes } = await arenaAnswers(file, questions);
+    return { name, answers, ...missing(questions.length - answers.size, "are not in its file", notes) };
+  }
+  const sampling = samplingOf(
+    evaluation.seed,
+    { temperature: 0, max_tokens: mostTokens[recipe.version] },
+    recipe.sampling,
+  );
+  const asked = questions.map(({ id, prompt }) => ({
+    id,
+    messages: [{ role: "user" as const, content: prompt }],
+    sampling,
+  }));
+  const given = await ask(evaluation, `${recipe.name}: answers of ${name}`, answering.source, asked);
+  const answers = new Map(
+    questions.flatMap(({ id }, at): [string, ArenaAnswer][] => {
+      const answer = given[at]!;
+      return "failure" in answer ? [] : [[id, { id, model: name, text: answer.text }]];
+    }),
+  );
+  const failure = given.find((answer) => "failure" in answer);
+  const why = failure === undefined ? "" : `could not be had: ${failure.failure}`;
+  const cut = given.filter((answer) => "finish" in answer && answer.finish === "length").length;
+  const notes = cut === 0 ? [] : [`${cut} of its answers are cut off at ${sampling.max_tokens} tokens`];
+  return { name, answers, ...missing(questions.length - answers.size, why, notes) };
+}
+
+const missing = (failed: number, why: string, notes: readonly string[] = []) => ({
+  failed,
+  notes: [...(failed === 0 ? [] : [`${failed} answers ${why}`]), ...notes],
+});
+
+/** The styles of answers by their model, all of them as their files tell, or where one tells none, all counted here. */
+export interface Styles {
+  of(answer: ArenaAnswer): Style;
+  /** Whether tokens are counted by tiktoken. */
+  readonly given: boolean;
+}
+
+export function stylesOf(all: Iterable<ArenaAnswer>): Styles {
+  const given = [...all].every(({ style }) => style !== undefined);
+  return { given, of: (answer) => (given ? answer.style! : countedStyle(answer.text)) };
+}
+
+function countedStyle(text: string): Style {
+  const { header_count, list_count, bold_count } = markdownCounts(text);
+  const sum = (counts: Readonly<Record<string, number>>) => Object.values(counts).reduce((a, b) => a + b, 0);
+  return [roughTokens(text), sum(header_count), sum(list_count), sum(bold_count)];
+}
