@@ -1,5 +1,5 @@
 export * from "./battles.ts";
-export { type MarkdownCounts, markdownCounts, roughTokens } from "./markdown.ts";
+export { markdownCounts, markdownStyle, roughTokens } from "./markdown.ts";
 export {
   resampledStyleControl,
   type Style,

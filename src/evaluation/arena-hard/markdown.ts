@@ -25,6 +25,13 @@ export function markdownCounts(answer: string): MarkdownCounts {
   };
 }
 
+/** The same as three sums: headers, list items, bold words. */
+export function markdownStyle(answer: string): readonly [headers: number, lists: number, bold: number] {
+  const { header_count, list_count, bold_count } = markdownCounts(answer);
+  const sum = (counts: Readonly<Record<string, number>>) => Object.values(counts).reduce((a, b) => a + b, 0);
+  return [sum(header_count), sum(list_count), sum(bold_count)];
+}
+
 /** What stands in a code block is taken out wherever it stands: so does arena-hard-auto. */
 function withoutCode(answer: string): string {
   let text = answer;

@@ -1,4 +1,4 @@
-import { type ArenaVersion, markdownCounts, roughTokens, type Style } from "../../../../evaluation/index.ts";
+import { type ArenaVersion, markdownStyle, roughTokens, type Style } from "../../../../evaluation/index.ts";
 import type { BenchmarkRecipeOf } from "../../../../schema/index.ts";
 import { ask } from "../../asking.ts";
 import type { Contestant, Evaluation } from "../../evaluation.ts";
@@ -59,7 +59,7 @@ const missing = (failed: number, why: string, notes: readonly string[] = []) => 
   notes: [...(failed === 0 ? [] : [`${failed} answers ${why}`]), ...notes],
 });
 
-/** The styles of answers by their model, all of them as their files tell, or where one tells none, all counted here. */
+/** The styles of answers: as their files tell; where one tells no tokens, those of all are counted here. */
 export interface Styles {
   of(answer: ArenaAnswer): Style;
   /** Whether tokens are counted by tiktoken. */
@@ -68,11 +68,5 @@ export interface Styles {
 
 export function stylesOf(all: Iterable<ArenaAnswer>): Styles {
   const given = [...all].every(({ style }) => style !== undefined);
-  return { given, of: (answer) => (given ? answer.style! : countedStyle(answer.text)) };
-}
-
-function countedStyle(text: string): Style {
-  const { header_count, list_count, bold_count } = markdownCounts(text);
-  const sum = (counts: Readonly<Record<string, number>>) => Object.values(counts).reduce((a, b) => a + b, 0);
-  return [roughTokens(text), sum(header_count), sum(list_count), sum(bold_count)];
+  return { given, of: ({ style, text }) => (given ? style! : [roughTokens(text), ...markdownStyle(text)]) };
 }

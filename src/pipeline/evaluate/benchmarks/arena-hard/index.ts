@@ -96,5 +96,9 @@ const figureNotes = ({ version, bootstrap }: Recipe, given: boolean, models: num
       : "at 2.5 and 97.5 % (the official tool prints 5 and 95 % of draws without a seed)"
   }`,
   ...(models > 1 ? ["style is controlled for over the battles of all models of this evaluation"] : []),
-  ...(given ? [] : ["tokens, for style, are counted roughly: the answers' files don't tell tiktoken's counts"]),
+  ...(given
+    ? []
+    : [
+        "style is controlled for by a rough count of tokens, as the answers' files don't tell tiktoken's: the figure is near the official one, and not the same",
+      ]),
 ];

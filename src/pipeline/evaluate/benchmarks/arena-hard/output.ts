@@ -47,6 +47,9 @@ function metadataOf(answer: ArenaAnswer, styles: Styles) {
   return { token_len, ...markdownCounts(answer.text) };
 }
 
+/** The official tools pass over it. */
+const markOf = ({ given }: Styles) => (given ? {} : { tokens_counted: "roughly" });
+
 const answerId = ({ id, model, text }: ArenaAnswer) => contentKey([id, model, text]).slice(0, 22);
 
 const earlierAnswerRow = (answer: ArenaAnswer, _prompt: string, styles: Styles) => ({
@@ -55,6 +58,7 @@ const earlierAnswerRow = (answer: ArenaAnswer, _prompt: string, styles: Styles) 
   model_id: answer.model,
   choices: [{ index: 0, turns: [{ content: answer.text, token_len: styles.of(answer)[0] }] }],
   conv_metadata: metadataOf(answer, styles),
+  ...markOf(styles),
 });
 
 const answerRow = (answer: ArenaAnswer, prompt: string, styles: Styles) => ({
@@ -66,6 +70,7 @@ const answerRow = (answer: ArenaAnswer, prompt: string, styles: Styles) => ({
     { role: "assistant", content: { answer: answer.text } },
   ],
   metadata: metadataOf(answer, styles),
+  ...markOf(styles),
 });
 
 const earlierJudgementRow = ({ question, games }: Match, model: string, judge: string) => ({

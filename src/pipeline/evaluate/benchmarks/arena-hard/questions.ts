@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { ArenaVersion, Style } from "../../../../evaluation/index.ts";
+import { type ArenaVersion, markdownStyle, type Style } from "../../../../evaluation/index.ts";
 import { DataError } from "../../../../schema/index.ts";
 import { answersById, type FoundAnswers, readRowsOf, rowsById } from "../judged/rows.ts";
 
@@ -41,25 +41,30 @@ const counts = z.union([
   z.record(z.string(), count).transform((by) => Object.values(by).reduce((a, b) => a + b, 0)),
 ]);
 const metadata = z.object({ token_len: count, header_count: counts, list_count: counts, bold_count: counts });
+type Metadata = z.output<typeof metadata>;
+/** A mark of files that Amalgam wrote: tokens are then counted anew, lest a rough count pass for tiktoken's. */
+const marked = { tokens_counted: z.literal("roughly").optional() };
 
-const styleOf = (found: z.output<typeof metadata> | undefined): { style?: Style } =>
-  found === undefined ? {} : { style: [found.token_len, found.header_count, found.list_count, found.bold_count] };
+function styleOf(found: Metadata | undefined, text: string, tokens: number | undefined): { style?: Style } {
+  if (found !== undefined) return { style: [found.token_len, found.header_count, found.list_count, found.bold_count] };
+  return tokens === undefined ? {} : { style: [tokens, ...markdownStyle(text)] };
+}
 
 const earlierAnswer = z
   .object({
     question_id: id,
     model_id: z.string().min(1),
-    choices: z.array(z.object({ turns: z.array(z.object({ content: z.string() })).min(1) })).min(1),
+    choices: z
+      .array(z.object({ turns: z.array(z.object({ content: z.string(), token_len: count.optional() })).min(1) }))
+      .min(1),
     conv_metadata: metadata.optional(),
+    ...marked,
   })
-  .transform(
-    ({ question_id, model_id, choices, conv_metadata }): ArenaAnswer => ({
-      id: question_id,
-      model: model_id,
-      text: choices[0]!.turns[0]!.content,
-      ...styleOf(conv_metadata),
-    }),
-  );
+  .transform(({ question_id, model_id, choices, conv_metadata, tokens_counted }): ArenaAnswer => {
+    const { content, token_len } = choices[0]!.turns[0]!;
+    const style = tokens_counted === undefined ? styleOf(conv_metadata, content, token_len) : {};
+    return { id: question_id, model: model_id, text: content, ...style };
+  });
 
 const said = z.union([z.string(), z.object({ answer: z.string() }).transform(({ answer }) => answer)]);
 const answer = z
@@ -68,15 +73,13 @@ const answer = z
     model: z.string().min(1),
     messages: z.array(z.object({ role: z.string(), content: said })).min(1),
     metadata: metadata.optional(),
+    ...marked,
   })
-  .transform(
-    ({ uid, model, messages, metadata }): ArenaAnswer => ({
-      id: uid,
-      model,
-      text: messages.at(-1)!.content,
-      ...styleOf(metadata),
-    }),
-  );
+  .transform(({ uid, model, messages, metadata, tokens_counted }): ArenaAnswer => {
+    const text = messages.at(-1)!.content;
+    const style = tokens_counted === undefined ? styleOf(metadata, text, undefined) : {};
+    return { id: uid, model, text, ...style };
+  });
 
 const hasUid = (value: unknown) => typeof value === "object" && value !== null && "uid" in value;
 
