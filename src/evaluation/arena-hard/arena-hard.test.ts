@@ -195,6 +195,25 @@ describe("style control", () => {
       expect(coefficient).toBeCloseTo(officialV2.coefficients[k]!, 4);
   });
 
+  test("a feature that all answers have alike is left out", () => {
+    const [first, second] = [0, 1].map((headers) =>
+      styleControlled(
+        battles.map(({ baselineStyle, modelStyle, ...rest }) => {
+          const flat = ([tokens, , lists, bold]: Style): Style => [tokens, headers, lists, bold];
+          return { ...rest, baselineStyle: flat(baselineStyle), modelStyle: flat(modelStyle) };
+        }),
+        models.length,
+      ),
+    );
+    expect(first!.coefficients[1]).toBe(0);
+    expect(first).toEqual(second);
+    // Near what the official code says with all four.
+    for (const [model, name] of models.entries())
+      expect(Math.abs(100 * first!.winRates[model]! - expected.style_control.official[name]!.win_rate)).toBeLessThan(
+        1.5,
+      );
+  });
+
   test("there is none where all answers are alike", () => {
     const alike = battles.slice(0, 9).map((battle) => ({ ...battle, modelStyle: battle.baselineStyle }));
     expect(styleControlled(alike, 1)).toBeUndefined();

@@ -32,7 +32,8 @@ const base = Math.log(10);
 /**
  * Win rates over the baseline with style held alike, as arena-hard-auto v0.1 with `--style-control` computes them of all battles together: a
  * logistic fit with the differences of style, each a share of both answers' sum and standardised, and a penalty of half the squared weights; by the same
- * minimiser from the same start, so that it ends where the official one does. Undefined where a feature is the same in all battles.
+ * minimiser from the same start, so that it ends where the official one does. A feature
+ * that is the same in all battles tells nothing (the official code fails there); undefined where all are.
  */
 export function styleControlled(
   battles: readonly StyledBattle[],
@@ -79,14 +80,19 @@ function differences(battles: readonly StyledBattle[], features: StyleFeatures):
       0,
     ),
   );
-  return columns.some((column) => column === undefined) ? undefined : (columns as Float64Array[]);
+  return told(columns);
 }
 
-/** `lost`: degrees of freedom that the deviation has fewer than values. */
-function standardised(values: Float64Array, lost: 0 | 1): Float64Array | undefined {
+/** The columns, unless none tells anything. */
+const told = (columns: Float64Array[]): Float64Array[] | undefined =>
+  columns.some((column) => column.some((value) => value !== 0)) ? columns : undefined;
+
+/** Of mean 0 and deviation 1; all 0 where the values are one. `lost`: degrees of freedom that the deviation has fewer than values. */
+function standardised(values: Float64Array, lost: 0 | 1): Float64Array {
+  if (values.every((value) => value === values[0])) return values.map(() => 0);
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   const spread = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - lost);
-  return spread > 0 ? values.map((value) => (value - mean) / Math.sqrt(spread)) : undefined;
+  return values.map((value) => (value - mean) / Math.sqrt(spread));
 }
 
 function controlled(
@@ -132,7 +138,7 @@ const leastRidge = 1e-6;
 /**
  * The same in v2.0: lengths are compared as shares of their sum, headers, lists and bold words by how dense they are, standardised by the sample's
  * deviation; the likeliest strengths without penalty. The official figure is the median of 100 unseeded resamples, each fitted for 50 steps;
- * this is the converged fit of all battles, which those scatter about. Undefined where a feature is the same in all battles.
+ * this is the converged fit of all battles, which those scatter about. Undefined where every feature is the same in all battles.
  */
 export function styleControlledV2(battles: readonly StyledBattle[], models: number): StyleControl | undefined {
   const density = (style: Style, k: number) => style[k]! / (style[0] + 1);
@@ -146,10 +152,10 @@ export function styleControlledV2(battles: readonly StyledBattle[], models: numb
       1,
     ),
   );
-  if (columns.some((column) => column === undefined)) return undefined;
+  if (told(columns) === undefined) return undefined;
   const contrasts = battles.flatMap(({ model, outcome }, i) => {
     const which = Array.from({ length: models }, (_, other) => (other === model ? 1 : 0));
-    const difference: number[] = [...which, ...columns.map((column) => column![i]!)];
+    const difference: number[] = [...which, ...columns.map((column) => column[i]!)];
     const lost = difference.map((value) => -value);
     return [
       { difference, weight: outcome },

@@ -114,7 +114,7 @@ export function judgeForm(
     stop: [],
     seed: evaluation.seed,
     max_tokens: judge_max_tokens ?? mostTokens,
-    ...(constrained ? { regex: `[^\\[\\]]{0,300}${verdicts}` } : {}),
+    ...(constrained ? { regex: `[^\\[\\]]{0,200}${verdicts}` } : {}),
   };
   return { sampling, constrained };
 }
