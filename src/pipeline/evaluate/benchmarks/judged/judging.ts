@@ -119,15 +119,20 @@ export function judgeForm(
   return { sampling, constrained };
 }
 
+/** Reasons that are told one by one: a server's messages may all differ. */
+const mostReasons = 5;
+
 /** What judgements came to, for notes: how many have no verdict and why, and how many came late. */
 export function judgementNotes(all: readonly Judgement<unknown>[], one: string, many: string): string[] {
   const faults = new Map<string, number>();
   for (const { fault } of all) if (fault !== undefined) faults.set(fault, (faults.get(fault) ?? 0) + 1);
   const missing = all.filter(({ verdict }) => verdict === null).length;
-  const words = [...faults]
-    .sort(([, a], [, b]) => b - a)
-    .slice(0, 3)
-    .map(([fault, times]) => `${times} times: ${fault}`);
+  const sorted = [...faults].sort(([, a], [, b]) => b - a);
+  const others = sorted.slice(mostReasons).reduce((sum, [, times]) => sum + times, 0);
+  const words = [
+    ...sorted.slice(0, mostReasons).map(([fault, times]) => `${times} times: ${fault}`),
+    ...(others === 0 ? [] : [`${others} times for other reasons`]),
+  ];
   const late = all.filter(({ verdict, attempts }) => verdict !== null && attempts > 1).length;
   const counted = (count: number) => `${count} ${count === 1 ? one : many}`;
   return [
