@@ -16,7 +16,7 @@ export async function suiteCommand(
   if (kindOf(output)?.isFile() === true) throw new UsageError(`${output} is a file, and --output names a folder`);
   if (data !== undefined && kindOf(data)?.isDirectory() !== true)
     throw new UsageError(`--data ${data}: there is no such folder`);
-  const board = await evaluateSuite({
+  const { leaderboard: board } = await evaluateSuite({
     models,
     suite,
     folder: output,

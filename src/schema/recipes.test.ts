@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
 import { loadRecipe, recipeJsonSchema } from "./recipe-file.ts";
+import { loadSuite, suiteJsonSchema } from "./suite-file.ts";
 import { loadSweep, sweepJsonSchema } from "./sweep-file.ts";
 
 const recipes = fileURLToPath(new URL("../../recipes/", import.meta.url));
@@ -11,10 +12,21 @@ const folder = mkdtempSync(join(tmpdir(), "recipes-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 test.each([
-  ["recipe", recipeJsonSchema()],
-  ["sweep", sweepJsonSchema()],
-])("recipes/%s.schema.json is current (scripts/generate-recipe-schema.mjs writes it)", (name, schema) => {
-  expect(JSON.parse(readFileSync(join(recipes, `${name}.schema.json`), "utf8"))).toEqual(schema);
+  ["recipes/recipe", recipeJsonSchema()],
+  ["recipes/sweep", sweepJsonSchema()],
+  ["suites/suite", suiteJsonSchema()],
+])("%s.schema.json is current (scripts/generate-recipe-schema.mjs writes it)", (path, schema) => {
+  expect(JSON.parse(readFileSync(join(recipes, "..", `${path}.schema.json`), "utf8"))).toEqual(schema);
+});
+
+test.each(["small", "paper"])("the suite %s names the schema for editors, and is read as it stands", (name) => {
+  const file = join(recipes, "..", "suites", `${name}.yaml`);
+  expect(readFileSync(file, "utf8")).toMatch(/^# yaml-language-server: \$schema=(\.\/)?suite\.schema\.json\n/);
+  const read = () => loadSuite(file).suite.benchmarks.map(({ kind }) => kind);
+  const kinds = [...["alpaca_eval", "arena_hard", "mt_bench"], ...Array.from({ length: 7 }, () => "task")];
+  if (name === "small") expect(read()).toEqual(kinds);
+  // The files of the official benchmarks are not part of Amalgam: nothing else is wrong.
+  else expect(read).toThrow(expect.objectContaining({ message: expect.stringContaining("there is no file") }));
 });
 
 describe("the recipes that come with Amalgam", () => {

@@ -55,7 +55,7 @@ export async function evaluateSuites(run: Run): Promise<{ benchmarks: number } |
   ];
   let benchmarks = 0;
   for (const { use, folder } of suites) {
-    const board = await evaluateSuite({
+    const { results } = await evaluateSuite({
       models,
       suite: use.suite,
       dataFolder: use.data,
@@ -64,7 +64,7 @@ export async function evaluateSuites(run: Run): Promise<{ benchmarks: number } |
       listener: run.listener,
       offline: run.offline,
     });
-    benchmarks += board.benchmarks.length;
+    benchmarks += results.length;
   }
   return { benchmarks };
 }

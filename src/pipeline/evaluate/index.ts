@@ -42,6 +42,12 @@ export interface SuiteEvaluationOptions {
   readonly offline?: boolean | undefined;
 }
 
+export interface SuiteOutcome {
+  readonly results: readonly BenchmarkResult[];
+  /** What was made of them, as it stands in the folder. */
+  readonly leaderboard: Leaderboard;
+}
+
 /** Under which name the ledger of such a folder says what it is. */
 const suiteEntry = "suite";
 
@@ -52,7 +58,7 @@ const suiteEntry = "suite";
  * @throws RecipeError, DataError, ModelError, SourceError, LedgerError: whatever is wrong with suite, files, models or folder; Interrupted
  * on an abort.
  */
-export async function evaluateSuite(options: SuiteEvaluationOptions): Promise<Leaderboard> {
+export async function evaluateSuite(options: SuiteEvaluationOptions): Promise<SuiteOutcome> {
   const { listener, signal, offline = false } = options;
   const folder = resolve(options.folder);
   const { dataFolder, overrides = [] } = options;
@@ -89,11 +95,12 @@ export async function evaluateSuite(options: SuiteEvaluationOptions): Promise<Le
       await account?.save();
       if (account !== undefined) listener.notice(`spent so far: ${spendingWords(account.budget.spent())}`);
     }
-    return writeLeaderboard(folder, results, {
+    const leaderboard = writeLeaderboard(folder, results, {
       name: suite.name,
       resampling: { resamples: bootstrap, seed },
       focus: suite.focus ?? usualFocus(contestants),
     });
+    return { results, leaderboard };
   } catch (error) {
     throw explainDisk(error, folder);
   } finally {

@@ -79,14 +79,14 @@ const evaluate = (verdict: string) =>
   });
 
 test("a random model that is held to a verdict gives one each time; left free, it gives none", async () => {
-  const held = await evaluate("constrained");
+  const { results: held } = await evaluate("constrained");
   expect(held.map(({ models }) => models[0]!.failed)).toEqual([0, 0]);
   expect(held.map(({ models }) => models[0]!.items.length)).toEqual([3, 3]);
   for (const { official, models } of held) {
     expect(official).toBe(false);
     expect(models[0]!.notes).toContain("the judge was held to a short explanation with a verdict behind it");
   }
-  const free = await evaluate("free");
+  const { results: free } = await evaluate("free");
   expect(free.map(({ models }) => models[0]!.failed)).toEqual([6, 6]);
   expect(free[0]!.models[0]!.figures).toEqual({ win_rate: null, style_controlled: null });
   expect(free[1]!.models[0]!.figures.score).toBeNull();
