@@ -329,6 +329,7 @@ test("commands and options stay as they are", () => {
       [
         "Usage: amalgam leaderboard ANNOTATIONS... [OPTIONS]",
         "--gamed FILE",
+        "--fold-order scalar|avx512",
         "--json",
         "--help, -h",
       ],

@@ -3,6 +3,7 @@ import { didYouMean, type Precision, precisionSchema } from "../schema/index.ts"
 import { type CommandName, commands, globalOptions, type OptionName, options } from "./command-table.ts";
 import { type DataCommand, dataCommandOf } from "./data-arguments.ts";
 import { type Inspecting, inspectingOf } from "./inspect-arguments.ts";
+import { type LeaderboardArguments, leaderboardOf } from "./leaderboard-arguments.ts";
 import { type Serving, servingOf } from "./serve-arguments.ts";
 import { type SuiteArguments, suiteOf } from "./suite-arguments.ts";
 import { UsageError } from "./usage-error.ts";
@@ -20,8 +21,7 @@ export interface Arguments {
   readonly inspect: Inspecting | undefined;
   /** Of `export`, `import` and `agreement` the folder to make, of `data convert` the file, which stands after the other name. */
   readonly destination: string | undefined;
-  /** Of `leaderboard`: files of judgements, and AlpacaEval's rows that lengths are controlled by. */
-  readonly board: { readonly files: readonly string[]; readonly gamed: string | undefined } | undefined;
+  readonly board: LeaderboardArguments | undefined;
   /** Of `evaluate`: which models are measured by what suite. */
   readonly suite: SuiteArguments | undefined;
   readonly recipe: string | undefined;
@@ -136,7 +136,7 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
       : undefined;
   const two = ["export", "import", "agreement"].includes(command) || data?.action === "convert";
   const [destination] = two ? positionals.splice(1, 1) : [];
-  const board = command === "leaderboard" ? { files: positionals.splice(0), gamed: single("gamed") } : undefined;
+  const board = command === "leaderboard" ? leaderboardOf(positionals, single) : undefined;
   const suite = command === "evaluate" ? suiteOf(positionals, single) : undefined;
   if (positionals.length > 1) {
     throw new UsageError(

@@ -63,6 +63,21 @@ describe.each(Object.entries(expected.models))("%s", (model, { official_numpy_sc
   });
 });
 
+// Written by bench/fixtures/alpaca_eval_folds.py with alpaca-eval on a processor with AVX-512; the published rate was made without.
+test("the order of folds decides between two rates, and both are alpaca-eval's", () => {
+  const model = fixture("alpaca-7b") as Annotations & Record<"published" | "avx512", Official>;
+  for (const [order, official] of [
+    ["scalar", model.published],
+    ["avx512", model.avx512],
+  ] as const) {
+    const found = lengthControlled(rowsOf(model), gamed, order);
+    expect(Math.abs(found.winRate - official.length_controlled_winrate), order).toBeLessThan(1e-9);
+  }
+  expect(Math.abs(model.published.length_controlled_winrate - model.avx512.length_controlled_winrate)).toBeGreaterThan(
+    0.1,
+  );
+});
+
 test("published weights give the published rates", () => {
   type Published = {
     weights: [number, number, number];

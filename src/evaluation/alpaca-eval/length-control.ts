@@ -2,7 +2,7 @@ import { DataError } from "../../schema/index.ts";
 import { mean } from "../mean.ts";
 import { sigmoid } from "../sigmoid.ts";
 import { standardDeviation } from "./deviation.ts";
-import { foldsOf } from "./folds.ts";
+import { type FoldOrder, foldsOf } from "./folds.ts";
 import { type Example, fitLasso } from "./lasso-logistic.ts";
 import { winProbability } from "./win-rate.ts";
 
@@ -57,13 +57,14 @@ interface Row {
  * AlpacaEval's length-controlled win rate (Dubois et al. 2024, arXiv 2404.04475), as alpaca-eval 0.6.6 computes it (length_controlled_v1): an L1
  * logistic regression of the preferences on tanh of the length difference, the instruction's difficulty and a constant, its penalty chosen by
  * 5-fold cross-validation; then the mean probability of winning with the length term taken out. Row i has the difficulty of instruction i.
+ * The folds hang on how numpy sorts what is alike: `order` says on which machine.
  *
  * @throws DataError for lengths that don't differ, and where no comparison has a verdict
  */
 export function lengthControlled(
   rows: readonly Compared[],
   gamed: readonly Gamed[],
-  order?: readonly number[],
+  order: FoldOrder = "scalar",
 ): LengthControlled {
   const difficulties = difficultiesOf(rows, gamed);
   const differences = rows.map(({ baselineLength, modelLength }) => baselineLength - modelLength);

@@ -1,10 +1,7 @@
 import { z } from "zod";
 import { readRows } from "../../data/index.ts";
-import type { Compared, Gamed } from "../../evaluation/index.ts";
+import type { Compared } from "../../evaluation/index.ts";
 import { DataError, issueWords } from "../../schema/index.ts";
-
-/** AlpacaEval's instructions; the difficulties belong to their places. */
-export const alpacaInstructions = 805;
 
 /** What one judge said of one model's outputs against the baseline's, in the order of the instructions. */
 export interface Annotations {
@@ -39,7 +36,7 @@ export async function readAnnotations(files: readonly string[]): Promise<Annotat
   const seen = new Set<string>();
   for (const path of files) {
     for await (const { file, line, value } of readRows(path)) {
-      const row = parsed(annotationSchema, value, { file, line });
+      const row = parsedRow(annotationSchema, value, { file, line });
       const key = JSON.stringify([row.generator_2, row.annotator]);
       const group = groups.get(key) ?? { rows: [], files: new Set<string>(), first: row };
       groups.set(key, group);
@@ -79,39 +76,8 @@ export async function readAnnotations(files: readonly string[]): Promise<Annotat
   }));
 }
 
-const numeric = z
-  .union([z.number(), z.string().regex(/\S/u).transform(Number)])
-  .refine(Number.isFinite, { error: "is no number" });
-const gamedSchema = z.object({
-  preference: numeric,
-  std_delta_len: numeric,
-  instruction_difficulty: numeric,
-  index: numeric,
-});
-
-/**
- * AlpacaEval's `df_gamed.csv` (from the data set tatsu-lab/alpaca_eval): the baseline asked to be verbose or concise, against itself.
- *
- * @throws DataError for rows of another form, and where the first 805 are not those of the instructions in order
- */
-export async function readGamed(file: string): Promise<Gamed[]> {
-  const rows: Gamed[] = [];
-  for await (const { line, value } of readRows(file)) {
-    const { preference, std_delta_len, instruction_difficulty, index } = parsed(gamedSchema, value, { file, line });
-    if (rows.length < alpacaInstructions && index !== rows.length)
-      throw new DataError(`this is the row of instruction ${index}, where that of ${rows.length} should stand`, {
-        file,
-        line,
-        field: "index",
-      });
-    rows.push({ preference, length: std_delta_len, difficulty: instruction_difficulty });
-  }
-  if (rows.length < alpacaInstructions)
-    throw new DataError(`it has ${rows.length} rows, and AlpacaEval's df_gamed.csv has 1610`, { file });
-  return rows;
-}
-
-function parsed<Schema extends z.ZodType>(
+/** The row. Throws a DataError at its place where it has not this form. */
+export function parsedRow<Schema extends z.ZodType>(
   schema: Schema,
   value: unknown,
   place: { file: string; line: number },
@@ -123,8 +89,8 @@ function parsed<Schema extends z.ZodType>(
   throw new DataError(message, { ...place, field: issue.path.join("."), cause: result.error });
 }
 
-/** Lone surrogates count one each, as everything else does. */
-function codePoints(text: string): number {
+/** The length of a text as Python counts it: lone surrogates count one each, as everything else does. */
+export function codePoints(text: string): number {
   let count = 0;
   for (const _ of text) count += 1;
   return count;

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { leaderboard } from "./index.ts";
+import { leaderboard, leaderboardCsv } from "./index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "amalgam-leaderboard-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -85,6 +85,28 @@ test("fewer instructions, failed verdicts and other judges are told, and no figu
     undefined,
   );
   expect(other).toMatchObject({ official: false, judge: "small judge", length_controlled_winrate: null });
+});
+
+test("the baseline against itself has one half at equal length; where lengths can't be controlled there is no rate and a note", async () => {
+  const same = annotationsOf("claude-2.1").map((row) => ({ ...row, output_2: row.output_1, preference: 1.5 }));
+  const own = same.map((row) => ({ ...row, generator_2: "gpt4_1106_preview" }));
+  const rows = await leaderboard([file("same.json", same), file("own.json", own)], gamedFile);
+  expect(rows.map((row) => [row.model, row.length_controlled_winrate, row.lc_standard_error])).toEqual([
+    ["claude-2.1", null, null],
+    ["gpt4_1106_preview", 50, 0],
+  ]);
+  expect(rows[0]!.notes).toEqual([
+    expect.stringContaining("no length-controlled rate: all outputs differ by the same"),
+  ]);
+});
+
+test("a leaderboard.csv has alpaca-eval's columns, and names with commas stay whole", async () => {
+  const [row] = await leaderboard([file("csv.json", annotationsOf("claude-2.1"))], undefined);
+  const [head, line] = leaderboardCsv([{ ...row!, model: 'a "b", c' }]).split("\n");
+  expect(head).toBe(
+    ",win_rate,standard_error,n_wins,n_wins_base,n_draws,n_total,discrete_win_rate,mode,avg_length,length_controlled_winrate,lc_standard_error",
+  );
+  expect(line).toMatch(/^"a ""b"", c",15\.7335\d+,1\.1203\d+,115,688,2,805,14\.4099\d+,community,1096,,$/);
 });
 
 test.each([
