@@ -4,6 +4,12 @@ export { checksComponent } from "./checks-component.ts";
 export { checkCode, languagesOfTests, refuseUnrunTests } from "./code/check.ts";
 export type { ComponentOutcome, RewardComponent, RewardContext } from "./component.ts";
 export { composeRewards, type WeightedComponent } from "./compose.ts";
+export {
+  embeddedFirstToken,
+  endpointFirstToken,
+  type FirstTokenOutcome,
+  type FirstTokenReader,
+} from "./judge/first-token.ts";
 export { type JudgeRecipe, openJudge } from "./judge/index.ts";
 export { isReference, recipeReferences, withReferences } from "./judge/reference.ts";
 export { openRewards } from "./open.ts";

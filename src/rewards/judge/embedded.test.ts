@@ -121,7 +121,7 @@ describe("a model on this machine", () => {
     const [long, short] = await collect(component.rate(requests, never));
     expect(long).toMatchObject({
       failure: expect.stringMatching(
-        /^the judge's prompt has \d{3} tokens and the rating's beginning 1, the context of SmolLM2 300$/,
+        /^the judge's prompt has \d{3} tokens and the answer's beginning 1, the context of SmolLM2 300$/,
       ) as string,
     });
     expect(figures(short).value).toBeGreaterThan(0);

@@ -3,12 +3,12 @@ import type { LoadedModel, ModelFiles } from "../../models/index.ts";
 import { disposeModel, loadFiles, modelIdentity } from "../../models/index.ts";
 import { DataError, type ModelRecipe } from "../../schema/index.ts";
 import { batchTexts, type ReadText } from "../shared-texts.ts";
-import type { JudgeReader } from "./judge.ts";
-import { ratingTokens } from "./rating-tokens.ts";
+import type { JudgeReader, Question } from "./judge.ts";
+import { type AnswerTokens, ratingTokens } from "./rating-tokens.ts";
 import { readEdges } from "./read-ratings.ts";
 import type { Scale } from "./scale.ts";
 
-/** Tokens computed at once: enough for fast matrix products, few enough for little memory. The ratings don't depend on it. */
+/** Tokens computed at once: enough for fast matrix products, few enough for little memory. The answers don't depend on it. */
 const usualMicroBatch = 4096;
 
 /**
@@ -22,16 +22,29 @@ export function embeddedReader(
   recipe: Pick<ModelRecipe, "precision" | "device">,
   scale: Scale,
   field: string,
-  microBatchTokens = usualMicroBatch,
+  microBatchTokens?: number,
 ): JudgeReader {
+  const tokens = ratingTokens(files.tokenizer, scale, files.label, `${field}.scale`);
+  return embeddedAnswers(files, recipe, tokens, microBatchTokens);
+}
+
+/** The same for answers other than ratings: `probabilities` are theirs, in the order of the tokens. */
+export function embeddedAnswers(
+  files: ModelFiles,
+  recipe: Pick<ModelRecipe, "precision" | "device">,
+  tokens: AnswerTokens,
+  microBatchTokens = usualMicroBatch,
+) {
   const { tokenizer, label } = files;
-  const tokens = ratingTokens(tokenizer, scale, label, `${field}.scale`);
   const longestChain = Math.max(...tokens.chains.map((chain) => chain.length));
   const context = files.decoderConfig.maxPositions;
   let model: LoadedModel | undefined;
   return {
     identity: modelIdentity(files, recipe),
-    async *read(questions, signal) {
+    async *read(
+      questions: readonly Question[],
+      signal: AbortSignal,
+    ): AsyncGenerator<{ index: number } & ({ probabilities: readonly number[] } | { failure: string })> {
       const prompts: ReadText[] = [];
       for (const [index, { messages, group }] of questions.entries()) {
         let ids: number[];
@@ -44,7 +57,7 @@ export function embeddedReader(
         }
         if (ids.length + longestChain <= context) prompts.push({ index, group, ids });
         else {
-          const rating = longestChain === 0 ? "" : ` and the rating's beginning ${longestChain}`;
+          const rating = longestChain === 0 ? "" : ` and the answer's beginning ${longestChain}`;
           yield {
             index,
             failure: `the judge's prompt has ${ids.length} tokens${rating}, the context of ${label} ${context}`,

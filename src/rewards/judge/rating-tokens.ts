@@ -9,34 +9,49 @@ interface Edge {
   readonly token: number;
 }
 
-/** How the ratings are spelled in tokens, and what must be read to know their probabilities. */
-export interface RatingTokens {
+/** How the answers are spelled in tokens, and what must be read to know their probabilities. */
+export interface AnswerTokens {
   /**
-   * What is put after the judge's prompt for reading: nothing where every rating is one token, else the tokens that a
-   * rating starts with. Each chain needs the end of the judge's prompt once more.
+   * What is put after the judge's prompt for reading: nothing where every answer is one token, else the tokens that an
+   * answer starts with. Each chain needs the end of the judge's prompt once more.
    */
   readonly chains: readonly (readonly number[])[];
   readonly edges: readonly Edge[];
-  /** The probability of each rating, from the lowest on, by the log-probs of the edges. */
+  /** The probability of each answer, in their order, by the log-probs of the edges. */
   probabilities(edgeLogProbs: readonly number[]): number[];
 }
 
 interface Spelling {
-  readonly rating: number;
+  readonly answer: string;
   readonly ids: readonly number[];
 }
 
+/** The tokens of the ratings of a scale, from the lowest on. Throws as `answerTokens`, RecipeError at `field`. */
+export const ratingTokens = (tokenizer: Tokenizer, scale: Scale, label: string, field: string): AnswerTokens =>
+  answerTokens(
+    tokenizer,
+    ratingsOf(scale).map((rating) => `${rating}`),
+    (rating) =>
+      new RecipeError(`the tokenizer of ${label} has no tokens of its own for the rating ${rating}`, {
+        field,
+        hint: "Take a scale whose ratings the judge can write, or another judge.",
+      }),
+  );
+
 /**
- * The tokens of the ratings as the judge would write them right after its generation prompt, with and without a space
- * before. The probability of a rating is that of the answer starting with one of its spellings, whatever follows; where
+ * The tokens of the answers that a judge may give, as it would write them right after its generation prompt, with and without a space
+ * before. The probability of an answer is that of the text starting with one of its spellings, whatever follows; where
  * one spelling starts another ("1" and "10" as two tokens), the longer one's probability is taken from the shorter's,
- * so that no answer counts twice. This is exact for ratings of any number of tokens.
+ * so that no text counts twice. This is exact for answers of any number of tokens.
  *
- * Throws RecipeError at `field` where the tokenizer can't spell a rating or spells two alike, ModelError where it has
- * no chat template.
+ * Throws what `unspelled` makes where the tokenizer can't spell an answer or spells two alike, ModelError where it has no chat template.
  */
-export function ratingTokens(tokenizer: Tokenizer, scale: Scale, label: string, field: string): RatingTokens {
-  const spellings = spellingsOf(tokenizer, scale, label, field);
+export function answerTokens(
+  tokenizer: Tokenizer,
+  answers: readonly string[],
+  unspelled: (answer: string) => Error,
+): AnswerTokens {
+  const spellings = spellingsOf(tokenizer, answers, unspelled);
   const beginnings = unique(spellings.flatMap(({ ids }) => ids.slice(1).map((_, i) => ids.slice(0, i + 1))));
   const ends = beginnings.filter((one) => !beginnings.some((other) => other.length > one.length && starts(other, one)));
   const chains = ends.length === 0 ? [[]] : ends;
@@ -58,8 +73,8 @@ export function ratingTokens(tokenizer: Tokenizer, scale: Scale, label: string, 
       );
       // Only "10" starts with another rating, so an extension is never itself extended.
       const own = begins.map((p, at) => p - extensions[at]!.reduce((sum, longer) => sum + begins[longer]!, 0));
-      return ratingsOf(scale).map((rating) =>
-        spellings.reduce((sum, spelling, at) => (spelling.rating === rating ? sum + Math.max(0, own[at]!) : sum), 0),
+      return answers.map((answer) =>
+        spellings.reduce((sum, spelling, at) => (spelling.answer === answer ? sum + Math.max(0, own[at]!) : sum), 0),
       );
     },
   };
@@ -72,18 +87,19 @@ const unique = (paths: readonly (readonly number[])[]): (readonly number[])[] =>
   ...new Map(paths.map((path) => [path.join(), path])).values(),
 ];
 
-function spellingsOf(tokenizer: Tokenizer, scale: Scale, label: string, field: string): Spelling[] {
+function spellingsOf(
+  tokenizer: Tokenizer,
+  answers: readonly string[],
+  unspelled: (answer: string) => Error,
+): Spelling[] {
   const spellings = new Map<string, Spelling>();
-  for (const rating of ratingsOf(scale))
-    for (const text of [`${rating}`, ` ${rating}`]) {
+  for (const answer of answers)
+    for (const text of [answer, ` ${answer}`]) {
       const ids = afterGenerationPrompt(tokenizer, text);
       const known = spellings.get(ids.join());
-      if (tokenizer.decode(ids).trim() !== `${rating}` || (known !== undefined && known.rating !== rating))
-        throw new RecipeError(`the tokenizer of ${label} has no tokens of its own for the rating ${rating}`, {
-          field,
-          hint: "Take a scale whose ratings the judge can write, or another judge.",
-        });
-      spellings.set(ids.join(), { rating, ids });
+      if (tokenizer.decode(ids).trim() !== answer || (known !== undefined && known.answer !== answer))
+        throw unspelled(answer);
+      spellings.set(ids.join(), { answer, ids });
     }
   return [...spellings.values()];
 }

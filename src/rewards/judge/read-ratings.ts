@@ -2,7 +2,7 @@ import type { Decoder } from "../../models/index.ts";
 import { nextLogits } from "../../models/index.ts";
 import { noGrad, ops, scope, tensor, toNumbers } from "../../torch/index.ts";
 import { type SharedTexts, statesAt } from "../shared-texts.ts";
-import type { RatingTokens } from "./rating-tokens.ts";
+import type { AnswerTokens } from "./rating-tokens.ts";
 
 /** Rows of logits over the vocabulary that exist at a time. */
 const rowsAtATime = 64;
@@ -14,7 +14,7 @@ const rowsAtATime = 64;
 export function readEdges(
   model: Decoder,
   batch: readonly SharedTexts[],
-  { chains, edges }: Pick<RatingTokens, "chains" | "edges">,
+  { chains, edges }: Pick<AnswerTokens, "chains" | "edges">,
   device: string,
 ): Map<number, number[]> {
   const tokens = [...new Set(edges.map(({ token }) => token))];
