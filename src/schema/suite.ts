@@ -60,6 +60,10 @@ const alpacaEvalSchema = z.strictObject({
   gamed: file.optional(),
   /** AlpacaEval's own prompt of the judge; Amalgam's own without. */
   prompt: file.optional(),
+  /** Read from the log-probs of the judge's first token; or a label that it writes, for endpoints without log-probs: never official. */
+  preference: z.enum(["logprobs", "written"]).default("logprobs"),
+  /** How numpy orders ties, on which the folds of the length control hang: without vector instructions, or with AVX-512. */
+  fold_order: z.enum(["scalar", "avx512"]).default("scalar"),
   ...judged,
 });
 
