@@ -76,7 +76,9 @@ async function evaluate({ judge, models, benchmark = {}, output, signal }: Setti
     "yaml",
   );
   files += 1;
-  const [result] = await evaluateSuite({
+  const {
+    results: [result],
+  } = await evaluateSuite({
     models: [],
     suite,
     folder: output ?? join(folder, `evaluation-${files}`),
