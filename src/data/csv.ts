@@ -34,3 +34,25 @@ export async function* readCsv(file: string): AsyncGenerator<JsonLine> {
     input.destroy();
   }
 }
+
+/** The records of a CSV file whose first line is no header, as lists of texts. Throws DataError as `readCsv`. */
+export async function* readCsvRecords(file: string): AsyncGenerator<{ line: number; values: readonly string[] }> {
+  const parser = parse({ bom: true, encoding: "utf8", info: true, skip_empty_lines: true });
+  const input = createReadStream(file);
+  input.on("error", (error) => parser.destroy(error));
+  input.pipe(parser);
+  try {
+    for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>)
+      yield { line: info.lines, values: record };
+  } catch (cause) {
+    const { lines } = cause as { lines?: number };
+    throw new DataError(`the CSV file can't be read: ${(cause as Error).message}`, {
+      file,
+      ...(lines === undefined ? {} : { line: lines }),
+      cause,
+      hint: "Every record has as many fields; one with a comma, a quote or a line break stands in quotes.",
+    });
+  } finally {
+    input.destroy();
+  }
+}

@@ -1,4 +1,5 @@
 export { isTable, requireColumns } from "./columns.ts";
+export { readCsvRecords } from "./csv.ts";
 export type { DatasetPart } from "./dataset-folder.ts";
 export { isCell, type ParquetColumn } from "./parquet-columns.ts";
 export { readTable, type TableRow, writeTable } from "./parquet-table.ts";

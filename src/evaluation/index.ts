@@ -25,3 +25,4 @@ export {
   type ModelSummary,
   summarise,
 } from "./summary.ts";
+export * from "./tasks/index.ts";

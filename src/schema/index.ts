@@ -80,5 +80,7 @@ export { type LoadedSuite, loadSuite, type SuiteOptions, suiteJsonSchema } from 
 export { isSuiteFile } from "./suite-name.ts";
 export { type GridValue, type Sweep, sweepSchema } from "./sweep.ts";
 export { type LoadedSweep, loadSweep, type SweepChanges, type SweepVariant, sweepJsonSchema } from "./sweep-file.ts";
+export type { TaskFile } from "./task.ts";
+export { type LoadedTaskFile, loadTaskFile } from "./task-file.ts";
 export { utf8Text } from "./utf8.ts";
 export { whenUsed } from "./when-used.ts";

@@ -18,11 +18,12 @@ export interface YamlFile {
 const kinds = {
   recipe: "`amalgam init <folder>` writes a recipe to begin with.",
   suite: "A suite names its `benchmarks`; `suites` has some.",
+  task: "A task has lm-eval's fields: `task`, `output_type`, `doc_to_text` and others.",
   sweep: "A sweep names a `recipe` and its `variants` or a `grid`; `recipes/ablations` has some.",
 } as const;
 type Kind = keyof typeof kinds;
 
-/** Reads the YAML of a recipe, a suite or a sweep. Throws RecipeError where the file is missing, not UTF-8, empty, or no YAML. */
+/** Reads the YAML of a recipe, a suite, a sweep or a task. Throws RecipeError where the file is missing, not UTF-8, empty, or no YAML. */
 export function readYaml(file: string, kind: Kind = "recipe"): YamlFile {
   const lines = new LineCounter();
   const document = parseDocument(readText(file, kind), {

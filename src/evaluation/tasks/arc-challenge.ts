@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { acc, accNorm, choiceScores } from "./choice-scores.ts";
-import { defineTask } from "./task.ts";
+import { type Choice, defineTask } from "./task.ts";
 
 /** Rows as the hub's data set has them, or as AI2's own files. */
 const row = z.union([
@@ -30,6 +30,10 @@ const checked = row.refine(({ choices, answerKey }) => choices.label.includes(an
   error: "is none of the labels of the choices",
 });
 
+const choices = ({ question, choices: { text } }: Row): Choice[] =>
+  text.map((answer) => ({ before: `Question: ${question}\nAnswer:`, answer }));
+const gold = ({ choices: { label }, answerKey }: Row): number => label.indexOf(answerKey);
+
 /** AI2's reasoning challenge, the harder part (Clark et al. 2018): 25 examples, `acc_norm`. */
 export const arcChallenge = defineTask<Row>({
   kind: "choices",
@@ -42,11 +46,8 @@ export const arcChallenge = defineTask<Row>({
   sampler: "drawn",
   metrics: [accNorm, acc],
   whole: 1172,
-  choices: ({ question, choices }) =>
-    choices.text.map((answer) => ({ before: `Question: ${question}\nAnswer:`, answer })),
-  gold: ({ choices, answerKey }) => choices.label.indexOf(answerKey),
-  score(document, logLikelihoods) {
-    return choiceScores(this.choices(document), [this.gold(document)], logLikelihoods);
-  },
+  choices,
+  gold,
+  score: (document, logLikelihoods) => choiceScores(choices(document), [gold(document)], logLikelihoods),
   shown: ({ question }) => question,
 });

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { acc, accNorm, choiceScores } from "./choice-scores.ts";
 import { capitalize, strip } from "./python-text.ts";
-import { defineTask } from "./task.ts";
+import { type Choice, defineTask } from "./task.ts";
 
 const row = z.object({
   activity_label: z.string(),
@@ -24,8 +24,10 @@ const cleaned = (text: string): string =>
     .replace(/\[[^\n]*?\]/g, "")
     .replaceAll("  ", " ");
 
-const question = ({ activity_label, ctx_a, ctx_b }: Row) =>
-  cleaned(`${activity_label}: ${ctx_a} ${capitalize(ctx_b)}`);
+const question = ({ activity_label, ctx_a, ctx_b }: Row) => cleaned(`${activity_label}: ${ctx_a} ${capitalize(ctx_b)}`);
+
+const choices = (document: Row): Choice[] =>
+  document.endings.map((ending) => ({ before: question(document), answer: cleaned(ending) }));
 
 /** HellaSwag (Zellers et al. 2019), its validation split: 10 examples, `acc_norm`. */
 export const hellaswag = defineTask<Row>({
@@ -39,11 +41,8 @@ export const hellaswag = defineTask<Row>({
   sampler: "drawn",
   metrics: [accNorm, acc],
   whole: 10_042,
-  choices: (document) =>
-    document.endings.map((ending) => ({ before: question(document), answer: cleaned(ending) })),
+  choices,
   gold: ({ label }) => label,
-  score(document, logLikelihoods) {
-    return choiceScores(this.choices(document), [document.label], logLikelihoods);
-  },
+  score: (document, logLikelihoods) => choiceScores(choices(document), [document.label], logLikelihoods),
   shown: question,
 });

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { scoreChecks, scoreChecksLoosely } from "../../rewards/index.ts";
-import type { Prompt } from "../../schema/index.ts";
+import { scoreChecks, scoreChecksLoosely, validateChecks } from "../../rewards/index.ts";
+import { DataError, type Prompt } from "../../schema/index.ts";
 import { defineTask } from "./task.ts";
 
 const row = z
@@ -26,6 +26,16 @@ const asPrompt = ({ key, prompt, instruction_id_list, kwargs }: Row): Prompt => 
   })),
 });
 
+/** What can't be checked is told before anything is asked. */
+const checked = row.superRefine((document, context) => {
+  try {
+    validateChecks([{ prompt: asPrompt(document), place: {} }]);
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    context.addIssue({ code: "custom", path: ["instruction_id_list"], message: error.message });
+  }
+});
+
 const followed = (prompt: Prompt, text: string, rate: typeof scoreChecks): boolean[] =>
   rate(prompt, text).map(({ value }) => value === 1);
 
@@ -34,7 +44,7 @@ export const ifeval = defineTask<Row>({
   kind: "written",
   name: "ifeval",
   version: 4,
-  row,
+  row: checked,
   splits: { test: "train" },
   files: { train: ["input_data", "ifeval_input_data", "test"] },
   shots: 0,

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { acc, argmax } from "./choice-scores.ts";
+import { subjectRows } from "./mmlu-files.ts";
 import { strip } from "./python-text.ts";
 import { defineTask } from "./task.ts";
 
@@ -24,6 +25,7 @@ export const mmlu = defineTask<Row>({
   row,
   splits: { test: "test", fewShot: "dev" },
   config: "all",
+  rows: subjectRows,
   shots: 5,
   sampler: "first",
   group: ({ subject }) => subject,

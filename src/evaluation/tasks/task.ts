@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { FileRow } from "./data-files.ts";
 
 /** Where a data set keeps the parts of a task, by lm-eval's names. Questions are of `test`, else of `validation`. */
 export interface Splits {
@@ -38,6 +39,8 @@ interface TaskOf<Document> {
   readonly config?: string;
   /** Names of a split's file without their endings, where they are not the split's own. */
   readonly files?: Readonly<Record<string, readonly string[]>>;
+  /** The rows of a split, where the folder has a form of the task's own; undefined for any other. */
+  readonly rows?: (path: string, split: string) => AsyncIterable<FileRow> | undefined;
   /** Examples before each question, as the Open LLM Leaderboard has them. */
   readonly shots: number;
   /** How examples are chosen: drawn anew for each document, or the first ones. */
