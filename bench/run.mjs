@@ -1,5 +1,5 @@
 // The product beside its peers in one run on one machine; see bench/README.md.
-//   node bench/run.mjs training|generation|scoring|rewards [options]
+//   node bench/run.mjs training|generation|scoring|rewards|tasks [options]
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,11 +8,12 @@ import { options, toArguments } from "./lib/options.mjs";
 import { runWorker } from "./lib/processes.mjs";
 import * as generation from "./lib/run-generation.mjs";
 import * as scoring from "./lib/run-scoring.mjs";
+import * as tasks from "./lib/run-tasks.mjs";
 import * as training from "./lib/run-training.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const rewards = { defaults: scoring.defaults, run: scoring.runRewards };
-const kinds = { training, generation, scoring, rewards };
+const kinds = { training, generation, scoring, rewards, tasks };
 const common = {
   // A Hugging Face folder, GGUF file, hub id or package, as recipes name models.
   model: "package:smollm2-135m-instruct",

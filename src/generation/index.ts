@@ -8,4 +8,4 @@ export * from "./random-stream.ts";
 export type { Draw, SamplerSettings } from "./sampler.ts";
 export { sampleTokens } from "./sampler.ts";
 export { embeddedIdentity, embeddedSource } from "./source.ts";
-export { begunAtEnd, textStopper, textWriter } from "./text-writer.ts";
+export { begunAtEnd, type TextEnds, textOf, textStopper, textWriter } from "./text-writer.ts";

@@ -34,7 +34,14 @@ export interface EncodedPair extends Continuation {
   readonly cut: number;
 }
 
-const endingSpace = /[\s\x1c-\x1f\x85]+$/;
+/** What Python's `rstrip` takes away; written as a text, as some of it has no shape. */
+const endingSpace = new RegExp("[\\s\\x1c-\\x1f\\x85]+$");
+
+/** The context without white space at its end, and that. */
+export function contextParts(context: string): readonly [head: string, space: string] {
+  const space = endingSpace.exec(context)?.[0] ?? "";
+  return [context.slice(0, context.length - space.length), space];
+}
 
 /**
  * A context and what is scored after it in tokens, as lm-eval splits them: white space at the context's end belongs to the continuation;
@@ -62,8 +69,7 @@ function parts(
   continuation: string,
 ): readonly [before: number[], scored: number[]] {
   if (context === "") return [prefixId === undefined ? [] : [prefixId], encode(continuation)];
-  const space = endingSpace.exec(context)?.[0] ?? "";
-  const head = context.slice(0, context.length - space.length);
+  const [head, space] = contextParts(context);
   const before = encode(head);
   return [before, encode(head + space + continuation).slice(before.length)];
 }

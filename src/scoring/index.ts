@@ -1,5 +1,5 @@
 export * from "./bundle.ts";
 export { type Continuation, continuationLogProbs } from "./continuations.ts";
-export { type EncodedPair, encodePair, type PlainReading, plainReading } from "./encode-pair.ts";
+export { contextParts, type EncodedPair, encodePair, type PlainReading, plainReading } from "./encode-pair.ts";
 export * from "./score.ts";
 export { keptLogitBytes, logitsAtATime, tokenAlignments, tokenLogProbs } from "./token-log-probs.ts";

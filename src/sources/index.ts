@@ -14,6 +14,7 @@ export { type EndpointClient, openEndpointClient } from "./client.ts";
 export { CallError, RejectedFieldError } from "./client-errors.ts";
 export type { ChatCompletion, ChatRequest } from "./completion.ts";
 export { openEndpoint } from "./endpoint.ts";
+export { openPlainCompletions, type PlainCompletion, type PlainRequest } from "./plain.ts";
 export { type EndpointFinding, probeEndpoint } from "./probe.ts";
 export { openRecorded, recordedIdentity } from "./recorded.ts";
 export { scoringAddress } from "./scoring-address.ts";

@@ -9,8 +9,8 @@ export interface TaskData {
   readonly documents: readonly Placed[];
   /** Those that examples are of; none where no examples are wanted. */
   readonly pool: readonly Placed[];
-  /** How many documents there are without a limit. */
-  readonly whole: number;
+  /** How many documents each group has without a limit. */
+  readonly sizes: ReadonlyMap<string | undefined, number>;
 }
 
 /**
@@ -29,14 +29,14 @@ export async function readTaskData(
     throw new DataError(`${task.name} names no split that its questions are of`, { field: "splits" });
   const all = await placed(task, splitRows(task, path, asked));
   if (all.length === 0) throw new DataError(`there are no questions of ${task.name} in it`, { file: path });
-  const seen = new Map<string | undefined, number>();
+  const sizes = new Map<string | undefined, number>();
   const documents = all.filter(({ document }) => {
     const group = task.group?.(document);
-    const before = seen.get(group) ?? 0;
-    seen.set(group, before + 1);
+    const before = sizes.get(group) ?? 0;
+    sizes.set(group, before + 1);
     return before < (limit ?? Number.POSITIVE_INFINITY);
   });
-  if (shots === 0) return { documents, pool: [], whole: all.length };
+  if (shots === 0) return { documents, pool: [], sizes };
   if (examples !== undefined && examples !== asked && !isFolder(path))
     throw new DataError(
       `${task.name} shows ${shots} examples of the split ${examples}, and a file has the questions only`,
@@ -47,7 +47,7 @@ export async function readTaskData(
       },
     );
   const pool = examples === asked ? all : await placed(task, splitRows(task, path, examples!));
-  return { documents, pool, whole: all.length };
+  return { documents, pool, sizes };
 }
 
 async function placed(task: Task, rows: AsyncIterable<FileRow>): Promise<Placed[]> {

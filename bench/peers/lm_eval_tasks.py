@@ -1,0 +1,110 @@
+"""A task by lm-eval 0.4.5's `hf` models: seconds, log-likelihoods of each document, metrics and figures.
+
+    python3 -P bench/peers/lm_eval_tasks.py --model FOLDER --task arc_challenge --data FOLDER --shots 25 --limit 100 [--batch 4]
+
+`--data` holds the data set's rows as `bench/tasks.mjs` reads them, a JSONL file for each split. The tasks are lm-eval's own
+classes and YAML, with the place of the data exchanged.
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TQDM_DISABLE", "1")
+os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp()
+import lm_eval  # noqa: E402
+import yaml  # noqa: E402
+from common import report  # noqa: E402
+from lm_eval.evaluator import evaluate  # noqa: E402
+from lm_eval.models.huggingface import HFLM  # noqa: E402
+from lm_eval.tasks import TaskManager, get_task_dict  # noqa: E402
+from lm_eval.utils import load_yaml_config  # noqa: E402
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--model", required=True)
+parser.add_argument("--task", required=True)
+parser.add_argument("--data", required=True)
+parser.add_argument("--shots", type=int, required=True)
+parser.add_argument("--limit", type=int, default=100)
+parser.add_argument("--batch", type=int, default=1)
+asked = parser.parse_args()
+logging.disable(logging.WARNING)
+
+own = Path(lm_eval.__file__).parent / "tasks"
+sources = {
+    "arc_challenge": "arc/arc_challenge.yaml",
+    "hellaswag": "hellaswag/hellaswag.yaml",
+    "winogrande": "winogrande/default.yaml",
+    "truthfulqa_mc2": "truthfulqa/truthfulqa_mc2.yaml",
+    "gsm8k": "gsm8k/gsm8k.yaml",
+}
+
+
+def local(config, files):
+    """The task's configuration over local rows."""
+    config.pop("include", None)
+    config["task_alias"] = config["task"]
+    config.update(dataset_path="json", dataset_name=None, dataset_kwargs={"data_files": files}, num_fewshot=asked.shots)
+    return config
+
+
+def configurations():
+    splits = {path.stem: str(path) for path in sorted(Path(asked.data).glob("*.jsonl"))}
+    if asked.task != "mmlu":
+        yield local(load_yaml_config(str(own / sources[asked.task]), mode="full"), splits)
+        return
+    rows = {split: [json.loads(line) for line in open(path, encoding="utf-8")] for split, path in splits.items()}
+    for subject in dict.fromkeys(row["subject"] for row in rows["test"]):
+        folder = Path(tempfile.mkdtemp())
+        files = {}
+        for split, some in rows.items():
+            files[split] = str(folder / f"{split}.jsonl")
+            with open(files[split], "w", encoding="utf-8") as file:
+                file.writelines(json.dumps(row) + "\n" for row in some if row["subject"] == subject)
+        yield local(load_yaml_config(str(own / f"mmlu/default/mmlu_{subject}.yaml"), mode="full"), files)
+
+
+class Quiet(TaskManager):
+    """Only what is asked for is indexed."""
+
+    def __init__(self):
+        super().__init__(include_defaults=False)
+
+
+manager = Quiet()
+tasks = get_task_dict([config for config in configurations()], manager)
+for task in tasks.values():
+    task.set_fewshot_seed(seed=1234)
+if asked.task == "mmlu":
+    from lm_eval.api.group import ConfigurableGroup
+
+    aggregated = {"group": "mmlu", "aggregate_metric_list": [{"metric": "acc", "weight_by_size": True}]}
+    tasks = {ConfigurableGroup(config=aggregated): tasks}
+model = HFLM(pretrained=asked.model, device="cpu", dtype="float32", batch_size=asked.batch, max_batch_size=asked.batch)
+began = time.perf_counter()
+found = evaluate(lm=model, task_dict=tasks, limit=asked.limit, log_samples=True)
+seconds = time.perf_counter() - began
+
+documents = {}
+for name, samples in found["samples"].items():
+    for sample in samples:
+        group = name.removeprefix("mmlu_") if asked.task == "mmlu" else ""
+        metrics = {key: value for key, value in sample.items() if key in ("acc", "acc_norm", "exact_match")}
+        one = documents.setdefault(f"{group}/{sample['doc_id']}", {"metrics": {}})
+        one["metrics"].update(metrics)
+        one["prompt"] = sample["prompt_hash"]
+        first = sample["resps"][0][0]
+        one["reply"] = first if isinstance(first, str) else [resps[0][0] for resps in sample["resps"]]
+figures = {
+    key: value
+    for key, value in found["results"][asked.task].items()
+    if isinstance(value, float)
+}
+report(samples=[{"seconds": seconds}], documents=documents, figures=figures)

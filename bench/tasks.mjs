@@ -1,0 +1,85 @@
+// Seconds, log-likelihoods, metrics and figures of a task's first documents.
+//   node bench/tasks.mjs --model FOLDER --task arc_challenge --data FOLDER [--shots 25] [--limit 100] [--precision fp32|bf16]
+import { createHash } from "node:crypto";
+import { aggregate, pooled, promptsOf, readTaskData, tasks } from "amalgam/evaluation";
+import { Engine, randomStream, responsesOf, textOf, textStopper } from "amalgam/generation";
+import { loadFiles, readModelFiles } from "amalgam/models";
+import { continuationLogProbs, encodePair, plainReading } from "amalgam/scoring";
+import { options } from "./lib/options.mjs";
+import { report, timed } from "./lib/worker.mjs";
+
+const asked = options({
+  model: "",
+  task: "",
+  data: "",
+  shots: -1,
+  limit: 100,
+  precision: "fp32",
+  "micro-batch-tokens": 4096,
+});
+const task = tasks.get(asked.task);
+const shots = asked.shots < 0 ? task.shots : asked.shots;
+const { documents, pool } = await readTaskData(task, asked.data, { shots, limit: asked.limit });
+const files = await readModelFiles(asked.model, asked.task);
+const model = loadFiles(files, { precision: asked.precision, device: "cpu" });
+const reading = plainReading(files);
+
+async function likelihoods(prompts) {
+  const replies = [];
+  const sets = prompts.map(({ requests }) =>
+    requests.map(({ context, continuation }) => encodePair(reading, context, continuation)),
+  );
+  for await (const { set, logProbs } of continuationLogProbs(model.decoder, sets, asked["micro-batch-tokens"]))
+    replies[set] = logProbs;
+  return replies;
+}
+
+async function writings(prompts) {
+  const ends = { stops: task.until };
+  const engine = new Engine(model.decoder);
+  const replies = [];
+  const requests = prompts.map(({ requests: [{ context }] }) => ({
+    prompt: reading.encode(context).slice(-(engine.room - task.maxTokens)),
+    streams: [randomStream("task")],
+    sampler: { temperature: 0, topP: 1, topK: 0 },
+    maxTokens: task.maxTokens,
+    endIds: new Set(files.tokenizer.stopIds),
+    ...textStopper(files.tokenizer, ends),
+  }));
+  for await (const { request, ids } of responsesOf(engine, requests))
+    replies[request] = textOf(files.tokenizer, ends, ids);
+  await engine.close();
+  return replies;
+}
+
+const { seconds, result } = await timed(async () => {
+  const prompts = promptsOf(task, documents, pool, shots);
+  const replies = await (task.kind === "choices" ? likelihoods : writings)(prompts);
+  const scores = prompts.map(({ document }, at) => task.score(document, replies[at]));
+  const figures = task.metrics.map((metric) => {
+    const groups = new Map();
+    for (const [at, { group }] of prompts.entries()) groups.set(group, [...(groups.get(group) ?? []), scores[at]]);
+    const parts = [...groups.values()].map((some) => aggregate(metric, some));
+    return [metric.key, parts.length === 1 ? parts[0] : pooled(parts)];
+  });
+  return { prompts, replies, scores, figures };
+});
+report({
+  samples: [{ seconds }],
+  documents: Object.fromEntries(
+    result.prompts.map(({ group = "", index, requests }, at) => [
+      `${group}/${index}`,
+      {
+        metrics: result.scores[at],
+        reply: result.replies[at],
+        prompt: createHash("sha256").update(requests[0].context).digest("hex"),
+      },
+    ]),
+  ),
+  figures: Object.fromEntries(
+    result.figures.flatMap(([key, { value, standardError }]) => [
+      [key, value],
+      [key.replace(",", "_stderr,"), standardError],
+    ]),
+  ),
+});

@@ -1,0 +1,172 @@
+import {
+  type Aggregate,
+  aggregate,
+  loadTask,
+  type Metric,
+  type Prompt,
+  pooled,
+  promptsOf,
+  readTaskData,
+  type Scores,
+  type Task,
+  tasks,
+} from "../../../evaluation/index.ts";
+import { type BenchmarkRecipeOf, didYouMean, RecipeError } from "../../../schema/index.ts";
+import type { Contestant, Evaluation } from "../evaluation.ts";
+import type { Failed } from "../remembered.ts";
+import { endpointLikelihoods } from "./endpoint-likelihoods.ts";
+import { embeddedLikelihoods } from "./log-likelihoods.ts";
+import { writtenAnswers } from "./written.ts";
+
+/** One document with what a model made of it. */
+export interface TaskSample {
+  readonly prompt: Prompt;
+  /** The log-likelihood of each choice, or what was written. */
+  readonly reply: readonly number[] | string;
+  readonly scores: Scores;
+}
+
+/** A figure for all documents, and for each group where the task has groups. */
+export interface TaskFigures {
+  readonly metric: Metric;
+  /** null where there is no document. */
+  readonly all: Aggregate | null;
+  readonly groups: ReadonlyMap<string, Aggregate>;
+}
+
+/** What a task says of one model. */
+export interface TaskRun {
+  /** The benchmark's name in the suite. */
+  readonly benchmark: string;
+  readonly model: string;
+  readonly task: Task;
+  readonly shots: number;
+  /** Documents that the data have, by group: those that a limit left out are among them. */
+  readonly sizes: ReadonlyMap<string | undefined, number>;
+  readonly samples: readonly TaskSample[];
+  readonly figures: readonly TaskFigures[];
+  readonly failures: readonly string[];
+  /** Documents whose context lost tokens for want of room, and how many at most. */
+  readonly truncated: { readonly documents: number; readonly most: number };
+  /** Why nothing was asked. */
+  readonly unasked?: string;
+  /** Prompts went out as a user's messages, which lm-eval's own figures are not made of. */
+  readonly asChat: boolean;
+}
+
+export type TaskRecipe = BenchmarkRecipeOf<"task">;
+
+/** The task that a suite names: one of Amalgam's, or a YAML file. @throws RecipeError for any other */
+export function taskOf({ task }: Pick<TaskRecipe, "task">): Task {
+  if (/\.ya?ml$/i.test(task)) return loadTask(task);
+  const known = tasks.get(task);
+  if (known !== undefined) return known;
+  throw new RecipeError(`there is no task ${JSON.stringify(task)}`, {
+    field: "benchmarks.task",
+    hint: `${didYouMean(task, [...tasks.keys()])}The tasks are ${[...tasks.keys()].join(", ")}; a task of one's own is a .yaml file.`,
+  });
+}
+
+/**
+ * What each model makes of a task's documents. Whatever the ledger has is not computed again: called a second time, this only reads.
+ *
+ * @throws RecipeError, DataError, SourceError, ModelError; Interrupted on an abort
+ */
+export async function taskRuns(
+  evaluation: Evaluation,
+  recipe: TaskRecipe,
+  contestants: readonly Contestant[],
+  task: Task = taskOf(recipe),
+): Promise<TaskRun[]> {
+  const shots = recipe.shots ?? task.shots;
+  const { documents, pool, sizes } = await readTaskData(task, recipe.data, { shots, limit: recipe.limit });
+  const prompts = promptsOf(task, documents, pool, shots);
+  const benchmark = recipe.name ?? task.name;
+  const runs: TaskRun[] = [];
+  for (const contestant of contestants) {
+    const replies = await repliesOf(evaluation, benchmark, recipe, contestant, task, prompts);
+    const common = { benchmark, model: contestant.name, task, shots, sizes };
+    if (typeof replies === "string") {
+      runs.push({ ...common, ...nothing(task), unasked: replies });
+      continue;
+    }
+    const failures: string[] = [];
+    const cuts: number[] = [];
+    const samples = prompts.flatMap((prompt, at): TaskSample[] => {
+      const reply = replies.answers[at]!;
+      if ("failure" in reply) {
+        failures.push(reply.failure);
+        return [];
+      }
+      if (reply.cut > 0) cuts.push(reply.cut);
+      return [{ prompt, reply: reply.reply, scores: scored(task, prompt, reply.reply) }];
+    });
+    const truncated = { documents: cuts.length, most: Math.max(0, ...cuts) };
+    const figures = task.metrics.map((metric) => figuresOf(metric, samples));
+    runs.push({ ...common, samples, figures, failures, truncated, asChat: replies.asChat });
+  }
+  return runs;
+}
+
+const nothing = (task: Task) => ({
+  samples: [],
+  figures: task.metrics.map((metric) => ({ metric, all: null, groups: new Map() })),
+  failures: [],
+  truncated: { documents: 0, most: 0 },
+  asChat: false,
+});
+
+type Reply = { readonly reply: readonly number[] | string; readonly cut: number } | Failed;
+
+/** Asks a model; says why it can't be asked. */
+async function repliesOf(
+  evaluation: Evaluation,
+  benchmark: string,
+  recipe: TaskRecipe,
+  { name, answering }: Contestant,
+  task: Task,
+  prompts: readonly Prompt[],
+): Promise<{ readonly answers: readonly Reply[]; readonly asChat: boolean } | string> {
+  if (answering === undefined) return "answers that are there already tell nothing of a task: give the model itself";
+  const label = `${benchmark}, ${name}`;
+  const { embedded, endpoint } = answering;
+  if (task.kind === "written") {
+    const { until, maxTokens } = task;
+    const written = await writtenAnswers(evaluation, label, answering, prompts, { until, maxTokens });
+    return {
+      answers: written.map((one) => ("failure" in one ? one : { reply: one.text, cut: one.cut })),
+      asChat: embedded === undefined && endpoint?.format !== "completions",
+    };
+  }
+  const documents = prompts.map(({ requests }) => requests);
+  const found =
+    embedded !== undefined
+      ? await embeddedLikelihoods(evaluation, label, embedded, documents, recipe.micro_batch_tokens)
+      : endpoint !== undefined
+        ? await endpointLikelihoods(evaluation, label, endpoint, documents)
+        : undefined;
+  if (found === undefined) return "only models and endpoints tell log-likelihoods";
+  const answers = found.map((one) => ("failure" in one ? one : { reply: one.logLikelihoods, cut: one.cut }));
+  return { answers, asChat: false };
+}
+
+const scored = (task: Task, { document }: Prompt, reply: readonly number[] | string): Scores =>
+  task.kind === "written"
+    ? task.score(document, reply as string)
+    : task.score(document, reply as readonly number[]);
+
+function figuresOf(metric: Metric, samples: readonly TaskSample[]): TaskFigures {
+  if (samples.length === 0) return { metric, all: null, groups: new Map() };
+  const byGroup = new Map<string | undefined, Scores[]>();
+  for (const { prompt, scores } of samples) byGroup.set(prompt.group, [...(byGroup.get(prompt.group) ?? []), scores]);
+  const groups = new Map<string, Aggregate>();
+  for (const [group, scores] of byGroup) if (group !== undefined) groups.set(group, aggregate(metric, scores));
+  const all =
+    groups.size === 0
+      ? aggregate(
+          metric,
+          samples.map(({ scores }) => scores),
+        )
+      : pooled([...groups.values()]);
+  return { metric, all, groups };
+}
