@@ -73,10 +73,16 @@ function agreementOf(ours, theirs) {
         deviation = Math.max(deviation, Math.abs(value - mine.reply[at]));
     for (const [key, value] of Object.entries(other.metrics)) {
       compared += 1;
-      const same = Object.entries(mine.metrics).some(([own, one]) => own.startsWith(`${key},`) && Math.abs(one - value) < 1e-3);
+      const same = Object.entries(mine.metrics).some(
+        ([own, one]) => own.startsWith(`${key},`) && Math.abs(one - value) < 1e-3,
+      );
       metrics += Number(same);
     }
   }
-  const figures = Object.entries(theirs.figures).map(([key, value]) => ({ key, ours: ours.figures[key], theirs: value }));
+  const figures = Object.entries(theirs.figures).map(([key, value]) => ({
+    key,
+    ours: ours.figures[key],
+    theirs: value,
+  }));
   return { documents: names.length, prompts, deviation, metrics, compared, texts, figures };
 }

@@ -34,6 +34,8 @@ parser.add_argument("--data", required=True)
 parser.add_argument("--shots", type=int, required=True)
 parser.add_argument("--limit", type=int, default=100)
 parser.add_argument("--batch", type=int, default=1)
+# Where lm-eval keeps replies, so that a long run may be done in parts; not for timing.
+parser.add_argument("--cache", default="")
 asked = parser.parse_args()
 logging.disable(logging.WARNING)
 
@@ -88,6 +90,10 @@ if asked.task == "mmlu":
     aggregated = {"group": "mmlu", "aggregate_metric_list": [{"metric": "acc", "weight_by_size": True}]}
     tasks = {ConfigurableGroup(config=aggregated): tasks}
 model = HFLM(pretrained=asked.model, device="cpu", dtype="float32", batch_size=asked.batch, max_batch_size=asked.batch)
+if asked.cache:
+    from lm_eval.api.model import CachingLM
+
+    model = CachingLM(model, asked.cache)
 began = time.perf_counter()
 found = evaluate(lm=model, task_dict=tasks, limit=asked.limit, log_samples=True)
 seconds = time.perf_counter() - began

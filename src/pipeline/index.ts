@@ -14,6 +14,8 @@ export { type DataTrainingOptions, trainOnData } from "./data-training/index.ts"
 export type { DataTrainingReport } from "./data-training/report.ts";
 export { type DatasetOptions, type DatasetSummary, exportDataset } from "./dataset/index.ts";
 export { type DoctorOptions, diagnose, type Finding } from "./doctor/index.ts";
+export { measureTask } from "./evaluate/benchmarks/task.ts";
+export type { Answering, Contestant, Evaluation } from "./evaluate/evaluation.ts";
 export { evaluateSuite, type SuiteEvaluationOptions } from "./evaluate/index.ts";
 export {
   comparisonWords,
@@ -28,6 +30,8 @@ export {
   standingText,
   writeLeaderboard,
 } from "./evaluate/tables/index.ts";
+export { type LmEvalResults, lmEvalResults } from "./evaluate/tasks/lm-eval-results.ts";
+export { type TaskRecipe, type TaskRun, type TaskSample, taskRuns } from "./evaluate/tasks/runs.ts";
 export { evaluateModels, latestComparison } from "./evaluating.ts";
 export * from "./events.ts";
 export { initRun } from "./init.ts";

@@ -25,11 +25,11 @@ const filterSchema = z.discriminatedUnion("function", [
 
 /** What says where lm-eval fetches its data, and what has no bearing on a figure. */
 const withoutBearing = {
-  dataset_path: z.unknown(),
-  dataset_kwargs: z.unknown(),
-  tag: z.unknown(),
-  should_decontaminate: z.unknown(),
-  doc_to_decontamination_query: z.unknown(),
+  dataset_path: z.unknown().optional(),
+  dataset_kwargs: z.unknown().optional(),
+  tag: z.unknown().optional(),
+  should_decontaminate: z.unknown().optional(),
+  doc_to_decontamination_query: z.unknown().optional(),
 };
 
 /** A task of one's own, in lm-eval's words. Texts are names of fields, or Jinja over the fields of a row. */

@@ -35,9 +35,19 @@ describe.each(["llama", "gemma2", "mistral"] as const)("%s", (family) => {
     // The same end after contexts that differ early.
     [7, 8].map((k) => ({ ids: [...words(21, 5), k + 50, ...words(22, 4)], scored: 4 })),
     // Nothing in common; one that is another's beginning; the same twice.
-    [{ ids: [50, 51], scored: 1 }, { ids: [70, 71, 72], scored: 2 }],
-    [{ ids: [50, 51, 52], scored: 1 }, { ids: [50, 51, 52, 53], scored: 1 }, { ids: [50, 51, 52], scored: 2 }],
-    [{ ids: words(31, 12), scored: 5 }, { ids: words(31, 12), scored: 5 }],
+    [
+      { ids: [50, 51], scored: 1 },
+      { ids: [70, 71, 72], scored: 2 },
+    ],
+    [
+      { ids: [50, 51, 52], scored: 1 },
+      { ids: [50, 51, 52, 53], scored: 1 },
+      { ids: [50, 51, 52], scored: 2 },
+    ],
+    [
+      { ids: words(31, 12), scored: 5 },
+      { ids: words(31, 12), scored: 5 },
+    ],
     [],
   ];
 

@@ -34,13 +34,14 @@ export interface EncodedPair extends Continuation {
   readonly cut: number;
 }
 
-/** What Python's `rstrip` takes away; written as a text, as some of it has no shape. */
-const endingSpace = new RegExp("[\\s\\x1c-\\x1f\\x85]+$");
+/** What Python's `rstrip` takes away. */
+const space = "[\\s\\x1c-\\x1f\\x85]";
+const endingSpace = new RegExp(`${space}+$`);
 
 /** The context without white space at its end, and that. */
 export function contextParts(context: string): readonly [head: string, space: string] {
-  const space = endingSpace.exec(context)?.[0] ?? "";
-  return [context.slice(0, context.length - space.length), space];
+  const ending = endingSpace.exec(context)?.[0] ?? "";
+  return [context.slice(0, context.length - ending.length), ending];
 }
 
 /**
@@ -69,7 +70,7 @@ function parts(
   continuation: string,
 ): readonly [before: number[], scored: number[]] {
   if (context === "") return [prefixId === undefined ? [] : [prefixId], encode(continuation)];
-  const [head, space] = contextParts(context);
+  const [head, ending] = contextParts(context);
   const before = encode(head);
-  return [before, encode(head + space + continuation).slice(before.length)];
+  return [before, encode(head + ending + continuation).slice(before.length)];
 }

@@ -21,11 +21,12 @@ const indexName = "amalgam_index";
 const constants = { true: true, false: false, True: true, False: false, none: null, None: null } as const;
 
 /**
- * Compiles a template. Line breaks around blocks stay as they are, but for one at the end of the text. Throws Error that says why where it is
+ * Compiles a template. Line breaks stay as they are. Throws Error that says why where it is
  * no Jinja.
  */
 export function rowTemplate(text: string): RowTemplate {
-  const program = parse(tokenize(text.replace(/\n$/, "")));
+  // The engine drops a line break at the end, which lm-eval keeps.
+  const program = parse(tokenize(text.endsWith("\n") ? `${text}\n` : text));
   const body = program.body as unknown as Node[];
   rewriteIndex(body);
   const names = freeNames(body);
@@ -40,8 +41,10 @@ export function rowTemplate(text: string): RowTemplate {
     for (const [name, value] of Object.entries({ ...constants, ...fields }))
       environment.set(name, value === undefined ? null : value);
     environment.set(indexName, (list: unknown, item: unknown) => {
-      const at = Array.isArray(list) ? list.indexOf(item) : String(list).indexOf(String(item));
-      if (at < 0) throw new Error(`${JSON.stringify(item)} is not in ${JSON.stringify(list)}`);
+      // Of a list the engine unwraps the outside only.
+      const values = Array.isArray(list) ? list.map((one) => (isNode(one) ? plain(one) : one)) : String(list);
+      const at = values.indexOf(item as string);
+      if (at < 0) throw new Error(`${JSON.stringify(item)} is not in ${JSON.stringify(values)}`);
       return at;
     });
     return environment;
@@ -114,32 +117,25 @@ function rewriteIndex(nodes: readonly Node[]): void {
 /** The names that a template takes from the row: not those that it sets, nor those of attributes, filters and tests. */
 function freeNames(nodes: readonly Node[]): Set<string> {
   const used = new Set<string>();
-  const own = new Set<string>([...Object.keys(constants), indexName, "loop", "range", "namespace"]);
+  const own = new Set<string>([...Object.keys(constants), indexName, "loop"]);
   const visit = (node: Node): void => {
     if (node.type === "Identifier") used.add(String(node.value));
     if (node.type === "For") collect(node.loopvar as Node, own);
     if (node.type === "Set") collect(node.assignee as Node, own);
-    const skipped = new Set<unknown>([
-      ...(node.type === "MemberExpression" && node.computed !== true ? [node.property] : []),
-      ...(node.type === "KeywordArgumentExpression" ? [node.key] : []),
-      ...(node.type === "TestExpression" ? [node.test] : []),
-      ...(node.type === "FilterExpression" ? [nameOfFilter(node.filter as Node)] : []),
-    ]);
-    for (const child of childrenOf(node)) {
-      if (skipped.has(child)) {
-        // Arguments of a filter are the row's, its name is not.
-        continue;
-      }
-      visit(child);
-    }
-    if (node.type === "FilterExpression" && (node.filter as Node).type === "CallExpression")
-      for (const argument of (node.filter as Node).args as Node[]) visit(argument);
+    const filter = node.type === "FilterExpression" ? (node.filter as Node) : undefined;
+    const names = [
+      filter,
+      node.type === "MemberExpression" && node.computed !== true ? node.property : undefined,
+      node.type === "KeywordArgumentExpression" ? node.key : undefined,
+      node.type === "TestExpression" ? node.test : undefined,
+    ];
+    for (const child of childrenOf(node)) if (!names.includes(child)) visit(child);
+    // A filter's own name is none of the row's, its arguments are.
+    if (filter?.type === "CallExpression") for (const argument of filter.args as Node[]) visit(argument);
   };
   for (const node of nodes) visit(node);
   return new Set([...used].filter((name) => !own.has(name)));
 }
-
-const nameOfFilter = (filter: Node): Node => filter;
 
 function collect(node: Node, into: Set<string>): void {
   if (node.type === "Identifier") into.add(String(node.value));

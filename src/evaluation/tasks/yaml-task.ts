@@ -25,6 +25,7 @@ export function loadTask(file: string): Task {
   const { task } = loaded;
   const text = textOf(loaded, "doc_to_text");
   const target = textOf(loaded, "doc_to_target");
+  const description = textOf(loaded, "description");
   const group = task.group_by;
   const common = {
     name: task.task,
@@ -42,7 +43,7 @@ export function loadTask(file: string): Task {
     targetDelimiter: task.target_delimiter,
     fewShotDelimiter: task.fewshot_delimiter,
     ...(group === undefined ? {} : { group: (row: Row) => asText(fieldOf(row, group), group) }),
-    description: () => task.description,
+    description: (row: Row) => (task.description === "" ? "" : asText(description(row), "description")),
     shown: (row: Row) => asText(text(row), "doc_to_text"),
   };
   return task.output_type === "multiple_choice"
@@ -51,6 +52,7 @@ export function loadTask(file: string): Task {
 }
 
 type Read = (row: Row) => unknown;
+type TextField = "description" | "doc_to_text" | "doc_to_target" | "doc_to_choice";
 
 function fieldOf(row: Row, name: string): unknown {
   if (row[name] === undefined)
@@ -62,7 +64,7 @@ function fieldOf(row: Row, name: string): unknown {
 }
 
 /** What a field of the YAML says of a row: a field of the row by its name, else Jinja. */
-function textOf({ task, mistake }: LoadedTaskFile, field: "doc_to_text" | "doc_to_target" | "doc_to_choice"): Read {
+function textOf({ task, mistake }: LoadedTaskFile, field: TextField): Read {
   const written = task[field];
   if (typeof written !== "string") return () => written;
   const template = (() => {

@@ -1,4 +1,4 @@
-import { type BenchmarkResult, type Figure, type Item, mean, type Measured, tasks } from "../../../evaluation/index.ts";
+import { type BenchmarkResult, type Figure, type Item, type Measured, mean, tasks } from "../../../evaluation/index.ts";
 import type { Measure } from "../evaluation.ts";
 import { type TaskFigures, type TaskRecipe, type TaskRun, type TaskSample, taskOf, taskRuns } from "../tasks/runs.ts";
 

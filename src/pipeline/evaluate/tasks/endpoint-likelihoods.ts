@@ -93,7 +93,9 @@ async function likelihood(
   const lengthOf = (some: string) => (last === prompt.length ? some.length : [...some].length);
   const [head] = contextParts(context);
   const [from, to] = [lengthOf(head), lengthOf(prompt)];
-  const scored = tokens.filter(({ offset, logProb }, at) => offset >= from && offset < to && (at > 0 || logProb !== null));
+  const scored = tokens.filter(
+    ({ offset, logProb }, at) => offset >= from && offset < to && (at > 0 || logProb !== null),
+  );
   if (scored.length === 0 || scored.some(({ logProb }) => logProb === null))
     throw cant("the server tells no log-probs of the prompt's tokens");
   return scored.reduce((sum, { logProb }) => sum + logProb!, 0);

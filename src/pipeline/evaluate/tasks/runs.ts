@@ -151,9 +151,7 @@ async function repliesOf(
 }
 
 const scored = (task: Task, { document }: Prompt, reply: readonly number[] | string): Scores =>
-  task.kind === "written"
-    ? task.score(document, reply as string)
-    : task.score(document, reply as readonly number[]);
+  task.kind === "written" ? task.score(document, reply as string) : task.score(document, reply as readonly number[]);
 
 function figuresOf(metric: Metric, samples: readonly TaskSample[]): TaskFigures {
   if (samples.length === 0) return { metric, all: null, groups: new Map() };

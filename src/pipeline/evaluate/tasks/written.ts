@@ -45,7 +45,10 @@ export async function writtenAnswers(
   ending: Ending,
 ): Promise<(Written | Failed)[]> {
   const texts = prompts.map(({ requests }) => requests[0]!.context);
-  const keep = (identity: string, work: (missing: readonly number[], signal: AbortSignal) => AsyncIterable<Outcome<Written>>) =>
+  const keep = (
+    identity: string,
+    work: (missing: readonly number[], signal: AbortSignal) => AsyncIterable<Outcome<Written>>,
+  ) =>
     remembered(evaluation, {
       owner: identity,
       label,
@@ -65,7 +68,14 @@ export async function writtenAnswers(
     return await keep(endpointIdentity(endpoint), (missing, signal) =>
       endpointWriting(evaluation, endpoint, texts, missing, ending, signal),
     );
-  const sampling = { temperature: 0, top_p: 1, top_k: 0, max_tokens: ending.maxTokens, stop: [...ending.until], seed: 0 };
+  const sampling = {
+    temperature: 0,
+    top_p: 1,
+    top_k: 0,
+    max_tokens: ending.maxTokens,
+    stop: [...ending.until],
+    seed: 0,
+  };
   const answers = await ask(
     evaluation,
     label,
