@@ -15,7 +15,7 @@ const asked = options({
   shots: -1,
   limit: 100,
   precision: "fp32",
-  "micro-batch-tokens": 4096,
+  "micro-batch-tokens": 1024,
 });
 const task = tasks.get(asked.task);
 const shots = asked.shots < 0 ? task.shots : asked.shots;
@@ -52,7 +52,7 @@ async function writings(prompts) {
   return replies;
 }
 
-const { seconds, result } = await timed(async () => {
+const { seconds, cpuSeconds, result } = await timed(async () => {
   const prompts = promptsOf(task, documents, pool, shots);
   const replies = await (task.kind === "choices" ? likelihoods : writings)(prompts);
   const scores = prompts.map(({ document }, at) => task.score(document, replies[at]));
@@ -65,7 +65,7 @@ const { seconds, result } = await timed(async () => {
   return { prompts, replies, scores, figures };
 });
 report({
-  samples: [{ seconds }],
+  samples: [{ seconds, cpuSeconds }],
   documents: Object.fromEntries(
     result.prompts.map(({ group = "", index, requests }, at) => [
       `${group}/${index}`,

@@ -239,6 +239,17 @@ void init_memory(Napi::Env env, Napi::Object exports) {
     malloc_trim(0);
 #endif
   });
+  // releasePages(tensor): of a view of a mapped file, the pages that lie within it wholly leave memory until they are read again.
+  exports["releasePages"] = Napi::Function::New(env, [](const Napi::CallbackInfo& i) -> Napi::Value {
+    return guarded(i.Env(), "releasePages", [&]() -> Napi::Value {
+      const auto& view = Tensor::unwrap(i[0]);
+      constexpr uintptr_t page = 4096;
+      const auto data = reinterpret_cast<uintptr_t>(view.const_data_ptr());
+      const uintptr_t begin = (data + page - 1) / page * page, end = (data + view.nbytes()) / page * page;
+      if (end > begin) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+      return i.Env().Undefined();
+    });
+  });
   // freeDeviceMemory(device): bytes that are free there.
   exports["freeDeviceMemory"] = Napi::Function::New(env, [](const Napi::CallbackInfo& i) -> Napi::Value {
     return guarded(i.Env(), "freeDeviceMemory", [&]() -> Napi::Value {

@@ -10,7 +10,7 @@ export const defaults = {
   shots: 0,
   // Documents, of each group where the task has groups.
   limit: 100,
-  "micro-batch-tokens": 4096,
+  "micro-batch-tokens": 1024,
   // Requests a batch that lm-eval is tried with; the fastest takes part.
   "batch-sizes": "1,2,4,8,16",
   "trial-limit": 8,

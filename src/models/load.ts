@@ -79,7 +79,7 @@ async function filesOfFolder<Head extends RewardHead | undefined>(
     config,
     tokenizer,
     digest: digestFiles([file, ...stored.files]),
-    weights: (dtype) => readStored(placed, dtype),
+    weights: (dtype) => readStored(placed, dtype, stored.release),
   };
 }
 

@@ -99,14 +99,24 @@ function refuseUntied(output: Tensor, embedding: Tensor, field: string, file: st
   });
 }
 
-/** Copies in a compute type: the mapped file may be replaced while the model is in use. */
-export function readStored(placed: ReadonlyMap<string, Placed>, dtype: DType): Map<string, Tensor> {
-  const copy = ({ stored, take }: Placed) =>
-    noGrad(() =>
+/**
+ * Copies in a compute type: the mapped file may be replaced while the model is in use. With `release`, what was copied leaves memory, so
+ * that the weights are not there twice.
+ */
+export function readStored(
+  placed: ReadonlyMap<string, Placed>,
+  dtype: DType,
+  release?: (stored: Tensor) => void,
+): Map<string, Tensor> {
+  const copy = ({ stored, take }: Placed) => {
+    const copied = noGrad(() =>
       scope(() => {
         const weight = take(stored);
         return weight.dtype === dtype ? weight.clone() : weight.to(dtype);
       }),
     );
+    release?.(stored);
+    return copied;
+  };
   return new Map([...placed].map(([name, part]) => [name, copy(part)]));
 }

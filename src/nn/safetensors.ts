@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { ModelError } from "../schema/index.ts";
 import type { Tensor } from "../torch/index.ts";
-import { bytesOf, noGrad, ops, scope } from "../torch/index.ts";
+import { bytesOf, noGrad, ops, releasePages, scope } from "../torch/index.ts";
 import { readSafetensorsHeader } from "./safetensors-header.ts";
 
 export interface Safetensors {
@@ -14,12 +14,15 @@ export interface Safetensors {
    * in place; a file that is replaced by a rename leaves them as they were.
    */
   readonly tensors: ReadonlyMap<string, Tensor>;
+  /** Lets the pages of such a view leave memory, after it was copied; they are read again where they are needed. */
+  release(view: Tensor): void;
   /** The free texts of the header, of all files together. */
   readonly metadata: Readonly<Record<string, string>>;
 }
 
 function openFile(file: string): Safetensors {
   const { tensors: stored, metadata, fileBytes } = readSafetensorsHeader(file);
+  const mappedViews = new WeakSet<Tensor>();
   const tensors = scope(() =>
     noGrad(() => {
       const mapped = ops.from_file(file, false, fileBytes, { dtype: "uint8" });
@@ -27,13 +30,18 @@ function openFile(file: string): Safetensors {
       for (const [name, { dtype, shape, begin, bytes }] of stored) {
         const raw = mapped.narrow(0, begin, bytes);
         // The format does not align tensors to their element size; libtorch wants it so.
-        const aligned = begin % bytesOf(dtype) === 0 ? raw : raw.clone();
-        views.set(name, aligned.view(dtype).view(shape));
+        const isAligned = begin % bytesOf(dtype) === 0;
+        const view = (isAligned ? raw : raw.clone()).view(dtype).view(shape);
+        if (isAligned) mappedViews.add(view);
+        views.set(name, view);
       }
       return views;
     }),
   );
-  return { files: [file], tensors, metadata };
+  const release = (view: Tensor) => {
+    if (mappedViews.has(view)) releasePages(view);
+  };
+  return { files: [file], tensors, release, metadata };
 }
 
 const indexSchema = z.looseObject({
@@ -71,7 +79,10 @@ function openShards(folder: string, index: string): Safetensors {
     tensors.set(tensor, found);
   }
   const metadata = Object.assign({}, ...[...shards.values()].map((shard) => shard.metadata));
-  return { files: names.map((name) => join(folder, name)), tensors, metadata };
+  const release = (view: Tensor) => {
+    for (const shard of shards.values()) shard.release(view);
+  };
+  return { files: names.map((name) => join(folder, name)), tensors, release, metadata };
 }
 
 /**

@@ -108,7 +108,7 @@ const taskSchema = z.strictObject({
   /** Examples before each question; as the Open LLM Leaderboard has it without. */
   shots: z.int().min(0).optional(),
   limit,
-  micro_batch_tokens: z.int().min(64).default(4096),
+  micro_batch_tokens: z.int().min(64).default(1024),
 });
 
 export const benchmarkSchema = z.discriminatedUnion("kind", [

@@ -1,4 +1,5 @@
 import { native } from "./native.ts";
+import type { Tensor } from "./tensor.ts";
 
 /** Bytes of large CPU tensors (64 KiB and more). */
 export interface TensorMemory {
@@ -13,6 +14,12 @@ export const tensorMemory = (): TensorMemory => native().tensorMemory();
 
 /** Gives freed memory back to the operating system, e.g. when a model was disposed of. */
 export const trimMemory = (): void => native().trimMemory();
+
+/**
+ * The pages of a view of a mapped file leave memory, and are read from the file again where they are needed. What was changed in them is
+ * lost. Any other tensor would lose its values: only who mapped the file may call this.
+ */
+export const releasePages = (view: Tensor): void => native().releasePages(view);
 
 /**
  * Bytes that are free on a device other than the processor.

@@ -36,6 +36,7 @@ export interface Native {
   closeScope(keep: readonly Tensor[]): void;
   liveTensors(): number;
   trimMemory(): void;
+  releasePages(view: Tensor): void;
   tensorMemory(): TensorMemory;
   freeDeviceMemory(device: string): number;
   setThreads(count: number): void;

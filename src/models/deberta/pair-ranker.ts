@@ -103,6 +103,6 @@ export async function readPairRankerFiles(folder: string, label: string): Promis
     tokenizer,
     digest: digestFiles([file, ...stored.files]),
     size: [...shapes.values()].reduce((sum, shape) => sum + shape.reduce((product, side) => product * side, 1), 0),
-    weights: (dtype) => readStored(placed, dtype),
+    weights: (dtype) => readStored(placed, dtype, stored.release),
   };
 }
