@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { DataError, describeError, RecipeError } from "../../schema/index.ts";
+import { readTaskData } from "./documents.ts";
 import { promptsOf } from "./few-shot.ts";
 import { tasks } from "./registry.ts";
 import type { Task } from "./task.ts";
@@ -167,4 +168,26 @@ test("templates: fields that are missing are named, loops and filters work, line
   expect(rowTemplate("{{list}}").value({ list: ["it's", 2] })).toEqual(["it's", 2]);
   expect(() => rowTemplate("{{question}}").render({ text: "x" })).toThrow(DataError);
   expect(() => rowTemplate("{{list.index(x)}}").value({ list: ["a"], x: "b" })).toThrow(/not in/);
+});
+
+test("the example of the documentation does what it says", async () => {
+  const guide = readFileSync(new URL("../../../docs/tasks.md", import.meta.url), "utf8");
+  const [yaml, row] = [/```yaml\n(task: capitals.*?)```/s, /```json\n(.*?)```/s].map((block) => block.exec(guide)![1]!);
+  const task = loadTask(written(yaml!));
+  const data = mkdtempSync(join(folder, "capitals-"));
+  const chad = { country: "Chad", cities: ["Cairo", "N'Djamena"], capital: "N'Djamena", continent: "Africa" };
+  const examples = ["Cuba", "Chile"].flatMap((country) =>
+    ["America", "Africa"].map((continent) => ({ country, continent, cities: ["A", "B"], capital: "B" })),
+  );
+  const lines = (...rows: unknown[]) => rows.map((one) => JSON.stringify(one)).join("\n");
+  writeFileSync(join(data, "train.jsonl"), lines(...examples));
+  writeFileSync(join(data, "test.jsonl"), lines(JSON.parse(row!), chad));
+  const { documents, pool } = await readTaskData(task, data, { shots: task.shots });
+  const prompts = promptsOf(task, documents, pool, task.shots);
+  expect(prompts.map(({ group }) => group)).toEqual(["America", "Africa"]);
+  expect(prompts[1]!.requests.map(({ continuation }) => continuation)).toEqual([" Cairo", " N'Djamena"]);
+  expect(prompts[0]!.requests[0]!.context).toMatch(
+    /^(Question: What is the capital of (Cuba|Chile)\?\nAnswer: B\n\n){2}Question: What is the capital of Peru\?\nAnswer:$/,
+  );
+  expect(task.score(prompts[1]!.document, [-3, -2] as never)).toEqual({ "acc,none": 1, "acc_norm,none": 1 });
 });

@@ -187,7 +187,7 @@ test("lm-eval's form: figures with errors, and a row for each document and filte
     subjects.reduce((sum, subject) => sum + Number(subject["acc,none"]) / 2, 0),
     12,
   );
-  expect(of["group_subtasks"]).toMatchObject({ gsm8k: [] });
+  expect(of.group_subtasks).toMatchObject({ gsm8k: [] });
   expect(of["n-shot"]).toEqual({ mmlu_world_geography: 1, mmlu_everyday_biology: 1, gsm8k: 0 });
   expect(of["n-samples"]!.gsm8k).toEqual({ original: 12, effective: 3 });
   expect(samples.get("gsm8k")).toHaveLength(3);
