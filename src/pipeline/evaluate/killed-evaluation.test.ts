@@ -77,7 +77,7 @@ test("five models, killed twenty times at random moments: the tables are those o
 test("Ctrl-C ends with its code and the way on, and a second evaluation of the same models asks for nothing", async () => {
   const folder = join(scratch, "stopped");
   const stopped = await amalgam(words(folder), (line, child) => {
-    if (line.includes("arena_hard")) child.kill("SIGINT");
+    if (line.startsWith("evaluating, ")) child.kill("SIGINT");
   });
   expect([stopped.code, stopped.text]).toEqual([130, expect.stringContaining("the same command goes on from here")]);
   expect((await amalgam(words(folder))).code).toBe(0);
