@@ -171,7 +171,7 @@ test("commands and options stay as they are", () => {
       score        give every response its reward
       select       choose the responses to tune on; after the tuning, the quadruples for WRPO
       train        tune the target on the best responses, then WRPO on the quadruples; or train on data of your own
-      evaluate     compare the models before and after on held-out prompts; write the report
+      evaluate     compare a run's models on held-out prompts; or with --suite, any models by benchmarks
       sweep        run variants of a recipe, sharing what they have in common, and compare them
       status       how far a run or a sweep is; it may be running
       recover      check a run's ledger, and save what can be read of a damaged one
@@ -258,10 +258,14 @@ test("commands and options stay as they are", () => {
         "--help, -h",
       ],
       [
-        "Usage: amalgam evaluate [RUN FOLDER] [OPTIONS]",
+        "Usage: amalgam evaluate [RUN FOLDER | MODEL...] [OPTIONS]",
         "--recipe FILE",
+        "--suite NAME|FILE",
+        "--data FILE",
+        "--output FOLDER",
         "--set FIELD=VALUE",
         "--offline",
+        "--json",
         "--help, -h",
       ],
       [

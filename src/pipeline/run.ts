@@ -97,6 +97,9 @@ export const runPaths = (folder: string) => ({
   report: join(folder, "report.html"),
 });
 
+/** Where a run keeps what the suites of its recipe came to, a folder for each. */
+export const runSuites = (folder: string): string => join(folder, "evaluations");
+
 /** The file of the recipe that counts: the one that is named, else the run folder's own. Throws RecipeError where there is none. */
 export function recipeFileOf(folder: string, named: string | undefined): string {
   const own = runPaths(folder).recipe;

@@ -1,11 +1,12 @@
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadFiles, readModelFiles } from "../models/index.ts";
 import { readQuadruples } from "../preferences/index.ts";
-import { quadrupleRowSchema } from "../schema/index.ts";
+import { packageFile, quadrupleRowSchema } from "../schema/index.ts";
 import { readLedger } from "../store/index.ts";
 import { runCommand } from "./commands.ts";
+import { readLeaderboard } from "./evaluate/tables/index.ts";
 import { latestComparison } from "./evaluating.ts";
 import { type Activity, stageNames } from "./events.ts";
 import { runSummary } from "./reporting.ts";
@@ -13,7 +14,17 @@ import { runPaths } from "./run.ts";
 import { runStages } from "./stages.ts";
 import { hearing, jsonLines, runFolder, tinyWorld, withRun } from "./testing/tiny-world.ts";
 
-const world = tinyWorld({ logging: { tensorboard: true, wandb: { project: "tiny" } } });
+const world = tinyWorld({
+  logging: { tensorboard: true, wandb: { project: "tiny" } },
+  evaluation: {
+    ...{ prompts: { file: "held-out.jsonl" }, k: 2, bootstrap: 200 },
+    suites: [{ suite: "suite.yaml", data: packageFile("suites/data/tasks") }],
+  },
+});
+writeFileSync(
+  join(world.folder, "suite.yaml"),
+  "name: choices\nbenchmarks: [{ kind: task, task: arc_challenge, data: arc_challenge, shots: 0, limit: 4 }]\n",
+);
 const folder = runFolder(world, "whole");
 const paths = runPaths(folder);
 const fusedWeights = join(paths.fusedModel, "model.safetensors");
@@ -50,6 +61,19 @@ describe("a whole run", () => {
       expect.stringMatching(/^wandb\/offline-run-N\/run-[^/]*$/),
       "wrpo.jsonl",
     ]);
+  });
+
+  test("measures the models before and after by the recipe's suite, and the report shows the figures", () => {
+    const { models, benchmarks } = readLeaderboard(join(folder, "evaluations", "choices"));
+    expect(models).toEqual(["untuned", "sft", "wrpo"]);
+    expect(benchmarks.map(({ benchmark, models: measured }) => [benchmark, measured.length])).toEqual([
+      ["arc_challenge", 3],
+    ]);
+    const { figures } = benchmarks[0]!.models[2]!;
+    const report = readFileSync(paths.report, "utf8");
+    expect(report).toContain("Benchmarks: choices");
+    expect(report).toContain("evaluations/choices/leaderboard.html");
+    expect(summary).toMatch(new RegExp(`^  after WRPO \\(fused\\) +${figures.acc_norm!.value.toFixed(2)} ± .*†`, "m"));
   });
 
   test("does every stage once, in order", () => {

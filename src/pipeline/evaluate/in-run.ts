@@ -1,11 +1,13 @@
+import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { amended, expandHome, isSuiteFile, type LoadedSuite, RecipeError, type SuiteUse } from "../../schema/index.ts";
 import type { Run } from "../run.ts";
-import { runPaths } from "../run.ts";
+import { runPaths, runSuites } from "../run.ts";
 import { trainingsOf } from "../trainings.ts";
 import { madeOf, type PlacedContestant } from "./contestants.ts";
 import { evaluateSuite } from "./index.ts";
 import { openSuite } from "./shipped-suites.ts";
+import { leaderboardPaths } from "./tables/index.ts";
 
 /** A suite that a run names, with where what came of it is kept. */
 interface SuiteOfRun {
@@ -35,11 +37,14 @@ export function suitesOf({ recipe, baseFolder, folder }: Pick<Run, "recipe" | "b
         hint: "Give one of them another `name`.",
       });
     seen.add(name);
-    return { use, loaded, folder: join(folder, "evaluations", name) };
+    return { use, loaded, folder: join(runSuites(folder), name) };
   });
 }
 
-/** Measures the target before any training and what each training made of it by the suites of the recipe. Undefined where it names none. */
+/**
+ * Measures the target before any training and what each training made of it by the suites of the recipe. Undefined where it names none, and
+ * where all came out as it was.
+ */
 export async function evaluateSuites(run: Run): Promise<{ benchmarks: number } | undefined> {
   const suites = suitesOf(run);
   if (suites.length === 0) return undefined;
@@ -54,7 +59,9 @@ export async function evaluateSuites(run: Run): Promise<{ benchmarks: number } |
     })),
   ];
   let benchmarks = 0;
+  let changed = false;
   for (const { use, folder } of suites) {
+    const before = textOf(folder);
     const { results } = await evaluateSuite({
       models,
       suite: use.suite,
@@ -65,6 +72,12 @@ export async function evaluateSuites(run: Run): Promise<{ benchmarks: number } |
       offline: run.offline,
     });
     benchmarks += results.length;
+    changed ||= textOf(folder) !== before;
   }
-  return { benchmarks };
+  return changed ? { benchmarks } : undefined;
+}
+
+function textOf(folder: string): string | undefined {
+  const { json } = leaderboardPaths(folder);
+  return existsSync(json) ? readFileSync(json, "utf8") : undefined;
 }

@@ -10,6 +10,7 @@ import { type LogProbSummary, readLogProbs } from "./log-probs.ts";
 import { fusedLabel, type SampleGroup, sampleGroups, untuned } from "./samples.ts";
 import { type SplitSelection, splitSelection } from "./split-selection.ts";
 import { readComparison } from "./stored-evaluation.ts";
+import { type SuiteBoard, suiteBoards } from "./suite-boards.ts";
 import { readTrainingCurves, type TrainingCurves } from "./training-curves.ts";
 
 /** What a report needs beside the ledger and the run folder. */
@@ -64,6 +65,8 @@ export interface ReportData {
   readonly examples: readonly Example[];
   /** How probable each model finds what WRPO learns from; null unless the recipe asks for it. */
   readonly logProbs: LogProbSummary | null;
+  /** What suites came to that the recipe names, by their names. */
+  readonly suites: readonly SuiteBoard[];
   readonly training: { readonly sft: TrainingCurves | null; readonly wrpo: TrainingCurves | null };
   readonly stages: readonly StageLine[];
   /** The recipe's text as the run folder holds it, credentials in addresses removed. */
@@ -106,6 +109,7 @@ export async function gatherReport(reader: LedgerReader, folder: string, extra: 
     parts: partMeans(heldOut),
     examples: fused === undefined ? [] : await pickExamples(reader, prompts, heldOut, baseline, fused),
     logProbs: extra.logProbs === undefined ? null : await readLogProbs(reader, extra.logProbs),
+    suites: recipe.evaluation.suites === undefined ? [] : suiteBoards(folder),
     training: {
       sft: recipe.sft.enabled ? readTrainingCurves(join(folder, "metrics", "sft.jsonl")) : null,
       wrpo: readTrainingCurves(join(folder, "metrics", "wrpo.jsonl")),

@@ -11,13 +11,14 @@ import { examplesSection } from "./section-examples.ts";
 import { logProbSection } from "./section-log-probs.ts";
 import { rewardSection } from "./section-reward.ts";
 import { contributionSection, leftOutSection } from "./section-selection.ts";
+import { suiteSection } from "./section-suites.ts";
 import { trainingSection } from "./section-training.ts";
 
 /** The whole report as one page that needs nothing else. */
 export function reportHtml(data: ReportData): string {
   return pageHtml(
     `${data.name}: a fusion by Amalgam`,
-    html`${titleOf(data)}${verdictOf(data)}${ingredientsSection(data)}${evaluationSection(data)}${distributionSection(data)}
+    html`${titleOf(data)}${verdictOf(data)}${ingredientsSection(data)}${evaluationSection(data)}${suiteSection(data)}${distributionSection(data)}
 ${contributionSection(data)}${leftOutSection(data)}${trainingSection(data)}${logProbSection(data)}${rewardSection(data)}${examplesSection(data)}
 ${timeSection(data)}${recipeSection(data)}`,
   );

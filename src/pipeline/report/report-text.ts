@@ -1,3 +1,4 @@
+import { figureText, labelText, mainTable, notOfficial } from "../evaluate/tables/words.ts";
 import { visible } from "./escape.ts";
 import type { Example, ExampleResponse } from "./examples.ts";
 import { counted, integer, interval, percent, probability, reward, shortened, signed } from "./format.ts";
@@ -6,6 +7,7 @@ import { modelName } from "./names.ts";
 import type { ReportData } from "./report-data.ts";
 import { rewardLines, sourcesStatistics } from "./reward-words.ts";
 import type { SplitSelection } from "./split-selection.ts";
+import type { SuiteBoard } from "./suite-boards.ts";
 
 /** Longest text of a prompt or response, in characters; the report has more. */
 const shownLength = 400;
@@ -15,13 +17,14 @@ const shownLength = 400;
  * lines; texts of models can't move the cursor or colour anything.
  */
 export function reportText(data: ReportData): string {
-  const { selections, evaluation, examples, supervised, rows } = data;
+  const { selections, evaluation, suites, examples, supervised, rows } = data;
   const statistics = sourcesStatistics(data);
   const blocks = [
     ...(supervised ? [contributionText("What each source contributed to SFT", selections.sft)] : []),
     contributionText(`What each source contributed to the ${rows}`, selections.wrpo),
     ...(statistics === undefined ? [] : [rewardLines(statistics).join("\n")].filter((text) => text !== "")),
     ...(evaluation === null ? ["Before and after: not yet."] : [evaluationText(data)]),
+    ...suites.map(suiteText),
     ...twoOf(examples).map(exampleText),
   ];
   return `${visible(blocks.join("\n\n"))}\n`;
@@ -87,6 +90,23 @@ function evaluationText({ evaluation }: ReportData): string {
     `Before and after, on ${counted(models[0]?.reward.prompts ?? 0, "held-out prompt")}`,
     ...columns([head, ...rows]),
     ...said,
+  ].join("\n");
+}
+
+/** A model a row, the main figure of each benchmark; what is not official is marked so. */
+function suiteText({ name, board, page }: SuiteBoard): string {
+  const { rows } = mainTable(board);
+  const cell = ({ benchmark, figure }: (typeof rows)[number]["cells"][number]) =>
+    figure === null
+      ? "-"
+      : `${figureText(figure, benchmark.columns[0]!.unit)}${benchmark.official ? "" : ` ${notOfficial}`}`;
+  return [
+    `Benchmarks of ${name}`,
+    ...columns([
+      ["model", ...board.benchmarks.map(labelText)],
+      ...rows.map(({ model, cells }) => [modelName(model), ...cells.map(cell)]),
+    ]),
+    `  ${notOfficial} must not stand beside published figures; the rest is in ${page}`,
   ].join("\n");
 }
 

@@ -1,12 +1,15 @@
-import { type BenchmarkResult, type Figure, type Item, type Measured, mean, tasks } from "../../../evaluation/index.ts";
+import { join } from "node:path";
+import { type Figure, type Item, type Measured, mean, tasks } from "../../../evaluation/index.ts";
 import type { Measure } from "../evaluation.ts";
 import { type TaskFigures, type TaskRecipe, type TaskRun, type TaskSample, taskOf, taskRuns } from "../tasks/runs.ts";
+import { writeLmEval } from "../tasks/write-lm-eval.ts";
 
 /** Measures all models by a task in the manner of lm-eval. Figures are in percent, with lm-eval's standard errors. */
 export const measureTask: Measure<TaskRecipe> = async (evaluation, recipe, contestants) => {
   const task = taskOf(recipe);
   const runs = await taskRuns(evaluation, recipe, contestants, task);
-  const result: BenchmarkResult = {
+  writeLmEval(join(evaluation.folder, recipe.name ?? task.name), runs);
+  return {
     benchmark: recipe.name ?? task.name,
     kind: "task",
     judge: null,
@@ -14,7 +17,6 @@ export const measureTask: Measure<TaskRecipe> = async (evaluation, recipe, conte
     columns: task.metrics.map(({ key, title }) => ({ key: columnKey(key), title, unit: "%" as const })),
     models: runs.map(measured),
   };
-  return result;
 };
 
 /** `acc,none` is the column `acc`. */

@@ -41,11 +41,12 @@ function headOf({ benchmark, columns, judge, official }: BoardBenchmark): Html {
   return html`${benchmark}${lines.map((line) => html`<br>${line}`)}<br>${standing}`;
 }
 
-function mainSection(board: Leaderboard): Html {
+/** The one table, with its footnotes and charts, and in place of the rest what `further` says. */
+export function mainSection(board: Leaderboard, title = "Leaderboard", further: Html = html``): Html {
   const { rows, footnotes } = mainTable(board);
   type Row = (typeof rows)[number];
   return section(
-    "Leaderboard",
+    title,
     table<Row>(
       "± is the standard error; two bounds are a 95 % interval. Lengths are the mean of the answers, in characters.",
       [
@@ -76,6 +77,7 @@ function mainSection(board: Leaderboard): Html {
       ? html``
       : html`<ol class="soft">${footnotes.map((note) => html`<li>${note}</li>\n`)}</ol>\n`,
     chartsOf(board),
+    further,
   );
 }
 

@@ -20,6 +20,7 @@ import { leaderboardCsv } from "./csv.ts";
 import { leaderboardHtml } from "./html.ts";
 import { leaderboardMarkdown } from "./markdown.ts";
 
+export { mainSection } from "./html.ts";
 export {
   comparisonWords,
   figureText,
