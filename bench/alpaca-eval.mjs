@@ -114,7 +114,9 @@ async function roundTrip(chosen) {
     }),
   );
   try {
-    const [result] = await evaluateSuite({
+    const {
+      results: [result],
+    } = await evaluateSuite({
       models: [],
       suite,
       folder: join(folder, "out"),
