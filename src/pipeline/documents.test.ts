@@ -12,6 +12,7 @@ import {
   optimiserDefaults,
   pairModifiers,
   recipeSchema,
+  suiteSchema,
   sweepSchema,
 } from "../schema/index.ts";
 
@@ -23,7 +24,12 @@ const documents = [
   "CHANGELOG.md",
   "docs/architecture.md",
   "docs/ablations.md",
+  "docs/alpaca-eval.md",
+  "docs/arena-hard-and-mt-bench.md",
+  "docs/evaluate.md",
   "docs/guide.md",
+  "docs/leaderboard.md",
+  "docs/tasks.md",
   "docs/training.md",
   ...readdirSync(join(root, "docs/decisions")).map((name) => `docs/decisions/${name}`),
 ];
@@ -44,7 +50,7 @@ describe.each(documents)("%s", (file) => {
   const prose = text.replace(/```[\s\S]*?```/g, "");
 
   test("every path that it names is there", () => {
-    const named = [...prose.matchAll(/`((?:src|native|scripts|bench|recipes|docs)\/[^`\s<*]*)`/g)].map(
+    const named = [...prose.matchAll(/`((?:src|native|scripts|bench|recipes|suites|docs)\/[^`\s<*]*)`/g)].map(
       ([, path]) => path!,
     );
     expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([]);
@@ -54,6 +60,11 @@ describe.each(documents)("%s", (file) => {
     const links = [...prose.matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, path]) => path!);
     expect(links.filter((path) => !existsSync(join(root, dirname(file), path)))).toEqual([]);
   });
+});
+
+test("docs/evaluate.md has every field of a suite", () => {
+  const fields = [...read("docs/evaluate.md").matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name!);
+  expect(fields.sort()).toEqual(Object.keys(suiteSchema.shape).sort());
 });
 
 test("docs/ablations.md has every field of a sweep, and every sweep that comes with Amalgam", () => {
