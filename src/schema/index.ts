@@ -69,12 +69,13 @@ export { type Flag, flagWords } from "./response-flags.ts";
 export { type RowFormName, rowFormNames } from "./row-forms.ts";
 export { looksAtTarget, type SelectionRecipe } from "./selection.ts";
 export { type ServerLimits, serverLimitsSchema } from "./server-limits.ts";
-export type {
-  BenchmarkRecipe,
-  BenchmarkRecipeOf,
-  ContestantRecipe,
-  JudgeOfSuite,
-  Suite,
+export {
+  type BenchmarkRecipe,
+  type BenchmarkRecipeOf,
+  type ContestantRecipe,
+  type JudgeOfSuite,
+  type Suite,
+  suiteSchema,
 } from "./suite.ts";
 export { type LoadedSuite, loadSuite, type SuiteOptions, suiteJsonSchema } from "./suite-file.ts";
 export { isSuiteFile } from "./suite-name.ts";
