@@ -52,6 +52,16 @@ describe("a file of the reference library", () => {
     expect(tensors.get("ramp.F32")?.shape).toEqual([3, 4]);
   });
 
+  test("gives the same values after their pages left memory, aligned or not", () => {
+    const opened = openSafetensors(everyType);
+    for (const [name, view] of opened.tensors) {
+      const before = toArray(view);
+      opened.release(view);
+      expect(toArray(view), name).toEqual(before);
+      expect(toArray(tensors.get(name)!), name).toEqual(before);
+    }
+  });
+
   test("gives scalars, empty tensors, 64-bit integers, infinities and names in any script", () => {
     expect(tensors.get("scalar")?.item()).toBe(2.5);
     expect(tensors.get("scalar")?.shape).toEqual([]);

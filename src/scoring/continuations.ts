@@ -3,6 +3,9 @@ import { noGrad, ops, scope, type Tensor, tensor, toNumbers } from "../torch/ind
 import { type Bundle, bundleTokens, microBatches, packBundles } from "./bundle.ts";
 import { tokenLogProbs } from "./token-log-probs.ts";
 
+/** Rows of logits that are held at a time: enough for a fast product, and few beside the weights. */
+const rowsOfLogits = 128;
+
 /** Tokens of which the last `scored` are to be rated, each by those before it. */
 export interface Continuation {
   readonly ids: readonly number[];
@@ -166,6 +169,7 @@ function computed(
   const predicting = hidden.index_select(0, int64(rows.map((row) => placeOf.get(row)!)));
   const perToken = tokenLogProbs(predicting, outputMatrix(model, options), int64(targets), {
     cap: model.config.logitSoftcap,
+    size: rowsOfLogits,
   });
   const sums: Tensor = ops
     .zeros([indices.length], { dtype: perToken.dtype, device })

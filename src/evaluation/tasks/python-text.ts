@@ -1,13 +1,9 @@
 /** What Python's `str.strip` takes for white space; JavaScript's own differs in a few characters. */
 const space = "[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]";
 const around = new RegExp(`^${space}+|${space}+$`, "g");
-const behind = new RegExp(`${space}+$`);
 
 /** Python's `str.strip()`. */
 export const strip = (text: string): string => text.replace(around, "");
-
-/** Python's `str.rstrip()`. */
-export const stripEnd = (text: string): string => text.replace(behind, "");
 
 /** Python's `str.capitalize()`: the first character in upper case, all others in lower case. */
 export function capitalize(text: string): string {
