@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Decoder } from "../models/index.ts";
+import type { Decoder, WrapLayer } from "../models/index.ts";
 import { tinyFigures, tinyModel } from "../models/testing/tiny-model.ts";
 import { noGrad, scope, toNumbers } from "../torch/index.ts";
 import { packBundles } from "./bundle.ts";
@@ -73,6 +73,26 @@ test("log-likelihoods are those of transformers", async () => {
     for (const [k, { logps }] of responses.entries())
       expect(Math.abs(found[at]![k]! - logps.reduce((a, b) => a + b, 0))).toBeLessThan(1e-3);
 });
+
+test.each([8, 100])(
+  "a context is computed once for its choices, examples once for their questions: budget %i",
+  async (budget) => {
+    const { decoder } = await tinyModel("llama");
+    const [context, examples] = [words(1, 30), words(2, 40)];
+    const choices = [3, 4, 5, 6].map((k) => ({ ids: [...context, ...words(k, 4)], scored: 4 }));
+    const questions = [7, 8, 9].map((k) =>
+      [60, 61].map((letter) => ({ ids: [...examples, ...words(k, 5), letter], scored: 1 })),
+    );
+    const computed = { tokens: 0 };
+    const wrapLayer: WrapLayer = (body, x, _, layer) => {
+      if (layer === 0) computed.tokens += x.shape[0]!;
+      return scope(() => body(x));
+    };
+    for await (const _ of continuationLogProbs(decoder, [choices, ...questions], budget, { wrapLayer }));
+    // The last token of a continuation predicts nothing, and questions that end alike after their own words share these.
+    expect(computed.tokens).toBe(30 + 4 * 3 + 40 + 3 * 5);
+  },
+);
 
 test("what can't be scored is refused", async () => {
   const { decoder } = await tinyModel("llama");

@@ -29,8 +29,8 @@ interface Shared {
  * The log-likelihood of each continuation: sum log p(token | those before it) over its scored tokens. The sets are given in an order in
  * which those that begin alike stand together, the choices of one question being a set. What continuations share at their beginning is
  * computed once: a context by its choices, examples by the questions that have the same. The last layer is computed where it is read, and
- * logits only of scored tokens. Yields each set's place with its log-likelihoods as soon as they are there; at most about `budget` tokens
- * are computed at a time.
+ * logits only of scored tokens. Yields each set's place with its log-likelihoods as soon as they are there. `budget` bounds the tokens that
+ * are computed at a time, where a shared beginning is not longer than half of it.
  *
  * @throws RangeError for a continuation without a scored token or without one before it
  */
@@ -95,7 +95,7 @@ function sharing(sets: readonly (readonly Path[])[], budget: number): Shared[] {
       const length = commonLength(last.paths[0]!.input, paths[0]!.input, Math.min(last.length, alone[0]!.length));
       const together = { length, paths: [...last.paths, ...paths] };
       const apart = sharedTokens(last) + sharedTokens(alone[0]!);
-      if (sharedTokens(together) < apart && sharedTokens(together) <= budget) {
+      if (sharedTokens(together) < apart && sharedTokens(together) <= room(length, budget)) {
         bundles[bundles.length - 1] = together;
         continue;
       }
@@ -105,9 +105,12 @@ function sharing(sets: readonly (readonly Path[])[], budget: number): Shared[] {
   return bundles;
 }
 
-/** A set with more tokens than the budget, in parts that each compute what is shared. */
+/** Tokens of a bundle: where the budget is small beside what is shared, as many again, for else most would be computed several times. */
+const room = (length: number, budget: number): number => Math.max(budget, 2 * length);
+
+/** A set with more tokens than it has room for, in parts that each compute what is shared. */
 function within({ length, paths }: Shared, budget: number): Shared[] {
-  return microBatches(paths, ({ input }) => input.length - length, budget - length).map((part) => ({
+  return microBatches(paths, ({ input }) => input.length - length, room(length, budget) - length).map((part) => ({
     length,
     paths: part,
   }));

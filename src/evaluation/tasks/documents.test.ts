@@ -63,10 +63,16 @@ test("TruthfulQA: the hub's rows, the authors' targets and their table are the s
   const forms = {
     "validation.jsonl": lines({ ...wanted, mc1_targets: {} }),
     "mc_task.json": JSON.stringify([{ question: "Q?", mc2_targets: { yes: 1, so: 1, no: 0 } }]),
+    // A name that is a number, which JavaScript puts before the others.
+    "validation.json": JSON.stringify([{ question: "In which year?", mc2_targets: { "in May": 1, 1912: 0 } }]),
     "TruthfulQA.csv": "Type,Question,Correct Answers,Incorrect Answers,Source\nx,Q?,yes; so;,no,\n",
   };
   for (const [name, text] of Object.entries(forms))
-    expect(documents((await read("truthfulqa_mc2", { [name]: text }, 0)).documents)).toEqual([wanted]);
+    expect(documents((await read("truthfulqa_mc2", { [name]: text }, 0)).documents)).toEqual([
+      name === "validation.json"
+        ? { question: "In which year?", mc2_targets: { choices: ["in May", "1912"], labels: [1, 0] } }
+        : wanted,
+    ]);
 });
 
 test("GSM8K and ARC: the files of the split, and none that lies beside them", async () => {

@@ -55,10 +55,17 @@ export function promptsOf<Document>(
       .map((example) => shownExample(task, example.document) + fewShotDelimiter);
     const beginning = (task.description?.(document) ?? "") + shown.join("");
     const delimiter = targetDelimiterOf(task);
+    // Most choices have one context: it is one text in memory, too.
+    const contexts = new Map<string, string>();
+    const contextOf = (before: string) => {
+      const context = contexts.get(before) ?? beginning + before;
+      contexts.set(before, context);
+      return context;
+    };
     const requests =
       task.kind === "choices"
         ? task.choices(document).map(({ before, answer }) => ({
-            context: beginning + before,
+            context: contextOf(before),
             continuation: delimiter + answer,
           }))
         : [{ context: beginning + task.question(document), continuation: "" }];

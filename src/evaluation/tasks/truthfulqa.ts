@@ -23,10 +23,11 @@ const row = z
     z.object({ question: z.string(), mc2_targets: targets }),
     z
       .object({ question: z.string(), mc2_targets: z.record(z.string(), z.int().min(0).max(1)) })
-      .transform(({ question, mc2_targets }) => ({
-        question,
-        mc2_targets: { choices: Object.keys(mc2_targets), labels: Object.values(mc2_targets) },
-      })),
+      .transform(({ question, mc2_targets }) => {
+        // JavaScript puts names that are numbers before all others: the right answers go first again, as they do in the file.
+        const of = (label: number) => Object.keys(mc2_targets).filter((answer) => mc2_targets[answer] === label);
+        return { question, mc2_targets: labelled(of(1), of(0)) };
+      }),
     z
       .object({ Question: z.string(), "Correct Answers": z.string(), "Incorrect Answers": z.string() })
       .transform((table) => ({
