@@ -114,10 +114,12 @@ export async function openContestants(all: readonly PlacedContestant[], finding:
   return found;
 }
 
-/** Finds a judge. Its name is as given, else the model's own. */
+/** Finds a judge. Its name is as given, else the model's own. Throws ModelError for one that can't be asked in conversations. */
 export async function openSuiteJudge(judge: JudgeOfSuite, baseFolder: string, finding: Finding): Promise<Answering> {
   const own = "endpoint" in judge ? judge.endpoint.model : shortName(judge.model);
-  return await answeringOf({ ...judge, name: judge.name ?? own }, baseFolder, finding);
+  const found = await answeringOf({ ...judge, name: judge.name ?? own }, baseFolder, finding);
+  if (found.embedded !== undefined) conversational(found.embedded.files);
+  return found;
 }
 
 type AnsweringRecipe =

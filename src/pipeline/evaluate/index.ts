@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { stringify } from "yaml";
 import type { BenchmarkResult, Leaderboard, LeaderboardOptions } from "../../evaluation/index.ts";
 import {
+  amended,
   type BenchmarkRecipe,
   contentKey,
   LedgerError,
@@ -26,6 +27,7 @@ import {
 import type { Answering, Contestant, Evaluation } from "./evaluation.ts";
 import { openSuite } from "./shipped-suites.ts";
 import { writeLeaderboard } from "./tables/index.ts";
+import { taskOf } from "./tasks/runs.ts";
 
 export interface SuiteEvaluationOptions {
   /** `MODEL`, `NAME=MODEL` or run folders; or models with where they come from. */
@@ -79,6 +81,8 @@ export async function evaluateSuite(options: SuiteEvaluationOptions): Promise<Su
     const finding = { listener, offline, budget: account?.budget };
     const contestants = await openContestants(placed, finding);
     const judgeOf = await openJudges(loaded, finding);
+    checkTasks(loaded);
+    const talking = contestants.map((one) => inConversationOnly(one, suite.benchmarks, listener));
     const { seed, bootstrap } = suite;
     const evaluation: Evaluation = { folder, seed, bootstrap, ledger, listener, signal, account };
     replaceFile(join(folder, "suite.yaml"), stringify(suite, { lineWidth: 100 }));
@@ -87,7 +91,8 @@ export async function evaluateSuite(options: SuiteEvaluationOptions): Promise<Su
       for (const recipe of suite.benchmarks) {
         checkInterrupted(evaluation);
         const judge = judgeOf(recipe);
-        const result = await measured(evaluation, recipe, contestants, judge);
+        const some = recipe.kind === "task" ? contestants : talking;
+        const result = await measured(evaluation, recipe, some, judge);
         await keep(ledger, result, { recipe, seed, bootstrap, contestants, judge });
         results.push(result);
       }
@@ -106,6 +111,27 @@ export async function evaluateSuite(options: SuiteEvaluationOptions): Promise<Su
   } finally {
     await ledger.close();
   }
+}
+
+/** A task that is not there is told before anything is asked. */
+function checkTasks({ suite, file }: LoadedSuite): void {
+  for (const [at, recipe] of suite.benchmarks.entries())
+    if (recipe.kind === "task") amended({ file, field: `benchmarks.${at}.task` }, () => taskOf(recipe));
+}
+
+/** A base model is asked nothing in a conversation: it takes part in tasks, and has no figures beside. */
+function inConversationOnly(
+  contestant: Contestant,
+  benchmarks: readonly BenchmarkRecipe[],
+  listener: Listener,
+): Contestant {
+  const { name, answering } = contestant;
+  if (answering?.embedded === undefined || answering.embedded.files.tokenizer.hasChatTemplate) return contestant;
+  if (benchmarks.some(({ kind }) => kind !== "task"))
+    listener.notice(
+      `${name} has no chat template and takes part in tasks only; \`chat_template\` in the suite's models gives it one`,
+    );
+  return { name, outputs: {} };
 }
 
 /** A run's fused model against its target; else the last model against the first. */

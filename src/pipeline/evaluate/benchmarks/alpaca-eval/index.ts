@@ -55,7 +55,7 @@ export const alpacaEval: Measure<AlpacaEvalRecipe> = async (evaluation, recipe, 
 
   const folder = join(evaluation.folder, recipe.name);
   const rows: LeaderboardRow[] = [];
-  const models = answered.map(({ model, notes }, at): Measured => {
+  const models = answered.map(({ model, outputs: all, notes }, at): Measured => {
     const outputs = pairs.flatMap((pair, place): JudgedOutput[] =>
       pair.at === at ? [{ question: pair.question, output: pair.output, verdict: verdicts[place]! }] : [],
     );
@@ -65,7 +65,7 @@ export const alpacaEval: Measure<AlpacaEvalRecipe> = async (evaluation, recipe, 
     if (row !== undefined) rows.push(row);
     return {
       ...measured,
-      failed: measured.failed + set.questions.length - outputs.length,
+      failed: measured.failed + all.length - outputs.length,
       notes: [...set.notes, ...notes, ...measured.notes, ...otherQuestions(set, gamed)],
     };
   });
@@ -82,7 +82,7 @@ export const alpacaEval: Measure<AlpacaEvalRecipe> = async (evaluation, recipe, 
 
 interface Answered {
   readonly model: string;
-  /** In the order of the questions. */
+  /** In the order of the questions; none where the model takes no part. */
   readonly outputs: readonly (string | undefined)[];
   readonly notes: readonly string[];
 }
@@ -96,10 +96,7 @@ async function answersOf(
   if (answering === undefined) {
     const file = outputs[recipe.name];
     if (file === undefined)
-      throw new RecipeError(`${name} has no outputs for ${recipe.name}`, {
-        field: `models.${name}.outputs`,
-        hint: `Name its model_outputs.json: outputs: {${recipe.name}: FILE}`,
-      });
+      return { model: name, outputs: [], notes: [`there is no file of its answers to ${recipe.name}`] };
     return { model: name, ...(await outputsOf(file, set)) };
   }
   const sampling = samplingSchema.parse({ ...usualSampling, ...recipe.sampling, seed: evaluation.seed });
