@@ -2,6 +2,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
+import { z } from "zod";
+import { defineTask, type Task } from "../../evaluation/index.ts";
 import { tinyFolder } from "../../models/testing/tiny-model.ts";
 import { packageFile } from "../../schema/index.ts";
 import { openLedger } from "../../store/index.ts";
@@ -31,14 +33,19 @@ const alpaca = {
 const choices = { kind: "task", task: "arc_challenge", data: "tasks/arc_challenge", shots: 0, limit: 3 };
 
 let suites = 0;
-async function evaluate(suite: object, models: readonly string[], folder = join(scratch, `evaluation-${suites}`)) {
+async function evaluate(
+  suite: object,
+  models: readonly string[],
+  folder = join(scratch, `evaluation-${suites}`),
+  tasks: readonly Task[] = [],
+) {
   suites += 1;
   const file = join(scratch, `suite-${suites}.yaml`);
   // JSON is YAML.
   writeFileSync(file, JSON.stringify({ bootstrap: 100, judge: { name: "random", model: talking }, ...suite }));
   const heard = hearing();
   const outcome = await evaluateSuite({
-    ...{ models, suite: file, folder, dataFolder: packageFile("suites/data"), listener: heard.listener },
+    ...{ models, tasks, suite: file, folder, dataFolder: packageFile("suites/data"), listener: heard.listener },
     ...{ signal: new AbortController().signal, offline: true },
   });
   return { ...outcome, heard, folder };
@@ -62,6 +69,37 @@ test("a base model takes part in tasks, and says why it has no figures beside; t
   const written = JSON.parse(readFileSync(join(folder, "arc_challenge", "base", "results.json"), "utf8"));
   const { acc_norm } = task!.models[1]!.figures;
   expect(100 * written.results.arc_challenge["acc_norm,none"]).toBeCloseTo(acc_norm!.value, 9);
+});
+
+test("a task of the caller's own is measured where the suite names it", async () => {
+  const file = join(scratch, "colours.jsonl");
+  const colours = ["red", "blue"];
+  writeFileSync(file, colours.map((colour) => `${JSON.stringify({ colour })}\n`).join(""));
+  const { results } = await evaluate(
+    { benchmarks: [{ kind: "task", task: "colours", data: file, shots: 0 }] },
+    [`talking=${talking}`],
+    join(scratch, "own-task"),
+    [
+      defineTask<{ colour: string }>({
+        kind: "choices",
+        name: "colours",
+        version: 1,
+        shots: 0,
+        sampler: "first",
+        splits: { test: "test" },
+        row: z.object({ colour: z.string() }),
+        metrics: [{ key: "acc,none", title: "Accuracy", of: "mean" }],
+        choices: () => colours.map((answer) => ({ before: "Name a colour:", answer })),
+        gold: ({ colour }) => colours.indexOf(colour),
+        score: ({ colour }, logLikelihoods) => ({
+          "acc,none": Number(logLikelihoods[colours.indexOf(colour)] === Math.max(...logLikelihoods)),
+        }),
+      }),
+    ],
+  );
+  expect(results[0]).toMatchObject({ benchmark: "colours", official: false });
+  // One of the two is the more probable, whichever it is.
+  expect(results[0]!.models[0]!.figures.acc).toMatchObject({ value: 50 });
 });
 
 test("a suite is refused before anything is asked: a task that there is not, a judge that can't talk, a name twice", async () => {

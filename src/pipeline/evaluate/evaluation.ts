@@ -1,4 +1,4 @@
-import type { BenchmarkResult } from "../../evaluation/index.ts";
+import type { BenchmarkResult, Task } from "../../evaluation/index.ts";
 import type { ModelFiles } from "../../models/index.ts";
 import type { BenchmarkRecipe, EndpointRecipe, ModelRecipe } from "../../schema/index.ts";
 import type { Ledger } from "../../store/index.ts";
@@ -16,6 +16,8 @@ export interface Evaluation {
   readonly listener: Listener;
   readonly signal: AbortSignal;
   readonly account: SpendingAccount | undefined;
+  /** Tasks of the caller's own, which a suite may name. */
+  readonly tasks?: readonly Task[] | undefined;
 }
 
 /** Who answers: a model on this machine, or a server. */

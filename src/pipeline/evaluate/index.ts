@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { stringify } from "yaml";
-import type { BenchmarkResult, Leaderboard, LeaderboardOptions } from "../../evaluation/index.ts";
+import type { BenchmarkResult, Leaderboard, LeaderboardOptions, Task } from "../../evaluation/index.ts";
 import {
   amended,
   type BenchmarkRecipe,
@@ -39,6 +39,8 @@ export interface SuiteEvaluationOptions {
   /** Where the suite's data lie, in place of its own folder. */
   readonly dataFolder?: string | undefined;
   readonly overrides?: readonly string[];
+  /** Tasks of one's own that the suite names, made by `defineTask`. */
+  readonly tasks?: readonly Task[];
   readonly signal: AbortSignal;
   readonly listener: Listener;
   readonly offline?: boolean | undefined;
@@ -63,7 +65,7 @@ const suiteEntry = "suite";
 export async function evaluateSuite(options: SuiteEvaluationOptions): Promise<SuiteOutcome> {
   const { listener, signal, offline = false } = options;
   const folder = resolve(options.folder);
-  const { dataFolder, overrides = [] } = options;
+  const { dataFolder, overrides = [], tasks = [] } = options;
   const loaded = openSuite(options.suite, { dataFolder, overrides });
   const { suite } = loaded;
   const placed = [
@@ -81,10 +83,10 @@ export async function evaluateSuite(options: SuiteEvaluationOptions): Promise<Su
     const finding = { listener, offline, budget: account?.budget };
     const contestants = await openContestants(placed, finding);
     const judgeOf = await openJudges(loaded, finding);
-    checkTasks(loaded);
+    checkTasks(loaded, tasks);
     const talking = contestants.map((one) => inConversationOnly(one, suite.benchmarks, listener));
     const { seed, bootstrap } = suite;
-    const evaluation: Evaluation = { folder, seed, bootstrap, ledger, listener, signal, account };
+    const evaluation: Evaluation = { folder, seed, bootstrap, ledger, listener, signal, account, tasks };
     replaceFile(join(folder, "suite.yaml"), stringify(suite, { lineWidth: 100 }));
     const results: BenchmarkResult[] = [];
     try {
@@ -114,9 +116,9 @@ export async function evaluateSuite(options: SuiteEvaluationOptions): Promise<Su
 }
 
 /** A task that is not there is told before anything is asked. */
-function checkTasks({ suite, file }: LoadedSuite): void {
+function checkTasks({ suite, file }: LoadedSuite, own: readonly Task[]): void {
   for (const [at, recipe] of suite.benchmarks.entries())
-    if (recipe.kind === "task") amended({ file, field: `benchmarks.${at}.task` }, () => taskOf(recipe));
+    if (recipe.kind === "task") amended({ file, field: `benchmarks.${at}.task` }, () => taskOf(recipe, own));
 }
 
 /** A base model is asked nothing in a conversation: it takes part in tasks, and has no figures beside. */

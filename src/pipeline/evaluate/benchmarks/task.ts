@@ -6,7 +6,7 @@ import { writeLmEval } from "../tasks/write-lm-eval.ts";
 
 /** Measures all models by a task in the manner of lm-eval. Figures are in percent, with lm-eval's standard errors. */
 export const measureTask: Measure<TaskRecipe> = async (evaluation, recipe, contestants) => {
-  const task = taskOf(recipe);
+  const task = taskOf(recipe, evaluation.tasks);
   const runs = await taskRuns(evaluation, recipe, contestants, task);
   writeLmEval(join(evaluation.folder, recipe.name ?? task.name), runs);
   return {

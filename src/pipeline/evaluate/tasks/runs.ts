@@ -56,14 +56,15 @@ export interface TaskRun {
 
 export type TaskRecipe = BenchmarkRecipeOf<"task">;
 
-/** The task that a suite names: one of Amalgam's, or a YAML file. @throws RecipeError for any other */
-export function taskOf({ task }: Pick<TaskRecipe, "task">): Task {
+/** The task that a suite names: one of the caller's own, one of Amalgam's, or a YAML file. @throws RecipeError for any other */
+export function taskOf({ task }: Pick<TaskRecipe, "task">, own: readonly Task[] = []): Task {
   if (/\.ya?ml$/i.test(task)) return loadTask(task);
-  const known = tasks.get(task);
+  const known = own.find(({ name }) => name === task) ?? tasks.get(task);
   if (known !== undefined) return known;
+  const names = [...own.map(({ name }) => name), ...tasks.keys()];
   throw new RecipeError(`there is no task ${JSON.stringify(task)}`, {
     field: "benchmarks.task",
-    hint: `${didYouMean(task, [...tasks.keys()])}The tasks are ${[...tasks.keys()].join(", ")}; a task of one's own is a .yaml file.`,
+    hint: `${didYouMean(task, names)}The tasks are ${names.join(", ")}; a task of one's own is a .yaml file.`,
   });
 }
 
@@ -76,7 +77,7 @@ export async function taskRuns(
   evaluation: Evaluation,
   recipe: TaskRecipe,
   contestants: readonly Contestant[],
-  task: Task = taskOf(recipe),
+  task: Task = taskOf(recipe, evaluation.tasks),
 ): Promise<TaskRun[]> {
   const shots = recipe.shots ?? task.shots;
   const { documents, pool, sizes } = await readTaskData(task, recipe.data, { shots, limit: recipe.limit });
