@@ -22,7 +22,7 @@ const mostFound = 30;
 /** What `amalgam evaluate` prints in the end: the one table, what it is of, who is better than whom, and where the rest lies. */
 export function suiteText(board: Leaderboard, folder: string): string {
   const { name, benchmarks, comparisons } = board;
-  const { rows, footnotes } = mainTable(board);
+  const { rows, footnotes, common } = mainTable(board);
   const columns = benchmarks.flatMap((benchmark, at) => [
     {
       head: benchmark.benchmark,
@@ -59,6 +59,7 @@ export function suiteText(board: Leaderboard, folder: string): string {
       }),
       ...wrapped("± is the standard error; two bounds are a 95 % interval. Lengths are means in characters."),
       ...(benchmarks.some(({ official }) => !official) ? wrapped(`${notOfficial} ${notOfficialWords}.`) : []),
+      ...common.flatMap((note) => wrapped(note)),
       ...footnotes.flatMap((note, at) => wrapped(`(${at + 1}) ${note}`)),
       ...(overall === null ? [] : ["", ...overallLines(overall)]),
       ...(comparisons.length === 0 ? [] : ["", ...wrapped(summary), ...foundLines(comparisons)]),

@@ -215,12 +215,14 @@ describe("comparisons", () => {
       [0, "bbbb"],
       [1, "b"],
     ]);
-    const board = leaderboardOf([benchmark("x", [a, b])], options);
+    const board = leaderboardOf([{ ...benchmark("x", [a, b]), judge: "somebody" }], options);
     expect(board.comparisons[0]!.outcome!.longer).toEqual({ won: 1, of: 3 });
     expect(board.benchmarks[0]!.lengths).toEqual([
       { model: "A", mean: null, answers: 5, median: 4, shortest: 2, longest: 4 },
       { model: "B", mean: null, answers: 5, median: 2, shortest: 1, longest: 4 },
     ]);
+    // Of choices that nobody judges the lengths say nothing.
+    expect(leaderboardOf([benchmark("x", [a, b])], options).benchmarks[0]!.lengths).toEqual([]);
   });
 });
 

@@ -8,8 +8,9 @@ export function lengthOf(text: string): number {
   return count;
 }
 
-/** How long each model's answers are; nothing where no model's are known. */
-export function lengthsOf({ models }: BenchmarkResult): Lengths[] {
+/** How long each model's answers are that were judged; nothing where nobody judges, or no model's are known. */
+export function lengthsOf({ judge, models }: Pick<BenchmarkResult, "judge" | "models">): Lengths[] {
+  if (judge === null) return [];
   const lines = models.map(ofModel);
   return lines.some(({ mean, answers }) => mean !== null || answers > 0) ? lines : [];
 }

@@ -43,7 +43,7 @@ function headOf({ benchmark, columns, judge, official }: BoardBenchmark): Html {
 
 /** The one table, with its footnotes and charts, and in place of the rest what `further` says. */
 export function mainSection(board: Leaderboard, title = "Leaderboard", further: Html = html``): Html {
-  const { rows, footnotes } = mainTable(board);
+  const { rows, footnotes, common } = mainTable(board);
   type Row = (typeof rows)[number];
   return section(
     title,
@@ -73,6 +73,7 @@ export function mainSection(board: Leaderboard, title = "Leaderboard", further: 
     board.benchmarks.some(({ official }) => !official)
       ? html`<p class="soft">${notOfficial} ${notOfficialWords}.</p>\n`
       : html``,
+    common.length === 0 ? html`` : html`<ul class="soft">${common.map((note) => html`<li>${note}</li>\n`)}</ul>\n`,
     footnotes.length === 0
       ? html``
       : html`<ol class="soft">${footnotes.map((note) => html`<li>${note}</li>\n`)}</ol>\n`,

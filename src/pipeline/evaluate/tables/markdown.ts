@@ -68,7 +68,7 @@ const headOf = (benchmark: BoardBenchmark): string => {
 };
 
 function mainBlocks(board: Leaderboard): string[] {
-  const { rows, footnotes } = mainTable(board);
+  const { rows, footnotes, common } = mainTable(board);
   const heads = board.benchmarks.flatMap((benchmark) => [
     headOf(benchmark),
     ...(benchmark.lengths.length > 0 ? ["Length"] : []),
@@ -91,6 +91,7 @@ function mainBlocks(board: Leaderboard): string[] {
     ),
     "± is the standard error; two bounds are a 95 % interval. Lengths are the mean of the answers, in characters.",
     ...(board.benchmarks.some(({ official }) => !official) ? [`${notOfficial} ${notOfficialWords}.`] : []),
+    ...(common.length > 0 ? [common.map((note) => `- ${inline(note)}`).join("\n")] : []),
     ...(footnotes.length > 0 ? [footnotes.map((note, at) => `(${at + 1}) ${inline(note)}`).join("\\\n")] : []),
   ];
 }

@@ -55,26 +55,45 @@ export interface MainCell {
 export interface MainTable {
   readonly rows: readonly { readonly model: string; readonly cells: readonly MainCell[] }[];
   readonly footnotes: readonly string[];
+  /** What holds for all models of a benchmark alike, a line each. */
+  readonly common: readonly string[];
 }
 
 /** One row for each model and one cell for each benchmark; what a reader should know of a cell is its footnote. */
 export function mainTable({ models, benchmarks }: Leaderboard): MainTable {
   const footnotes: string[] = [];
+  const shared = benchmarks.map(sharedNotes);
   const rows = models.map((model) => ({
     model,
-    cells: benchmarks.map((benchmark): MainCell => {
+    cells: benchmarks.map((benchmark, at): MainCell => {
       const own = benchmark.models.find((each) => each.model === model);
       const figure = own?.figures[benchmark.columns[0]!.key] ?? null;
-      const words = wordsOf(own, figure);
+      const words = wordsOf(own, figure, shared[at]!);
       if (words.length > 0) footnotes.push(`${model} on ${benchmark.benchmark}: ${words.join("; ")}.`);
       const length = benchmark.lengths.find((each) => each.model === model)?.mean ?? null;
       return { benchmark, figure, length, note: words.length > 0 ? footnotes.length : null };
     }),
   }));
-  return { rows, footnotes };
+  const common = benchmarks.flatMap(({ benchmark }, at) => {
+    const words = [...shared[at]!].map(withoutStop);
+    return words.length === 0 ? [] : [`${benchmark}: ${words.join("; ")}.`];
+  });
+  return { rows, footnotes, common };
 }
 
-function wordsOf(own: BoardBenchmark["models"][number] | undefined, figure: Figure | null): string[] {
+/** Notes that every model of a benchmark has. */
+function sharedNotes({ models: [first, ...others] }: BoardBenchmark): ReadonlySet<string> {
+  const everywhere = (note: string) => others.every(({ notes }) => notes.includes(note));
+  return new Set((first?.notes ?? []).filter(everywhere));
+}
+
+const withoutStop = (note: string): string => note.replace(/\.$/, "");
+
+function wordsOf(
+  own: BoardBenchmark["models"][number] | undefined,
+  figure: Figure | null,
+  shared: ReadonlySet<string>,
+): string[] {
   if (own === undefined) return ["not measured"];
   return [
     ...(figure === null ? ["there is no figure"] : []),
@@ -83,7 +102,7 @@ function wordsOf(own: BoardBenchmark["models"][number] | undefined, figure: Figu
           `${integer(own.failed)} of its answers or verdicts could not be had, and count${own.failed === 1 ? "s" : ""} nowhere`,
         ]
       : []),
-    ...own.notes.map((note) => note.replace(/\.$/, "")),
+    ...own.notes.filter((note) => !shared.has(note)).map(withoutStop),
   ];
 }
 
