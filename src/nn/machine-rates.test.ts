@@ -11,6 +11,7 @@ import {
   fp32Rate,
   kernelIsFaster,
   machineRates,
+  oneDnnIsFasterInRows,
   resolvePrecision,
 } from "./machine-rates.ts";
 
@@ -42,7 +43,7 @@ test("figures of an earlier process are taken; a file that holds something else 
   const [stored, broken] = [emptyFolder(), emptyFolder()];
   inCache(broken, machineRates);
   const [file] = readdirSync(broken);
-  const other = { blas: 1, onednn: 2, kernel: 3, bf16: 9, fewRows: 2 };
+  const other = { blas: 1, onednn: 2, kernel: 3, bf16: 9, onednnInRows: 1, fewRows: 2 };
   writeFileSync(join(stored, file!), JSON.stringify(other));
   expect(inCache(stored, machineRates)).toEqual(other);
   expect(inCache(stored, () => resolvePrecision("auto", "cpu"))).toBe("bf16");
@@ -74,10 +75,10 @@ test("a cache that can't be written costs the measurement, not the answer", () =
 });
 
 test.each([
-  [{ blas: 100, onednn: 220, kernel: 210, bf16: 400, fewRows: 1 }, "onednn", false, 220, "bf16"],
-  [{ blas: 100, onednn: 220, kernel: 230, bf16: 340, fewRows: 1 }, "onednn", true, 230, "fp32"],
-  [{ blas: 100, onednn: 105, kernel: 90, bf16: 160, fewRows: 1 }, "blas", false, 100, "bf16"],
-  [{ blas: 100, onednn: null, kernel: 120, bf16: 12, fewRows: 1 }, "blas", true, 120, "fp32"],
+  [{ blas: 100, onednn: 220, kernel: 210, bf16: 400, onednnInRows: 1, fewRows: 1 }, "onednn", false, 220, "bf16"],
+  [{ blas: 100, onednn: 220, kernel: 230, bf16: 340, onednnInRows: 1, fewRows: 1 }, "onednn", true, 230, "fp32"],
+  [{ blas: 100, onednn: 105, kernel: 90, bf16: 160, onednnInRows: 1, fewRows: 1 }, "blas", false, 100, "bf16"],
+  [{ blas: 100, onednn: null, kernel: 120, bf16: 12, onednnInRows: 1, fewRows: 1 }, "blas", true, 120, "fp32"],
 ] as const)(
   "from %j follow what computes fp32, its rate and the precision",
   (rates, library, kernel, rate, precision) => {
@@ -89,6 +90,13 @@ test.each([
     ]);
   },
 );
+
+test("oneDNN has the products that it turns nothing around for where it is clearly the faster there, whatever it is elsewhere", () => {
+  const others = { blas: 200, onednn: 190, kernel: 210, bf16: 300, fewRows: 1 };
+  expect(oneDnnIsFasterInRows({ ...others, onednnInRows: 1.04 })).toBe(true);
+  expect(oneDnnIsFasterInRows({ ...others, onednnInRows: 1.01 })).toBe(false);
+  expect(oneDnnIsFasterInRows({ ...others, onednn: null, onednnInRows: null })).toBe(false);
+});
 
 test("what is asked for is taken; on CUDA auto is bf16", () => {
   expect(resolvePrecision("fp32", "cuda:0")).toBe("fp32");

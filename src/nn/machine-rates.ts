@@ -15,6 +15,8 @@ export interface MachineRates {
   /** fp32 by the kernel of the addon. */
   readonly kernel: number;
   readonly bf16: number;
+  /** How many times as fast as the faster of the others oneDNN is with rows of both factors in one piece; null where libtorch has none. */
+  readonly onednnInRows: number | null;
   /** How many times as fast as the faster library the kernel is with 5 rows in fp32, and weights that come from memory. */
   readonly fewRows: number;
 }
@@ -24,11 +26,12 @@ const ratesSchema = z.object({
   onednn: z.number().positive().nullable(),
   kernel: z.number().positive(),
   bf16: z.number().positive(),
+  onednnInRows: z.number().positive().nullable(),
   fewRows: z.number().positive(),
 });
 
 /** Another precision has to pay for its rounding, another way of computing for being the less usual one. */
-const leastGain = { bf16: 1.5, onednn: 1.1, kernel: 1.02, fewRows: 1.05 };
+const leastGain = { bf16: 1.5, onednn: 1.1, kernel: 1.02, onednnInRows: 1.02, fewRows: 1.05 };
 
 type Product = (a: Tensor, b: Tensor) => Tensor;
 
@@ -41,52 +44,65 @@ function kernelProduct(a: Tensor, b: Tensor): Tensor {
 }
 
 /**
- * Best rate of x [2048, 576] times w^T [576, 1536] and its gradients over some tries, in GFLOP/s. A try that is far too slow ends the
- * search.
+ * Milliseconds that each of the calls takes at best. They take turns, so that a drift of the machine meets them all, until nothing has
+ * become faster for some rounds; one that is far too slow ends the search.
  */
-function rate(dtype: DType, product: Product): number {
+function bestTimes(calls: readonly (() => unknown)[]): number[] {
+  const [mostRounds, patience, gain, tooSlow] = [24, 6, 0.99, 500];
+  const best = calls.map(() => Number.POSITIVE_INFINITY);
+  for (let round = 0, idle = 0; round < mostRounds && idle < patience; round++) {
+    if (round > 0 && Math.max(...best) > tooSlow) break;
+    idle += 1;
+    for (const [k, call] of calls.entries()) {
+      const start = performance.now();
+      scope(() => void call());
+      const time = performance.now() - start;
+      if (time < gain * best[k]!) idle = 0;
+      best[k] = Math.min(best[k]!, time);
+    }
+  }
+  return best;
+}
+
+const passes = 3;
+
+/**
+ * Best rates of x [2048, 576] times w^T [576, 1536], of its gradient of x and of that of w, in GFLOP/s: three for each way to multiply.
+ */
+function passRates(dtype: DType, ways: readonly Product[]): number[][] {
   const [rows, inner, columns] = [2048, 576, 1536];
   return noGrad(() =>
     scope(() => {
       const x = ops.randn([rows, inner]).to(dtype);
       const w = ops.randn([columns, inner]).to(dtype);
       const grad = ops.randn([rows, columns]).to(dtype);
-      const products = [() => product(x, w.t()), () => product(grad, w), () => product(grad.t(), x)];
-      const best = products.map(() => Number.POSITIVE_INFINITY);
-      for (let attempt = 0; attempt < 6; attempt++) {
-        for (const [k, compute] of products.entries()) {
-          const start = performance.now();
-          scope(() => void compute());
-          best[k] = Math.min(best[k]!, performance.now() - start);
-        }
-        if (Math.max(...best) > 500) break;
-      }
-      const milliseconds = best.reduce((sum, each) => sum + each, 0);
-      return (2 * rows * inner * columns * products.length) / milliseconds / 1e6;
+      const calls = ways.flatMap((multiply) => [
+        () => multiply(x, w.t()),
+        () => multiply(grad, w),
+        () => multiply(grad.t(), x),
+      ]);
+      const rates = bestTimes(calls).map((milliseconds) => (2 * rows * inner * columns) / milliseconds / 1e6);
+      return ways.map((_, way) => rates.slice(way * passes, (way + 1) * passes));
     }),
   );
 }
 
+/** The rate of as many operations at each of the rates. */
+const together = (rates: readonly number[]): number => rates.length / rates.reduce((sum, rate) => sum + 1 / rate, 0);
+
 /** Weights of a step of decoding: together more than a processor's caches hold. */
 const coldWeights = 24;
-
-/** Seconds to multiply a few rows with weights that come from memory, at best. */
-function fewRowsSeconds(product: Product, x: Tensor, weights: readonly Tensor[]): number {
-  let best = Number.POSITIVE_INFINITY;
-  for (let attempt = 0; attempt < 5; attempt++) {
-    const start = performance.now();
-    for (const weight of weights) scope(() => void product(x, weight.t()));
-    best = Math.min(best, performance.now() - start);
-  }
-  return best / 1000;
-}
 
 function fewRowsGain(library: Product): number {
   return noGrad(() =>
     scope(() => {
       const x = ops.randn([5, 576]);
       const weights = Array.from({ length: coldWeights }, () => ops.randn([1536, 576]));
-      return fewRowsSeconds(library, x, weights) / fewRowsSeconds(kernelProduct, x, weights);
+      const ways = [library, kernelProduct].map((multiply) => () => {
+        for (const weight of weights) scope(() => void multiply(x, weight.t()));
+      });
+      const [byLibrary, byKernel] = bestTimes(ways);
+      return byLibrary! / byKernel!;
     }),
   );
 }
@@ -124,13 +140,19 @@ function storedRates(file: string): MachineRates | undefined {
 }
 
 function measureRates(file: string): MachineRates {
-  const blas = rate("float32", blasProduct);
-  const onednn = hasOneDnn() ? rate("float32", oneDnnProduct) : null;
+  const [byBlas, byKernel, byOneDnn] = passRates("float32", [
+    blasProduct,
+    kernelProduct,
+    ...(hasOneDnn() ? [oneDnnProduct] : []),
+  ]);
+  const [byBf16] = passRates("bfloat16", [blasProduct]);
+  const [blas, onednn] = [together(byBlas!), byOneDnn === undefined ? null : together(byOneDnn)];
   const rates: MachineRates = {
     blas,
     onednn,
-    kernel: rate("float32", kernelProduct),
-    bf16: rate("bfloat16", blasProduct),
+    kernel: together(byKernel!),
+    bf16: together(byBf16!),
+    onednnInRows: byOneDnn === undefined ? null : byOneDnn[1]! / Math.max(byBlas![1]!, byKernel![1]!),
     fewRows: fewRowsGain(fasterLibrary({ blas, onednn }) === "onednn" ? oneDnnProduct : blasProduct),
   };
   return kept(rates, file);
@@ -171,7 +193,11 @@ export const fasterLibrary = ({ blas, onednn }: Pick<MachineRates, "blas" | "one
 export const kernelIsFaster = ({ blas, onednn, kernel }: Pick<MachineRates, "blas" | "onednn" | "kernel">): boolean =>
   kernel >= leastGain.kernel * Math.max(blas, onednn ?? 0);
 
-/** The same for a few rows, with a weight that is read as it lies. */
+/** Whether oneDNN is, where rows of both factors lie in one piece each: there is nothing to turn around for it. */
+export const oneDnnIsFasterInRows = ({ onednnInRows }: MachineRates): boolean =>
+  (onednnInRows ?? 0) >= leastGain.onednnInRows;
+
+/** Whether the kernel is for a few rows, with a weight that is read as it lies. */
 export const kernelIsFasterForFew = ({ fewRows }: MachineRates): boolean => fewRows >= leastGain.fewRows;
 
 /** The rate of large fp32 products, by what computes them, in GFLOP/s. */

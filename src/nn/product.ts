@@ -1,16 +1,21 @@
 import { native, noGrad, ops, type Tensor } from "../torch/index.ts";
-import { fasterLibrary, kernelIsFaster, kernelIsFasterForFew, machineRates } from "./machine-rates.ts";
+import {
+  fasterLibrary,
+  kernelIsFaster,
+  kernelIsFasterForFew,
+  machineRates,
+  oneDnnIsFasterInRows,
+} from "./machine-rates.ts";
 import { oneDnnLinear } from "./onednn.ts";
 
 /** Fewer rows are read, not computed: packing the factors would cost more than it saves. */
 const leastRows = 96;
 
+const isLarge = (a: Tensor, b: Tensor): boolean =>
+  a.dtype === "float32" && a.device === "cpu" && Math.min(a.shape[0]!, a.shape[1]!, b.shape[1]!) >= leastRows;
+
 /** The kernel of the addon computes large fp32 products on the processor where it was measured to be the faster. */
-const byKernel = (a: Tensor, b: Tensor): boolean =>
-  a.dtype === "float32" &&
-  a.device === "cpu" &&
-  Math.min(a.shape[0]!, a.shape[1]!, b.shape[1]!) >= leastRows &&
-  kernelIsFaster(machineRates());
+const byKernel = (a: Tensor, b: Tensor): boolean => isLarge(a, b) && kernelIsFaster(machineRates());
 
 /** Up to so many rows the kernel reads the right factor where it lies (kThin in native/product.cc). */
 const fewRows = 16;
@@ -29,8 +34,9 @@ const isReadAsItLies = (a: Tensor, b: Tensor): boolean =>
 const byOneDnn = (a: Tensor): boolean =>
   a.dtype === "float32" && a.device === "cpu" && a.elements > 0 && fasterLibrary(machineRates()) === "onednn";
 
-/** Rows of both factors lie in one piece each: the gradient of an input. oneDNN has nothing to turn around there, and its best rate. */
-const asTheyAre = (a: Tensor, b: Tensor): boolean => a.strides[1] === 1 && b.strides[1] === 1;
+/** Rows of both factors lie in one piece each, as for the gradient of an input: oneDNN has its best rate there. */
+const inRows = (a: Tensor, b: Tensor): boolean =>
+  isLarge(a, b) && a.strides[1] === 1 && b.strides[1] === 1 && oneDnnIsFasterInRows(machineRates());
 
 /** A product with few rows or columns of factors that oneDNN would turn around first: the BLAS reads them as they lie. */
 const isTurnedForLittle = (a: Tensor, b: Tensor): boolean =>
@@ -39,9 +45,9 @@ const isTurnedForLittle = (a: Tensor, b: Tensor): boolean =>
 /** a [m, k] times b [k, n], plus `plus` [m, n] -> [m, n], by whatever is fastest here; nothing is recorded for a backward. */
 export const product = (a: Tensor, b: Tensor, plus: Tensor | null = null): Tensor =>
   noGrad(() => {
-    const large = byKernel(a, b) && !(asTheyAre(a, b) && byOneDnn(a));
-    if (!large && !isReadAsItLies(a, b)) {
-      const alone = byOneDnn(a) && !isTurnedForLittle(a, b) ? oneDnnLinear(a, b.t()) : a.mm(b);
+    const turnsNothing = inRows(a, b);
+    if (turnsNothing || !(byKernel(a, b) || isReadAsItLies(a, b))) {
+      const alone = turnsNothing || (byOneDnn(a) && !isTurnedForLittle(a, b)) ? oneDnnLinear(a, b.t()) : a.mm(b);
       return plus === null ? alone : alone.add_(plus);
     }
     const result = ops.empty([a.shape[0]!, b.shape[1]!], { dtype: a.dtype, device: a.device });
