@@ -8,16 +8,15 @@ const usage = "amalgam agreement FILE FOLDER --recipe RECIPE";
 
 /** `amalgam agreement FILE FOLDER --recipe RECIPE`. */
 export async function agreementCommand(given: Arguments, { signal, printer, print }: Surroundings): Promise<void> {
-  const { target: file, destination: folder, recipe, set, offline, json } = given;
+  const { target: file, destination: folder, split, recipe, set, offline, json } = given;
   if (file === undefined || folder === undefined)
     throw new UsageError(`name the file with graded responses, and a folder for what comes out: ${usage}`);
   if (recipe === undefined) throw new UsageError(`name the recipe whose rewards are meant: ${usage}`);
-  if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true)
-    throw new UsageError(`${file} is a folder, and agreement wants a file`, "Name one of the data files in it.");
   if (statSync(folder, { throwIfNoEntry: false })?.isFile() === true)
     throw new UsageError(`${folder} is a file, and the second name is a folder's: ${usage}`);
   const report = await rewardAgreement({
     file,
+    split,
     folder,
     recipeFile: recipe,
     overrides: set,

@@ -24,6 +24,8 @@ export interface Arguments {
   readonly board: LeaderboardArguments | undefined;
   /** Of `evaluate`: which models are measured by what suite. */
   readonly suite: SuiteArguments | undefined;
+  /** Of `agreement`: of a folder in place of a file, which split. */
+  readonly split: string | undefined;
   readonly recipe: string | undefined;
   readonly set: readonly string[];
   /** Of `train`: what to train on, and how, without a run. */
@@ -47,7 +49,9 @@ export interface Arguments {
 /** What `train --data` names. */
 export interface DataTraining {
   readonly data: readonly string[];
+  readonly split: string | undefined;
   readonly evalData: readonly string[];
+  readonly evalSplit: string | undefined;
   readonly objective: string;
   readonly model: string;
   readonly output: string;
@@ -175,6 +179,7 @@ function parseCommand(command: CommandName, words: readonly string[]): Parsed {
       destination,
       board,
       suite,
+      split: command === "agreement" ? single("split") : undefined,
       recipe: single("recipe"),
       set,
       training,
@@ -214,6 +219,10 @@ function dataTraining(
   single: (name: OptionName) => string | undefined,
 ) {
   const [objective, model, output] = (["objective", "model", "output"] as const).map(single);
+  const [split, evalSplit] = (["split", "eval-split"] as const).map(single);
+  if (split !== undefined && data.length === 0) throw new UsageError("--split belongs to --data FOLDER");
+  if (evalSplit !== undefined && evalData.length === 0)
+    throw new UsageError("--eval-split belongs to --eval-data FOLDER");
   const given = { data: data[0], objective, model, output };
   const [lacking] = Object.entries(given).filter(([, value]) => value === undefined || value === "");
   if (Object.values(given).every((value) => value === undefined) && evalData.length === 0) return undefined;
@@ -222,5 +231,5 @@ function dataTraining(
       `--${lacking[0]} is missing`,
       "Training on data of your own: amalgam train --data FILE --objective NAME --model MODEL --output FOLDER",
     );
-  return { data, evalData, objective: objective!, model: model!, output: output! };
+  return { data, split, evalData, evalSplit, objective: objective!, model: model!, output: output! };
 }

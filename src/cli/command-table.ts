@@ -6,13 +6,14 @@ export const options = {
   },
   data: {
     value: "FILE",
-    text: "train on this JSONL, Parquet, CSV or Arrow file, without a run (may be repeated); with --suite the folder in which the suite's files lie",
+    text: "train on this JSONL, Parquet, CSV or Arrow file or data set's folder, without a run (may be repeated); with --suite the folder in which the suite's files lie",
   },
   suite: {
     value: "NAME|FILE",
     text: "measure models by the benchmarks of this suite: `small` and `paper` come with Amalgam",
   },
-  "eval-data": { value: "FILE", text: "with --data: evaluate on this file's rows (may be repeated)" },
+  "eval-data": { value: "FILE", text: "with --data: evaluate on the rows of this file or folder (may be repeated)" },
+  "eval-split": { value: "NAME", text: "of a folder of --eval-data: its split (default test, or the only one)" },
   objective: { value: "NAME", text: "with --data: sft, dpo, wrpo, simpo and others of the guide's table" },
   model: {
     value: "MODEL",
@@ -36,7 +37,7 @@ export const options = {
     value: "FORM",
     text: "of `data convert`: preferences, texts, binarized, quadruples, scored, completions, messages or unpaired",
   },
-  split: { value: "NAME", text: "of `data convert`, where FILE is a data set's folder (default train)" },
+  split: { value: "NAME", text: "of a data set's folder: its split (default train, or the only one)" },
   lossy: { value: undefined, text: "of `data convert`: leave out what the form can't hold, and count it" },
   as: {
     value: "run|dataset",
@@ -158,7 +159,7 @@ export const commands = {
   },
   train: {
     ...stage,
-    options: ["recipe", "set", "data", "eval-data", "objective", "model", "output", "offline", "profile"],
+    options: ["recipe", "set", "data", "split", "eval-data", "eval-split", "objective", "model", "output", "offline", "profile"],
     summary: "tune the target on the best responses, then WRPO on the quadruples; or train on data of your own",
     details: `${here} With --data no run is needed: --set then changes a setting of the training, as --set learning_rate=1e-6; stopped or killed, the same command goes on.`,
   },
@@ -192,12 +193,12 @@ export const commands = {
     details: `Reads all of the ledger. Where it is damaged, a new one with every row that can be read takes its place; the damaged file is kept beside it, and the run goes on and asks only for what is lost. ${here}`,
   },
   inspect: {
-    summary: "browse prompts and responses of a run or a data file, in the terminal or as a page",
-    positional: "RUN FOLDER OR FILE",
+    summary: "browse prompts and responses of a run or of data, in the terminal or as a page",
+    positional: "RUN FOLDER, FILE OR DATA FOLDER",
     optional: true,
     options: [
       ...(["id", "source", "domain", "flag", "search", "min-gap", "max-gap"] as const),
-      ...(["sample", "seed", "most", "html"] as const),
+      ...(["sample", "seed", "most", "html", "split"] as const),
     ],
     details: `All responses of each prompt, the best reward first, with their parts, what was chosen, and the diff of chosen and rejected; made to be read with less. The run may be going on. ${here}`,
   },
@@ -223,15 +224,15 @@ export const commands = {
     optional: false,
     options: ["against", "ngram", "near-duplicates", "max-characters", "to", "split", "lossy", "json"],
     details:
-      "Any file that `train --data` reads. check: duplicates, contradictions, equal and empty responses, tokens of chat templates, leaks, lengths; ends with exit code 1 where something is wrong. convert: NEW is a .jsonl or .parquet file in the form that --to names; what it can't hold is an error, or with --lossy left out and counted.",
+      "Any file or data set's folder that `train --data` reads. check: duplicates, contradictions, equal and empty responses, tokens of chat templates, leaks, lengths; ends with exit code 1 where something is wrong. convert: NEW is a .jsonl or .parquet file in the form that --to names; what it can't hold is an error, or with --lossy left out and counted.",
   },
   agreement: {
     summary: "how far the rewards of a recipe agree with the labels of a file, and with each other",
     positional: "FILE FOLDER",
     optional: false,
-    options: ["recipe", "set", "offline", "json"],
+    options: ["recipe", "set", "split", "offline", "json"],
     details:
-      "FILE has pairs, as RewardBench, or responses with scores or ratings; FOLDER is a new one, for the scores and what comes out. Accuracy by subset, Kendall's tau-b and Cohen's kappa, and the weights of the rewards that fit the labels best. Stopped or killed, the same command goes on.",
+      "FILE, or a data set's folder, has pairs, as RewardBench, or responses with scores or ratings; FOLDER is a new one, for the scores and what comes out. Accuracy by subset, Kendall's tau-b and Cohen's kappa, and the weights of the rewards that fit the labels best. Stopped or killed, the same command goes on.",
   },
   leaderboard: {
     summary: "AlpacaEval's win rates, length-controlled ones too, from a judge's annotations",

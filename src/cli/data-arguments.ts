@@ -7,6 +7,7 @@ import { UsageError } from "./usage-error.ts";
 export type DataCommand =
   | {
       readonly action: "check";
+      readonly split: string | undefined;
       readonly against: readonly string[];
       readonly ngram: number;
       readonly nearDuplicates: number;
@@ -20,7 +21,7 @@ export type DataCommand =
     };
 
 const belongs = {
-  check: ["against", "ngram", "near-duplicates", "max-characters", "json"],
+  check: ["split", "against", "ngram", "near-duplicates", "max-characters", "json"],
   convert: ["to", "split", "lossy", "json"],
 } as const satisfies Readonly<Record<DataCommand["action"], readonly OptionName[]>>;
 
@@ -45,6 +46,7 @@ export function dataCommandOf(
   const share = (value: number) => value >= 0 && value <= 1;
   return {
     action,
+    split: single("split"),
     against,
     ngram: numberOption("ngram", single("ngram"), 13, (value) => Number.isInteger(value) && value > 0),
     nearDuplicates: numberOption("near-duplicates", single("near-duplicates"), 0.8, share),

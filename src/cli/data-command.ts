@@ -1,4 +1,3 @@
-import { statSync } from "node:fs";
 import { checkFile, convertFile } from "../pipeline/index.ts";
 import type { Arguments } from "./arguments.ts";
 import { convertedText, dataCheckText } from "./data-text.ts";
@@ -19,12 +18,9 @@ export async function dataCommand(given: Arguments, around: Surroundings): Promi
     print(json ? JSON.stringify(made, null, 2) : convertedText(made, destination, to));
     return 0;
   }
-  if (file === undefined) throw new UsageError("name the file to check: amalgam data check FILE");
-  if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true)
-    throw new UsageError(`${file} is a folder, and data check wants a file`, "Name the data files in it, one by one.");
-  const { against, ngram, nearDuplicates, maxCharacters } = data;
-  const options = { against, ngram, nearDuplicates, maxCharacters, signal, listener: printer };
-  const found = await checkFile(file, options);
+  if (file === undefined) throw new UsageError("name the file or folder to check: amalgam data check FILE");
+  const { action: _, ...options } = data;
+  const found = await checkFile(file, { ...options, signal, listener: printer });
   printer.clear();
   print(json ? JSON.stringify(found, null, 2) : dataCheckText(found));
   return Object.keys(found.problems).length > 0 ? 1 : 0;

@@ -7,7 +7,8 @@ import { table } from "./format.ts";
 const shown = 10;
 
 /** What `amalgam data check` prints. */
-export function dataCheckText({ file, format, rows, problems, notes, lengths, chosenLonger }: DataCheck): string {
+export function dataCheckText(check: DataCheck): string {
+  const { file, files, format, rows, problems, notes, lengths, chosenLonger } = check;
   const figures = Object.entries(lengths).map(([name, of]) => [
     name.replaceAll("_", " "),
     ...[of.count, of.least, of.median, of.p95, of.most].map(String),
@@ -15,7 +16,7 @@ export function dataCheckText({ file, format, rows, problems, notes, lengths, ch
   const { longer, pairs } = chosenLonger;
   const wrong = Object.values(problems).reduce((sum, { count }) => sum + count, 0);
   return [
-    `${file}: ${rows} rows`,
+    `${file}: ${rows} rows${files === undefined ? "" : ` in ${files.length === 1 ? files[0] : `${files.length} files`}`}`,
     ...(format === null ? [] : [`Read as ${format}`]),
     ...(figures.length === 0
       ? []
@@ -25,8 +26,8 @@ export function dataCheckText({ file, format, rows, problems, notes, lengths, ch
       : [
           `The chosen response is the longer one in ${longer} of ${pairs} pairs (${Math.round((100 * longer) / pairs)} %).`,
         ]),
-    ...lines(dataProblems, problems, placeWord(file)),
-    ...lines(dataNotes, notes, placeWord(file), "Worth knowing: "),
+    ...lines(dataProblems, problems, file),
+    ...lines(dataNotes, notes, file, "Worth knowing: "),
     "",
     wrong === 0 ? "Nothing is wrong." : `${wrong} problems.`,
   ].join("\n");
@@ -35,7 +36,7 @@ export function dataCheckText({ file, format, rows, problems, notes, lengths, ch
 function lines<Kind extends string>(
   words: Readonly<Record<Kind, string>>,
   found: Readonly<Partial<Record<Kind, DataCheck["problems"]["form"]>>>,
-  place: string,
+  named: string,
   before = "",
 ): string[] {
   return (Object.keys(words) as Kind[]).flatMap((kind) => {
@@ -43,8 +44,10 @@ function lines<Kind extends string>(
     if (of === undefined) return [];
     const places = of.first
       .slice(0, shown)
-      .map(({ line, field, message }) =>
-        visible(`  ${place} ${line}${field === undefined ? "" : `, ${field}`}: ${message}`),
+      .map(({ file, line, field, message }) =>
+        visible(
+          `  ${placeWord(file ?? named)} ${line}${file === undefined ? "" : ` of ${file}`}${field === undefined ? "" : `, ${field}`}: ${message}`,
+        ),
       );
     const more = of.count - places.length;
     return ["", `${before}${of.count} ${words[kind]}`, ...places, ...(more > 0 ? [`  and ${more} more`] : [])];

@@ -6,6 +6,8 @@ import { UsageError } from "./usage-error.ts";
 
 /** What `inspect` shows. */
 export interface Inspecting extends Pick<InspectOptions, "filter" | "sample" | "limit"> {
+  /** Of a data set's folder: its split. */
+  readonly split: string | undefined;
   /** The page to write; undefined for the terminal. */
   readonly page: string | undefined;
 }
@@ -36,6 +38,7 @@ export function inspectingOf(
     },
     sample: size === undefined ? undefined : { size: numberOption("sample", size, 1, whole), seed },
     limit: most === undefined ? undefined : numberOption("most", most, 1, whole),
+    split: single("split"),
     page: single("html"),
   };
 }

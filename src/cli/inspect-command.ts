@@ -1,18 +1,21 @@
 import { once } from "node:events";
 import { statSync } from "node:fs";
-import { inspectTexts, inspectToPage } from "../pipeline/index.ts";
+import { holdsData } from "../data/index.ts";
+import { inspectTexts, inspectToPage, isSweep } from "../pipeline/index.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Surroundings } from "./execute.ts";
-import { runFolder } from "./run-folder.ts";
+import { isRun, runFolder } from "./run-folder.ts";
+import { UsageError } from "./usage-error.ts";
 
 /** `amalgam inspect`: texts to standard output, or a page. */
 export async function inspectCommand(given: Arguments, { signal, printer, print }: Surroundings): Promise<0> {
-  const { page, ...what } = given.inspect!;
+  const { page, split, ...what } = given.inspect!;
   const { target } = given;
-  const isFile =
-    target !== undefined && statSync(target, { throwIfNoEntry: false })?.isDirectory() !== true && isData(target);
-  const path = isFile ? target : runFolder(given);
-  const options = { ...what, path, kind: isFile ? "file" : "run", signal, listener: printer } as const;
+  const kind = target !== undefined && isData(target) ? "data" : "run";
+  if (kind === "run" && split !== undefined)
+    throw new UsageError("--split belongs to the folder of a data set, and this is none");
+  const path = kind === "data" ? target! : runFolder(given);
+  const options = { ...what, path, split, kind, signal, listener: printer } as const;
   if (page !== undefined) {
     const { embedded, leftOut } = await inspectToPage(options, page);
     printer.clear();
@@ -31,4 +34,9 @@ export async function inspectCommand(given: Arguments, { signal, printer, print 
   return 0;
 }
 
-const isData = (path: string) => /\.(jsonl|ndjson|json|parquet|arrow|csv|tsv)$/i.test(path);
+/** Whether this is a data file by its name, or a folder with data that is neither a run nor a sweep. */
+function isData(path: string): boolean {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true)
+    return /\.(jsonl|ndjson|json|parquet|arrow|csv|tsv)$/i.test(path);
+  return !isRun(path) && !isSweep(path) && holdsData(path);
+}

@@ -5,7 +5,8 @@ import { UsageError } from "./usage-error.ts";
 
 type Named = Pick<Arguments, "target" | "command" | "recipe">;
 
-const isRun = (folder: string) =>
+/** Whether a folder is a run's. */
+export const isRun = (folder: string): boolean =>
   ["recipe.yaml", "run.db", "ledger.json"].some((name) => existsSync(join(folder, name)));
 
 /** The run folder: as named, else the current folder if it is one. Throws UsageError where a file is named, or nothing. */

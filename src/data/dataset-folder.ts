@@ -6,8 +6,10 @@ import { DataError, issueWords } from "../schema/index.ts";
 
 /** Which part of a data set. */
 export interface DatasetPart {
-  /** `train` if not given, or the only one there is. */
+  /** The usual one if not given, or the only one there is. */
   readonly split?: string | undefined;
+  /** Taken of several where none is asked for: `train` unless given. */
+  readonly usual?: string | undefined;
   /** A configuration that its README names; the first, or the one called default, if not given. */
   readonly config?: string | undefined;
 }
@@ -21,11 +23,11 @@ export interface DatasetPart {
 export function datasetFiles(folder: string, part: DatasetPart): string[] {
   if (existsSync(join(folder, "dataset_dict.json"))) {
     const { splits } = read(join(folder, "dataset_dict.json"), z.object({ splits: z.array(z.string()) }));
-    return savedFiles(join(folder, choose(new Map(splits.map((split) => [split, split])), part.split, folder)));
+    return savedFiles(join(folder, choose(new Map(splits.map((split) => [split, split])), part, folder)));
   }
   if (existsSync(join(folder, "state.json"))) return savedFiles(folder);
   const splits = declared(folder, part) ?? byName(folder);
-  return [...choose(splits, part.split, folder)].sort();
+  return [...choose(splits, part, folder)].sort();
 }
 
 const stateSchema = z.object({ _data_files: z.array(z.object({ filename: z.string() })) });
@@ -41,9 +43,9 @@ function read<T>(file: string, schema: z.ZodType<T>): T {
   }
 }
 
-function choose<T>(splits: ReadonlyMap<string, T>, wanted: string | undefined, folder: string): T {
+function choose<T>(splits: ReadonlyMap<string, T>, { split, usual = "train" }: DatasetPart, folder: string): T {
   const names = [...splits.keys()];
-  const name = wanted ?? (names.length === 1 ? names[0]! : "train");
+  const name = split ?? (names.length === 1 ? names[0]! : usual);
   const found = splits.get(name);
   if (found !== undefined) return found;
   throw new DataError(
@@ -165,6 +167,9 @@ function byName(folder: string): Map<string, string[]> {
   }
   return splits;
 }
+
+/** Whether there are data files below a folder. */
+export const holdsData = (folder: string): boolean => dataFiles(folder).length > 0;
 
 /** Every data file below a folder, but for hidden ones. */
 function dataFiles(folder: string): string[] {

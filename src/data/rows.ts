@@ -31,6 +31,21 @@ export async function* readRows(path: string, part: DatasetPart = {}, skip?: Ski
 export const filesOf = (path: string, part: DatasetPart = {}): string[] =>
   isFolder(path) ? datasetFiles(path, part) : [path];
 
+/**
+ * The files of several paths, each a file or a data set's folder, of which `split` is taken.
+ *
+ * @throws DataError where a folder has no such split, and where a split is named and none of the paths is a folder.
+ */
+export function filesOfAll(paths: readonly string[], part: DatasetPart = {}): string[] {
+  const [first] = paths;
+  if (part.split !== undefined && first !== undefined && !paths.some(isFolder))
+    throw new DataError(`a file has no splits, and ${part.split} was asked for`, {
+      file: first,
+      hint: "Name the folder of the data set, or leave the split away.",
+    });
+  return paths.flatMap((path) => filesOf(path, part));
+}
+
 const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 
 /** What a place in a file is called: Parquet and Arrow files have no lines. */

@@ -7,7 +7,7 @@ export interface CheckOptions extends Omit<DataCheckOptions, "progress"> {
   readonly listener: Listener;
 }
 
-/** What is wrong with a data file. Throws DataError where it can't be read at all, Interrupted on an abort. */
+/** What is wrong with a data file, or a data set's folder. Throws DataError where it can't be read at all, Interrupted on an abort. */
 export const checkFile = (file: string, { signal, listener, ...options }: CheckOptions): Promise<DataCheck> =>
   checkData(file, {
     ...options,

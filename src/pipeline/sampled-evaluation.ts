@@ -3,7 +3,7 @@ import type { LoadedModel } from "../models/index.ts";
 import type { ScoreRequest } from "../schema/index.ts";
 import type { Run } from "./run.ts";
 import { samplingOf } from "./sampling.ts";
-import { checkWatching, openReward } from "./scoring.ts";
+import { checkRewards, openReward } from "./scoring.ts";
 
 /** What a model answers to prompts, as it is when it is asked. */
 export interface SampledEvaluation {
@@ -33,7 +33,7 @@ export async function sampledEvaluation(
       .filter(({ id }) => wanted.has(id))
       .map((prompt) => [prompt.id, prompt]),
   );
-  await checkWatching(run);
+  await checkRewards(run);
   const reward = await openReward(run);
   const source = embeddedSource("policy", model, run.recipe.target.thinking);
   const indices = Array.from({ length: count }, (_, index) => index);

@@ -18,7 +18,7 @@ import { suitesOf } from "./evaluate/in-run.ts";
 import type { StageName } from "./events.ts";
 import { type LazySource, lazyModel, lazySource } from "./lazy-source.ts";
 import { checkInterrupted, type Run } from "./run.ts";
-import { checkWatching } from "./scoring.ts";
+import { checkRewards } from "./scoring.ts";
 import { type SpendingAccount, spendingAccount, spendingWords } from "./spending.ts";
 import { grouped } from "./streams.ts";
 import { checkTrainings } from "./trainings.ts";
@@ -276,7 +276,7 @@ export const targetDraws = (run: Run, files: ModelFiles): PlannedDraw[] => [
 export async function sampleSources(run: Run): Promise<Record<string, number>> {
   // Hours may lie between the first response and the training.
   checkTrainings(run.recipe, (await run.model(run.recipe.target)).decoderConfig);
-  await checkWatching(run);
+  await checkRewards(run);
   suitesOf(run);
   const account = await spendingAccount(run);
   const draws = await sourceDraws(run, account);

@@ -34,13 +34,18 @@ export async function openReward(run: Run): Promise<AccountedReward> {
   };
 }
 
-/** @throws RecipeError where a training is to be watched by a reward that only compares. */
-export async function checkWatching(run: Run): Promise<void> {
+/**
+ * Opens the rewards, which reads all of their models but the weights, so that what is wrong with them is told before anything is drawn.
+ *
+ * @throws RecipeError, ModelError as `openRewards`; RecipeError where a training is to be watched by a reward that only compares.
+ */
+export async function checkRewards(run: Run): Promise<void> {
   const watched = trainingsOf(run.recipe).find((stage) => run.recipe[stage].evaluation_samples > 0);
-  if (watched === undefined) return;
+  // A machine that only samples for others need not have the models that score.
+  if (watched === undefined && run.ledger.shared) return;
   const reward = await openReward(run);
   await reward.close();
-  if (reward.comparing !== true) return;
+  if (watched === undefined || reward.comparing !== true) return;
   throw new RecipeError(
     `the reward ${reward.name} compares the responses of one model, which tells nothing of the model`,
     {

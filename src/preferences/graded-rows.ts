@@ -1,4 +1,4 @@
-import { readDataFile } from "../data/index.ts";
+import { filesOfAll, readDataFile } from "../data/index.ts";
 import { DataError, type Message, messageSchema, type Place, type Turn } from "../schema/index.ts";
 import { dataFormats } from "./data-formats.ts";
 import { answerOf, type Fields, has, isFields, promptOf, turnsOf } from "./data-turns.ts";
@@ -27,11 +27,19 @@ const form =
   "A row has a prompt (text or messages) with chosen and rejected, as texts, lists of texts or messages, and perhaps a subset; or responses with a list of scores or ratings, or UltraFeedback's completions.";
 
 /**
- * The rows of a file whose responses are graded: pairs as RewardBench and every preference format of `train --data` have them, lists of
+ * The rows of a file, or of a split of a data set's folder, whose responses are graded: pairs as RewardBench and every preference format of `train --data` have them, lists of
  * chosen and rejected texts, `responses` with `scores` or `ratings`, and UltraFeedback's completions. A row that breaks the
  * form, or that tells no two responses apart, goes to `bad`.
  */
-export async function* readGradedRows(file: string, bad: (error: DataError) => void): AsyncGenerator<GradedRow> {
+export async function* readGradedRows(
+  path: string,
+  bad: (error: DataError) => void,
+  split?: string,
+): AsyncGenerator<GradedRow> {
+  for (const file of filesOfAll([path], { split })) yield* gradedOfFile(file, bad);
+}
+
+async function* gradedOfFile(file: string, bad: (error: DataError) => void): AsyncGenerator<GradedRow> {
   for await (const { line, value } of readDataFile(file, bad)) {
     const place = { file, line };
     try {

@@ -1,4 +1,4 @@
-import { readDataFile } from "../data/index.ts";
+import { filesOfAll, readDataFile } from "../data/index.ts";
 import { DataError } from "../schema/index.ts";
 import type { Example } from "./data-examples.ts";
 import type { DataFormat } from "./data-formats.ts";
@@ -30,11 +30,23 @@ export interface PlacedExamples {
 const mostUnknown = 1000;
 
 /**
- * The rows of a data file, whatever its format: that of its first row that is of one. A row that breaks it goes to `bad`.
+ * The rows of a data file, or of a split of a data set's folder, whatever its format: that of each file's first row that is of one. A row
+ * that breaks it goes to `bad`.
  *
- * @throws DataError where the file can't be read, or its first 1,000 rows are of no format.
+ * @throws DataError where the folder has no such split, a file can't be read, or its first 1,000 rows are of no format.
  */
-export async function* readExamples(file: string, bad: (error: DataError) => void): AsyncGenerator<PlacedExamples> {
+export async function* readExamples(
+  path: string,
+  bad: (error: DataError) => void,
+  split?: string,
+): AsyncGenerator<PlacedExamples> {
+  let read = 0;
+  for (const file of filesOfAll([path], { split })) read += yield* examplesOf(file, bad);
+  if (read === 0) throw new DataError("there are no rows in it", { file: path, hint: formatsHint });
+}
+
+/** Those of one file; gives the number of its rows, the bad ones among them. */
+async function* examplesOf(file: string, bad: (error: DataError) => void): AsyncGenerator<PlacedExamples, number> {
   let format: DataFormat | undefined;
   let unknown = 0;
   let rows = 0;
@@ -78,7 +90,7 @@ export async function* readExamples(file: string, bad: (error: DataError) => voi
         });
     }
   }
-  if (rows === 0) throw new DataError("the file has no rows", { file, hint: formatsHint });
+  return rows;
 }
 
 /** A row's `domain`; FuseChat-3.0 calls it `dataset`, UltraFeedback `source`. */

@@ -12,6 +12,6 @@ export {
 } from "./judge/first-token.ts";
 export { type JudgeRecipe, openJudge } from "./judge/index.ts";
 export { isReference, recipeReferences, withReferences } from "./judge/reference.ts";
-export { openRewards } from "./open.ts";
+export { openRewards, tryReward } from "./open.ts";
 export { columnsOf, recipeChecks, withRecipeChecks } from "./recipe-checks.ts";
 export { type RewardModelRecipe, readsLabels, rewardModelComponent } from "./reward-model/index.ts";

@@ -22,6 +22,11 @@ export async function openRewards(recipes: readonly RewardRecipe[], context: Rew
   }
 }
 
+/** Opens one reward, which stands at `field`, and closes it again. @throws as `openRewards` */
+export async function tryReward(recipe: RewardRecipe, context: RewardContext, field: string): Promise<void> {
+  await (await openOne(recipe, context, field)).close();
+}
+
 const shareOf = ({ weight, clip, gate, otherwise = 0 }: RewardRecipe): Omit<WeightedComponent, "component"> => ({
   weight,
   ...(clip === undefined ? {} : { clip }),

@@ -24,8 +24,10 @@ import { type GradedFile, type PlacedRow, readGraded } from "./rows.ts";
 import { agreementMarkdown } from "./text.ts";
 
 export interface AgreementOptions {
-  /** The graded responses. */
+  /** The graded responses: a file, or a data set's folder. */
   readonly file: string;
+  /** Of a folder: its split. */
+  readonly split?: string | undefined;
   /** Where scores and figures are kept; made where there is none. */
   readonly folder: string;
   /** The recipe whose rewards are held to the file. */
@@ -64,10 +66,10 @@ export async function rewardAgreement(options: AgreementOptions): Promise<Agreem
   const loaded = loadRecipe(options.recipeFile, options.overrides);
   refuseRunFolder(folder);
   const { rewards, seed, evaluation } = loaded.recipe;
-  const graded = await amended({ file: loaded.file }, () => readGraded(options.file, rewards));
+  const graded = await amended({ file: loaded.file }, () => readGraded(options.file, rewards, options.split));
   const words = skippedWords(graded.skipped);
   if (words !== undefined) options.listener.notice(words);
-  const identity = await recordedIdentity(options.file);
+  const identity = await recordedIdentity(options.file, { split: options.split });
   const ledger = await openLedger(folder);
   const run = runOver(loaded, resolvedRecipe(loaded.recipe, loaded.baseFolder, folder), ledger, options);
   try {

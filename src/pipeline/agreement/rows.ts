@@ -26,11 +26,15 @@ export interface GradedFile {
 }
 
 /**
- * The rows of a file as prompts with graded responses, the prompts with the checks and references that the rewards take from the rows. A
+ * The rows of a file, or of a split of a folder, as prompts with graded responses, the prompts with the checks and references that the rewards take from the rows. A
  * row that is of no use is among the skipped. Throws DataError for a file that can't be read or has no useful row, RecipeError for
  * checks of the recipe that are none.
  */
-export async function readGraded(file: string, rewards: readonly RewardRecipe[]): Promise<GradedFile> {
+export async function readGraded(
+  file: string,
+  rewards: readonly RewardRecipe[],
+  split?: string,
+): Promise<GradedFile> {
   const checks = recipeChecks(rewards);
   const references = recipeReferences(rewards);
   const columns = [...new Set([...checkColumns(checks), ...references.map(({ column }) => column)])];
@@ -47,7 +51,7 @@ export async function readGraded(file: string, rewards: readonly RewardRecipe[])
     return withReferences(checked, place, values, references);
   };
 
-  for await (const graded of readGradedRows(file, (bad) => skipped.push(bad)))
+  for await (const graded of readGradedRows(file, (bad) => skipped.push(bad), split))
     try {
       const prompt = promptOf(graded);
       const known = prompts.get(prompt.id);
@@ -64,6 +68,6 @@ export async function readGraded(file: string, rewards: readonly RewardRecipe[])
   if (rows.length > 0) return { prompts: [...prompts.values()], rows, skipped };
   throw (
     skipped[0]?.amend({ hint: "No row of the file is of use; this is the first." }) ??
-    new DataError("the file has no rows", { file })
+    new DataError("there are no rows in it", { file })
   );
 }

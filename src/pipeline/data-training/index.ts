@@ -1,6 +1,7 @@
 import { readFileSync, rmSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import { stringify } from "yaml";
+import { filesOfAll } from "../../data/index.ts";
 import { disposeModel, findModel, type ModelFiles } from "../../models/index.ts";
 import { sourceResponsesOf } from "../../preferences/index.ts";
 import {
@@ -30,10 +31,14 @@ import { countLines, countRows, type DataTrainingReport, dataTrainingCard, repor
 import { type ReadData, readData } from "./rows.ts";
 
 export interface DataTrainingOptions {
-  /** JSONL and Parquet files; their formats are recognised by their fields. */
+  /** Data files, and folders of data sets; their formats are recognised by their fields. */
   readonly data: readonly string[];
-  /** Files of the same kinds whose rows are not learnt but evaluated on. */
+  /** Of folders: their split. `train` of several where none is named. */
+  readonly split?: string | undefined;
+  /** The same, whose rows are not learnt but evaluated on. */
   readonly evalData?: readonly string[];
+  /** Of these folders: their split. `test` of several where none is named. */
+  readonly evalSplit?: string | undefined;
   /** The model to train, as recipes name models: a folder, a GGUF file, a hub id. */
   readonly model: string;
   /** "sft", or an objective of preferences as recipes name it: "dpo", "wrpo", "simpo", ... */
@@ -63,12 +68,15 @@ export interface DataTrainingOptions {
 export async function trainOnData(options: DataTrainingOptions): Promise<DataTrainingReport> {
   const settings = dataTrainingSettings(options.objective, options.settings, (options.evalData ?? []).length > 0);
   const output = resolve(options.output);
-  refuseOverwriting(output, [...options.data, ...(options.evalData ?? []), options.model]);
+  const { evalData: named = [], split, evalSplit } = options;
+  refuseOverwriting(output, [...options.data, ...named, options.model]);
+  const data = filesOfAll(options.data, { split });
+  const evalData = filesOfAll(named, { split: evalSplit, usual: "test" });
   const ledger = await openLedger(outputPaths(output).ledger);
   options.listener.stageStarted("train");
   const began = performance.now();
   try {
-    const report = await trained({ ...options, output }, settings, ledger, began);
+    const report = await trained({ ...options, data, evalData, output }, settings, ledger, began);
     const { seconds, doneBefore } = report;
     options.listener.stageFinished("train", { seconds, skipped: doneBefore });
     return report;

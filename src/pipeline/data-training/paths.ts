@@ -1,5 +1,5 @@
 import { existsSync, realpathSync } from "node:fs";
-import { basename, join, sep } from "node:path";
+import { basename, join, resolve, sep } from "node:path";
 import { TrainingError } from "../../schema/index.ts";
 
 /** What stands where in the output folder. */
@@ -33,6 +33,11 @@ export function refuseOverwriting(output: string, read: readonly string[]): void
     });
   for (const named of read.filter((path) => existsSync(path))) {
     const real = realpathSync(named);
+    if (`${resolve(output)}${sep}`.startsWith(`${real}${sep}`))
+      throw new TrainingError(`the output folder lies in ${named}, which the training is to read`, {
+        file: output,
+        hint: "What is written there would be read as data the next time: name a folder elsewhere by --output.",
+      });
     const place = written.map((path) => realpathSync(path)).find((path) => `${real}${sep}`.startsWith(`${path}${sep}`));
     if (place !== undefined)
       throw new TrainingError(`the training would read ${named} and replace it`, {

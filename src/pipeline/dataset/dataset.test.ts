@@ -113,7 +113,7 @@ describe("a run's selections as a data set", () => {
       progress() {},
     });
     expect(found.problems.form).toBeUndefined();
-    const texts = inspectTexts({ path: file, kind: "file", filter: {}, limit: 1, ...around });
+    const texts = inspectTexts({ path: file, kind: "data", filter: {}, limit: 1, ...around });
     expect((await texts.next()).value).toMatch(/reward .*<- y_ws/);
   });
 

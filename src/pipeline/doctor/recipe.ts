@@ -10,12 +10,11 @@ import {
 } from "../../models/index.ts";
 import { resolvePrecision } from "../../nn/index.ts";
 import { splitPrompts } from "../../preferences/index.ts";
-import { checkCode, isReference, languagesOfTests, type RewardModelRecipe, readsLabels } from "../../rewards/index.ts";
+import { checkCode, isReference, languagesOfTests } from "../../rewards/index.ts";
 import {
   type EndpointRecipe,
   type LoadedRecipe,
   looksAtTarget,
-  type ModelRecipe,
   type Precision,
   type Prompt,
   type Recipe,
@@ -34,7 +33,9 @@ import { checkQuotas } from "../selection-rule.ts";
 import { checkTrainings, comparedModels, trainingsOf } from "../trainings.ts";
 import { type Finding, findingOf, ok, problem, warning } from "./finding.ts";
 import { freeSpace } from "./machine.ts";
+import { hasHead, isJudging, type JudgingFiles, modelKey, type NamedModel } from "./named-model.ts";
 import { fits, largestNeed, runFolderBytes } from "./needs.ts";
+import { rewardFindings } from "./rewards.ts";
 
 export interface RecipeQuestion {
   readonly loaded: LoadedRecipe;
@@ -54,13 +55,16 @@ export async function* recipeFindings(question: RecipeQuestion): AsyncGenerator<
   const code = recipe.rewards.find(({ kind }) => kind === "code");
   if (code?.kind === "code") yield await codeFinding("sandbox of the recipe", languagesOfTests(prompts.all), code);
   const models = new Map<string, ModelFiles>();
+  const judging = new Map<string, JudgingFiles>();
   let toFetch = 0;
   for (const [names, model] of embeddedModels(question.loaded)) {
     const { finding, files, bytes } = await modelFinding(names, model, question);
     yield finding;
-    if (files !== undefined) models.set(modelKey(model), files);
+    if (files !== undefined && isJudging(files)) judging.set(modelKey(model), files);
+    else if (files !== undefined) models.set(modelKey(model), files);
     toFetch += bytes;
   }
+  yield* rewardFindings(recipe.rewards, { models, judging });
   for (const [name, endpoint] of endpointsOf(question.loaded)) {
     const findings = await probeEndpoint(endpoint, { signal: question.signal });
     for (const { outcome, text, hint } of findings) {
@@ -164,18 +168,6 @@ function promptsFinding(
     : ok(what, detail);
 }
 
-/** A model that a recipe names, for whatever. */
-type NamedModel = Pick<ModelRecipe, "model" | "chat_template" | "adapter"> & {
-  readonly kind?: string;
-  readonly steps?: RewardModelRecipe["steps"];
-};
-
-/** A reward model is one with a head of its own. */
-const hasHead = (named: NamedModel) => named.kind === "model" && !readsLabels(named);
-
-const modelKey = (named: NamedModel) =>
-  JSON.stringify([named.model, named.chat_template, named.adapter, hasHead(named)]);
-
 type Named<T> = readonly (readonly [name: string, value: T])[];
 
 type NamedEndpoint = EndpointRecipe | ScoringEndpointRecipe;
@@ -211,7 +203,7 @@ async function modelFinding(
   names: string,
   recipe: NamedModel,
   { loaded, offline }: RecipeQuestion,
-): Promise<{ finding: Finding; files?: ModelFiles; bytes: number }> {
+): Promise<{ finding: Finding; files?: ModelFiles | JudgingFiles; bytes: number }> {
   const what = `model of ${names}`;
   const { chat_template } = recipe;
   try {
@@ -235,7 +227,7 @@ async function modelFinding(
     const found = (architecture: string, weights: number, note: string) =>
       ok(what, `${model}: here, ${architecture}, ${(weights / 1e6).toFixed(0)} M weights${note}`);
     const origin = located.note === undefined ? "" : `; ${located.note}`;
-    if ("ranker" in base) return { finding: found("DebertaV2PairRM", base.size, origin), bytes: 0 };
+    if ("ranker" in base) return { finding: found("DebertaV2PairRM", base.size, origin), files: base, bytes: 0 };
     const files = adapter === undefined ? base : await adaptedFiles(base, adapter, chat_template);
     if (!files.tokenizer.hasChatTemplate) {
       const hint = "Take its instruction-tuned version, or write a `chat_template` into the recipe.";

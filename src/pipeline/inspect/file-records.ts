@@ -1,3 +1,4 @@
+import { relative } from "node:path";
 import { placeWord } from "../../data/index.ts";
 import { type Example, flagsOf, type PlacedExamples, readExamples, type TextRole } from "../../preferences/index.ts";
 import type { DataError } from "../../schema/index.ts";
@@ -11,14 +12,30 @@ const roles: Readonly<Record<TextRole, Role>> = {
   completion: "answer",
 };
 
-/** The prompts of a data file with their responses. Rows that break the form go to `bad`. Throws DataError where the file can't be read. */
-export async function* fileRecords(file: string, bad: (error: DataError) => void): AsyncGenerator<Shown> {
-  for await (const row of readExamples(file, bad))
+/**
+ * The prompts of a data file, or of a split of a data set's folder, with their responses. Rows that break the form go to `bad`. Throws
+ * DataError where a file can't be read or there is no such split.
+ */
+export async function* fileRecords(
+  path: string,
+  bad: (error: DataError) => void,
+  split?: string,
+): AsyncGenerator<Shown> {
+  for await (const row of readExamples(path, bad, split))
     for (const [at, example] of row.examples.entries())
-      yield shownExample(row, example, row.examples.length > 1 ? `#${at + 1}` : "");
+      yield shownExample(row, placeWords(path, row), example, row.examples.length > 1 ? `#${at + 1}` : "");
 }
 
-function shownExample({ id, file, line, domain, scores }: PlacedExamples, example: Example, suffix: string): Shown {
+/** Where a row stands: in a folder with the name of its file. */
+export const placeWords = (path: string, { file, line }: { readonly file: string; readonly line: number }): string =>
+  `${placeWord(file)} ${line}${file === path ? "" : ` of ${relative(path, file)}`}`;
+
+function shownExample(
+  { id, domain, scores }: PlacedExamples,
+  place: string,
+  example: Example,
+  suffix: string,
+): Shown {
   const { messages, fault, label } = example;
   const prompt = messages.map(({ content }) => content).join("\n");
   const response = (text: string, fields: Partial<ShownResponse>): ShownResponse => ({
@@ -47,7 +64,7 @@ function shownExample({ id, file, line, domain, scores }: PlacedExamples, exampl
   const marked = label === undefined ? "" : label ? ", marked good" : ", marked bad";
   return {
     id: `${id}${suffix}`,
-    place: `${placeWord(file)} ${line}${marked}`,
+    place: `${place}${marked}`,
     ...(domain === undefined ? {} : { domain }),
     messages,
     responses: ranked([...responses, ...others]),
@@ -67,6 +84,8 @@ const judged = ({ source, reward }: NonNullable<Example["ranked"]>[number]) => (
   ...(Number.isFinite(reward) ? { reward } : {}),
 });
 
+/** The reward that the row gives a response; undefined where it gives none, or no number. */
 function rewardOf(role: TextRole, { chosen, rejected }: PlacedExamples["scores"]): number | undefined {
-  return role === "target_chosen" ? chosen : role === "rejected" ? rejected : undefined;
+  const given = role === "target_chosen" ? chosen : role === "rejected" ? rejected : undefined;
+  return Number.isFinite(given) ? given : undefined;
 }

@@ -10,7 +10,7 @@ import {
 import { readLedger } from "../../store/index.ts";
 import type { Listener } from "../events.ts";
 import { checkInterrupted, runPaths } from "../run.ts";
-import { fileRecords } from "./file-records.ts";
+import { fileRecords, placeWords } from "./file-records.ts";
 import { inspectPage } from "./page.ts";
 import type { Shown } from "./record.ts";
 import { rewardShown, runRecords } from "./run-records.ts";
@@ -18,9 +18,11 @@ import { type InspectFilter, looksInside, matches, mayMatch, type Sampling, samp
 import { recordText } from "./text.ts";
 
 export interface InspectOptions {
-  /** A run folder, or a data file. */
+  /** A run folder, or data: a file, or a data set's folder. */
   readonly path: string;
-  readonly kind: "run" | "file";
+  readonly kind: "run" | "data";
+  /** Of a data set's folder: its split. */
+  readonly split?: string | undefined;
   readonly filter: InspectFilter;
   readonly sample?: Sampling | undefined;
   /** Most prompts; all without, and 1,000 on a page. */
@@ -33,7 +35,7 @@ export interface InspectOptions {
 const pageLimit = 1000;
 
 /**
- * The prompts of a run, which may be going on, or of a data file, that a filter lets through, each as plain text for the
+ * The prompts of a run, which may be going on, or of data, that a filter lets through, each as plain text for the
  * terminal; read as they are asked for.
  *
  * @throws LedgerError where there is no run; DataError where the file can't be read; Interrupted on an abort
@@ -73,7 +75,7 @@ export async function inspectToPage(
 
 async function* recordsOf(options: InspectOptions): AsyncGenerator<Shown> {
   const { kind, filter, sample } = options;
-  const source = kind === "run" ? ofRun(options) : ofFile(options);
+  const source = kind === "run" ? ofRun(options) : ofData(options);
   const drawn = sample === undefined ? undefined : sampler<Shown>(sample);
   let read = 0;
   for await (const record of source) {
@@ -119,14 +121,16 @@ function recipeOf(folder: string): Recipe | undefined {
   }
 }
 
-async function* ofFile({ path, listener }: InspectOptions): AsyncGenerator<Shown> {
+async function* ofData({ path, split, listener }: InspectOptions): AsyncGenerator<Shown> {
   let [bad, first] = [0, undefined as DataError | undefined];
-  yield* fileRecords(path, (error) => {
+  const skip = (error: DataError) => {
     bad += 1;
     first ??= error;
-  });
-  if (first !== undefined)
-    listener.notice(
-      `${bad} rows break the form and are not shown; the first is line ${first.place.line}: ${first.message}. \`amalgam data check\` names them all.`,
-    );
+  };
+  yield* fileRecords(path, skip, split);
+  if (first === undefined) return;
+  const { file = path, line = 0 } = first.place;
+  listener.notice(
+    `${bad} rows break the form and are not shown; the first is ${placeWords(path, { file, line })}: ${first.message}. \`amalgam data check\` names them all.`,
+  );
 }

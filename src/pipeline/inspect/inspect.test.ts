@@ -41,7 +41,7 @@ async function page(asked: Asked): Promise<string> {
 const fileOf = (rows: readonly unknown[]) => {
   const file = join(folder, "rows.jsonl");
   writeFileSync(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
-  return { path: file, kind: "file" } as const;
+  return { path: file, kind: "data" } as const;
 };
 
 describe("a run", () => {

@@ -154,7 +154,7 @@ describe("files", () => {
   });
 
   test("no rows, no file", async () => {
-    await expect(check([])).rejects.toThrow("the file has no rows");
+    await expect(check([])).rejects.toThrow("there are no rows in it");
     await expect(checkData(join(folder, "none.jsonl"), plain)).rejects.toThrow("there is no such file");
   });
 

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { placeWord } from "../../data/index.ts";
+import { filesOfAll } from "../../data/index.ts";
 import { contentKey, type DataError, type Turn } from "../../schema/index.ts";
 import type { Example, TextRole } from "../data-examples.ts";
 import { templateToken } from "../flags.ts";
@@ -9,6 +9,7 @@ import { type SpooledTexts, spooledTexts } from "../spooled-texts.ts";
 import { digestTable } from "./digest-table.ts";
 import { readHeldOut } from "./held-out.ts";
 import { type LengthFigures, lengths } from "./lengths.ts";
+import { rowPlaces } from "./row-places.ts";
 
 /** What is looked for, in words. */
 export const dataProblems = {
@@ -35,6 +36,8 @@ export type DataFinding = keyof typeof dataProblems | keyof typeof dataNotes;
 
 /** Where something was found. */
 export interface FoundInRow {
+  /** Of a folder: in which of its files. */
+  readonly file?: string;
   /** A line, or the row of a Parquet or Arrow file. */
   readonly line: number;
   readonly message: string;
@@ -50,7 +53,10 @@ export interface Findings {
 
 /** What `checkData` found. */
 export interface DataCheck {
+  /** As it was named, a file or a folder. */
   readonly file: string;
+  /** Of a folder: the files that were read. */
+  readonly files?: readonly string[];
   /** How the file is read; null where no row is of a known form. */
   readonly format: string | null;
   readonly rows: number;
@@ -63,6 +69,8 @@ export interface DataCheck {
 }
 
 export interface DataCheckOptions {
+  /** Of a folder: its split. */
+  readonly split?: string | undefined;
   /** Files with prompts that must not be learnt from. */
   readonly against: readonly string[];
   /** Words in a row that count as a leak. */
@@ -81,24 +89,25 @@ const kept = 1000;
 const comparedCharacters = 20_000;
 
 /**
- * Looks for what is wrong with a file of preferences (or of answers) of any format that is read. Texts are read one row at a
- * time; what stays in memory for each row are digests of 24 to 48 bytes (one of the row, one of the prompt, one of each pair) and,
+ * Looks for what is wrong with a file of preferences (or of answers) of any format that is read, or with a split of a data set's folder.
+ * Texts are read one row at a time; what stays in memory for each row are digests of 24 to 48 bytes (one of the row, one of the prompt, one of each pair) and,
  * for near duplicates, about 400 bytes, while the prompts' texts wait in a temporary file. Evaluation sets stay by their runs of words.
  *
  * @throws DataError where the file or an evaluation set can't be read at all
  */
-export async function checkData(file: string, options: DataCheckOptions): Promise<DataCheck> {
+export async function checkData(path: string, options: DataCheckOptions): Promise<DataCheck> {
+  const { split } = options;
+  const places = rowPlaces(path, filesOfAll([path], { split }));
   const found = new Map<DataFinding, { count: number; first: FoundInRow[] }>();
-  const note = (kind: DataFinding, row: FoundInRow) => {
+  const note = (kind: DataFinding, { row, ...what }: Noted) => {
     const of = found.get(kind) ?? { count: 0, first: [] };
     found.set(kind, of);
     of.count += 1;
-    if (of.first.length < kept) of.first.push(row);
+    if (of.first.length < kept) of.first.push({ ...places.of(row), ...what });
   };
   const heldOut = options.against.length === 0 ? undefined : await readHeldOut(options.against, options.ngram);
   const spool =
     options.nearDuplicates > 0 ? spooledTexts("go without near duplicates (--near-duplicates 0)") : undefined;
-  const place = placeWord(file);
   const seen = { rows: digestTable(), prompts: digestTable(), pairs: digestTable() };
   const measured = new Map<string, ReturnType<typeof lengths>>();
   const measure = (name: string, text: string) => {
@@ -106,19 +115,19 @@ export async function checkData(file: string, options: DataCheckOptions): Promis
     measured.set(name, of);
     of.add(text.length);
   };
-  const promptLines: number[] = [];
+  const promptRows: number[] = [];
   const chosenLonger = { longer: 0, pairs: 0 };
-  let format: string | null = null;
+  const formats = new Set<string>();
   let rows = 0;
   try {
-    const bad = ({ message, place: { line = 0, field } }: DataError) => {
+    const bad = ({ message, place: { file = path, line = 0, field } }: DataError) => {
       rows += 1;
-      note("form", { line, message, ...(field === undefined ? {} : { field }) });
+      note("form", { row: places.number(file, line), message, ...(field === undefined ? {} : { field }) });
     };
-    for await (const row of readExamples(file, bad)) {
+    for await (const row of readExamples(path, bad, split)) {
       rows += 1;
-      format = row.format;
-      checkRow(row);
+      formats.add(row.format);
+      checkRow(row, places.number(row.file, row.line));
       if (rows % 256 !== 0) continue;
       options.progress(rows);
       await nextTurn();
@@ -132,8 +141,9 @@ export async function checkData(file: string, options: DataCheckOptions): Promis
       (Object.keys(kinds) as Kind[]).flatMap((kind) => (found.has(kind) ? [[kind, found.get(kind)]] : [])),
     ) as Partial<Record<Kind, Findings>>;
   return {
-    file,
-    format,
+    file: path,
+    ...(places.files === undefined ? {} : { files: places.files }),
+    format: formats.size === 0 ? null : [...formats].join("; "),
     rows,
     problems: of(dataProblems),
     notes: of(dataNotes),
@@ -141,57 +151,56 @@ export async function checkData(file: string, options: DataCheckOptions): Promis
     chosenLonger,
   };
 
-  function checkRow(row: PlacedExamples): void {
-    const { line, scores } = row;
+  function checkRow({ scores, examples }: PlacedExamples, row: number): void {
     const numbers = Object.entries(scores);
     for (const [side, value] of numbers)
-      if (!Number.isFinite(value)) note("score", { line, field: `score_${side}`, message: "the score is no number" });
+      if (!Number.isFinite(value)) note("score", { row, field: `score_${side}`, message: "the score is no number" });
     if (scores.chosen !== undefined && scores.rejected !== undefined && scores.chosen < scores.rejected)
-      note("score", { line, message: `score_chosen ${scores.chosen} is below score_rejected ${scores.rejected}` });
-    for (const example of row.examples) checkExample(example, line);
+      note("score", { row, message: `score_chosen ${scores.chosen} is below score_rejected ${scores.rejected}` });
+    for (const example of examples) checkExample(example, row);
   }
 
-  function checkExample(example: Example, line: number): void {
+  function checkExample(example: Example, row: number): void {
     const { messages, fault, label } = example;
     const texts = textsOf(example);
     const prompt = digestOf(messages);
-    if (fault !== undefined) note("fault", { line, message: fault });
-    const same = checkTexts(texts, messages, line, fault !== undefined);
+    if (fault !== undefined) note("fault", { row, message: fault });
+    const same = checkTexts(texts, messages, row, fault !== undefined);
     const key = contentKey([prompt, label, texts.map(({ role, text }) => [role, text])]);
-    const twin = seen.rows.put(key, line);
-    if (twin !== undefined) note("duplicate", { line, message: `says what ${place} ${twin} says` });
-    const earlier = seen.prompts.put(prompt, line);
-    if (earlier !== undefined && earlier !== line && twin === undefined)
-      note("repeated_prompt", { line, message: `has the prompt of ${place} ${earlier}` });
-    if (twin === undefined && !same) for (const text of texts) checkOrder(prompt, text, texts, label, line);
-    if (heldOut !== undefined) checkLeak(userText(messages), texts, line);
+    const twin = seen.rows.put(key, row);
+    if (twin !== undefined) note("duplicate", { row, message: `says what ${places.words(twin)} says` });
+    const earlier = seen.prompts.put(prompt, row);
+    if (earlier !== undefined && earlier !== row && twin === undefined)
+      note("repeated_prompt", { row, message: `has the prompt of ${places.words(earlier)}` });
+    if (twin === undefined && !same) for (const text of texts) checkOrder(prompt, text, texts, label, row);
+    if (heldOut !== undefined) checkLeak(userText(messages), texts, row);
     if (earlier !== undefined || spool === undefined) return;
     spool.add(userText(messages).slice(0, comparedCharacters));
-    promptLines.push(line);
+    promptRows.push(row);
   }
 
   /** Looks at each text by itself, and gives whether all of a pair's are the same. */
-  function checkTexts(texts: readonly RoleText[], messages: readonly Turn[], line: number, faulty: boolean): boolean {
+  function checkTexts(texts: readonly RoleText[], messages: readonly Turn[], row: number, faulty: boolean): boolean {
     const all = [...messages.map(({ content }) => content), ...texts.map(({ text }) => text)];
     measure("prompt", messages.map(({ content }) => content).join(""));
     for (const { role, text } of texts) {
       // A fault's row has empty texts in the place of those that it lacks.
       if (faulty) break;
       measure(role, text);
-      if (text.trim() === "") note("empty", { line, field: role, message: "the response is empty" });
+      if (text.trim() === "") note("empty", { row, field: role, message: "the response is empty" });
     }
     for (const text of all) {
       const token = templateToken(text);
-      if (token !== undefined) note("template", { line, message: `${token} stands in a text` });
+      if (token !== undefined) note("template", { row, message: `${token} stands in a text` });
     }
-    if (!all.every((text) => text.isWellFormed())) note("surrogate", { line, message: "half a surrogate pair" });
+    if (!all.every((text) => text.isWellFormed())) note("surrogate", { row, message: "half a surrogate pair" });
     const characters = all.reduce((sum, text) => sum + text.length, 0);
-    if (characters > options.maxCharacters) note("long", { line, message: `${characters} characters` });
+    if (characters > options.maxCharacters) note("long", { row, message: `${characters} characters` });
     const rejected = texts.filter(({ role }) => role === "rejected").map(({ text }) => text);
     const chosen = texts.filter(({ role }) => role.endsWith("_chosen"));
     for (const { role, text } of chosen) {
       if (faulty || !rejected.includes(text)) continue;
-      note("same", { line, field: role, message: "the chosen and the rejected response are the same" });
+      note("same", { row, field: role, message: "the chosen and the rejected response are the same" });
     }
     const target = chosen.find(({ role }) => role === "target_chosen");
     if (target !== undefined && rejected[0] !== undefined && target.text.length !== rejected[0].length) {
@@ -207,40 +216,43 @@ export async function checkData(file: string, options: DataCheckOptions): Promis
     { role, text }: RoleText,
     texts: readonly RoleText[],
     label: boolean | undefined,
-    line: number,
+    row: number,
   ): void {
     if (role === "completion" && label !== undefined) {
       const other = seen.pairs.get(contentKey([prompt, text, !label]));
-      seen.pairs.put(contentKey([prompt, text, label]), line);
-      if (other !== undefined) note("contradiction", { line, message: `${place} ${other} has the opposite label` });
+      seen.pairs.put(contentKey([prompt, text, label]), row);
+      if (other !== undefined) note("contradiction", { row, message: `${places.words(other)} has the opposite label` });
     }
     if (!role.endsWith("_chosen")) return;
     for (const { role: otherRole, text: worse } of texts) {
       if (otherRole !== "rejected" || worse === text) continue;
       const other = seen.pairs.get(contentKey([prompt, worse, text]));
-      seen.pairs.put(contentKey([prompt, text, worse]), line);
+      seen.pairs.put(contentKey([prompt, text, worse]), row);
       if (other !== undefined)
-        note("contradiction", { line, message: `${place} ${other} has this pair the other way round` });
+        note("contradiction", { row, message: `${places.words(other)} has this pair the other way round` });
     }
   }
 
-  function checkLeak(prompt: string, texts: readonly RoleText[], line: number): void {
+  function checkLeak(prompt: string, texts: readonly RoleText[], row: number): void {
     for (const { role, text } of [{ role: "prompt", text: prompt }, ...texts]) {
       const leak = heldOut!.leak(text);
       if (leak === undefined) continue;
       const share = `${Math.round(leak.overlap * 100)} % of its runs of words`;
-      note("leak", { line, field: role, message: `shares ${share} with ${leak.with}` });
+      note("leak", { row, field: role, message: `shares ${share} with ${leak.with}` });
     }
   }
 
   function noteNearDuplicates(texts: SpooledTexts): void {
     for (const { index, of: earlier, similarity } of nearDuplicates(texts, options.nearDuplicates))
       note("near_duplicate", {
-        line: promptLines[index]!,
-        message: `is like the prompt of ${place} ${promptLines[earlier]} (${similarity.toFixed(2)})`,
+        row: promptRows[index]!,
+        message: `is like the prompt of ${places.words(promptRows[earlier]!)} (${similarity.toFixed(2)})`,
       });
   }
 }
+
+/** A finding with the number of its row among all rows. */
+type Noted = Omit<FoundInRow, "file" | "line"> & { readonly row: number };
 
 interface RoleText {
   readonly role: TextRole;

@@ -1,5 +1,5 @@
 import { existsSync, renameSync, rmSync } from "node:fs";
-import { filesOf, isCell, type TableRow, writeTable } from "../../data/index.ts";
+import { isCell, type TableRow, writeTable } from "../../data/index.ts";
 import { DataError, type Place, type RowFormName, type Turn } from "../../schema/index.ts";
 import { type PlacedExamples, readExamples } from "../read-examples.ts";
 import { writeRows } from "../write-rows.ts";
@@ -74,31 +74,30 @@ async function* convertedRows(
     counts.read += 1;
     leaveOut(error, "rows that can't be read or break the form");
   };
-  for (const file of filesOf(path, { split }))
-    for await (const row of readExamples(file, broken)) {
-      counts.read += 1;
-      progress(counts.read);
-      const place = { file, line: row.line };
-      const lost = new Set<string>();
-      const lose: Lose = (what) => {
-        if (!lossy)
-          throw new DataError(`${to} can't hold all of the row: ${what}`, {
-            ...place,
-            hint: "With --lossy what the form can't hold is left away, and counted.",
-          });
-        lost.add(what);
-      };
-      for (const column of row.unread) lose(`the column ${column}`);
-      if (row.unanswered) lose("the turns after the last answer");
-      for (const made of rowsOf(row, form, parquet, lose)) {
-        if (typeof made === "string") leaveOut(unfit(made, to, place), made);
-        else {
-          counts.written += 1;
-          yield made;
-        }
+  for await (const row of readExamples(path, broken, split)) {
+    counts.read += 1;
+    progress(counts.read);
+    const place = { file: row.file, line: row.line };
+    const lost = new Set<string>();
+    const lose: Lose = (what) => {
+      if (!lossy)
+        throw new DataError(`${to} can't hold all of the row: ${what}`, {
+          ...place,
+          hint: "With --lossy what the form can't hold is left away, and counted.",
+        });
+      lost.add(what);
+    };
+    for (const column of row.unread) lose(`the column ${column}`);
+    if (row.unanswered) lose("the turns after the last answer");
+    for (const made of rowsOf(row, form, parquet, lose)) {
+      if (typeof made === "string") leaveOut(unfit(made, to, place), made);
+      else {
+        counts.written += 1;
+        yield made;
       }
-      for (const what of lost) add(counts.lost, what);
     }
+    for (const what of lost) add(counts.lost, what);
+  }
   if (counts.written === 0)
     throw new DataError(`none of its ${counts.read} rows can be written as ${to}`, {
       file: path,
