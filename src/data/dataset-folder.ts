@@ -55,7 +55,7 @@ function choose<T>(splits: ReadonlyMap<string, T>, { split, usual = "train" }: D
       hint:
         names.length === 0
           ? "A folder is one that `save_to_disk` of `datasets` wrote, or a copy of a data set of the hub, with Parquet, JSONL, CSV or Arrow files."
-          : `Its splits are ${names.join(", ")}: name one as \`split\`.`,
+          : `Its splits are ${names.join(", ")}: name one as \`split\`, on the command line by --split.`,
     },
   );
 }

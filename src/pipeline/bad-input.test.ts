@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import Driver from "libsql";
 import { afterAll, describe, expect, test } from "vitest";
 import { tinyFolder } from "../models/testing/tiny-model.ts";
@@ -270,6 +271,11 @@ describe("models", () => {
     writeFileSync(settings, JSON.stringify(others));
     world.write({ target: { model: base } });
     expectComplaint(await run(folder), "has no chat template", "write a `chat_template`", "in target.model.");
+    const armo = fileURLToPath(new URL("../rewards/fixtures/tiny-armorm", import.meta.url));
+    world.write({ rewards: [{ kind: "model", name: "steps", model: armo, precision: "fp32", steps: {} }] });
+    expectComplaint(await run(folder), /rewards\.0\.steps: .* gives one reward to a whole response/);
+    world.write({ rewards: [{ kind: "model", name: "lost", model: missing, precision: "fp32" }] });
+    expectComplaint(await run(folder), `there is no model "${missing}"`, "in rewards.0.model.");
     world.write({ sft: { ...world.recipe.sft, frozen: ["embed_token"] } });
     expectComplaint(
       await run(folder),

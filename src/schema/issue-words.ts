@@ -61,6 +61,7 @@ const typeWords: Readonly<Record<string, string>> = {
   int: "a whole number",
   boolean: "true or false",
   object: "a map of fields",
+  record: "a map of fields",
   array: "a list",
   tuple: "a list",
 };

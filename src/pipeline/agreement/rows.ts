@@ -30,11 +30,7 @@ export interface GradedFile {
  * row that is of no use is among the skipped. Throws DataError for a file that can't be read or has no useful row, RecipeError for
  * checks of the recipe that are none.
  */
-export async function readGraded(
-  file: string,
-  rewards: readonly RewardRecipe[],
-  split?: string,
-): Promise<GradedFile> {
+export async function readGraded(file: string, rewards: readonly RewardRecipe[], split?: string): Promise<GradedFile> {
   const checks = recipeChecks(rewards);
   const references = recipeReferences(rewards);
   const columns = [...new Set([...checkColumns(checks), ...references.map(({ column }) => column)])];

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { Interrupted } from "../run.ts";
@@ -32,6 +32,20 @@ describe("rows to evaluate on", () => {
     expect(heard.notices.some((line) => line.endsWith("(to evaluate on)"))).toBe(true);
     const plain = await own("plain", { data });
     expect(digestOf(report.model)).toBe(digestOf(plain.model));
+  });
+
+  test("from a data set's folder: its shards are learnt in order, and its test split is evaluated on", async () => {
+    const shards = join(folder, "shards");
+    mkdirSync(shards);
+    const move = (rows: readonly unknown[], name: string) => renameSync(jsonl(rows), join(shards, name));
+    move(pairs.slice(7), "train-00001-of-00002.jsonl");
+    move(pairs.slice(0, 7), "train-00000-of-00002.jsonl");
+    move(reversed.slice(0, 5), "test-00000-of-00001.jsonl");
+    const report = await own("folder", { data: [shards], evalData: [shards] });
+    expect(report.rows).toMatchObject({ learnt: 12, heldOut: 5 });
+    expect(digestOf(report.model)).toBe(digestOf((await own("as files", { data: [jsonl(pairs)] })).model));
+    await expect(own("no split", { data: [shards], split: "dev" })).rejects.toThrow("the data set has no split dev");
+    await expect(own("a file", { data: [jsonl(pairs)], split: "test" })).rejects.toThrow("a file has no splits");
   });
 
   test.each(["dpo", "simpo", "sft", "kto", "aot"])(

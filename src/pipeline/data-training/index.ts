@@ -25,7 +25,7 @@ import { checkInterrupted, conversational, fetchProgress } from "../run.ts";
 import { checkTraining } from "../trainings.ts";
 import { type DataMethod, methodOf } from "./method.ts";
 import { partRows } from "./parts.ts";
-import { outputPaths, refuseOverwriting } from "./paths.ts";
+import { outputPaths, refuseAmongData, refuseOverwriting } from "./paths.ts";
 import { storedReference } from "./reference.ts";
 import { countLines, countRows, type DataTrainingReport, dataTrainingCard, reportMarks } from "./report.ts";
 import { type ReadData, readData } from "./rows.ts";
@@ -70,6 +70,7 @@ export async function trainOnData(options: DataTrainingOptions): Promise<DataTra
   const output = resolve(options.output);
   const { evalData: named = [], split, evalSplit } = options;
   refuseOverwriting(output, [...options.data, ...named, options.model]);
+  refuseAmongData(output, [...options.data, ...named]);
   const data = filesOfAll(options.data, { split });
   const evalData = filesOfAll(named, { split: evalSplit, usual: "test" });
   const ledger = await openLedger(outputPaths(output).ledger);

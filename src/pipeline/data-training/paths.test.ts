@@ -49,6 +49,14 @@ describe("an output folder", () => {
     expect((await own("further", { data, model: first })).steps).toBe(1);
   });
 
+  test("within a folder of data that is read is refused: what is written would be data the next time", async () => {
+    const data = join(folder, "data");
+    mkdirSync(data);
+    cpSync(jsonl(pairs(3)), join(data, "rows.jsonl"));
+    await expect(own("data/out", { data: [data] })).rejects.toThrow("the output folder lies in");
+    expect(existsSync(join(data, "out"))).toBe(false);
+  });
+
   test("shows that nothing was computed where a setting names weights that aren't there", async () => {
     const data = [jsonl(pairs(2))];
     for (const setting of ["frozen=[nothing]", "lora={target_modules: [nothing]}"]) {

@@ -33,11 +33,6 @@ export function refuseOverwriting(output: string, read: readonly string[]): void
     });
   for (const named of read.filter((path) => existsSync(path))) {
     const real = realpathSync(named);
-    if (`${resolve(output)}${sep}`.startsWith(`${real}${sep}`))
-      throw new TrainingError(`the output folder lies in ${named}, which the training is to read`, {
-        file: output,
-        hint: "What is written there would be read as data the next time: name a folder elsewhere by --output.",
-      });
     const place = written.map((path) => realpathSync(path)).find((path) => `${real}${sep}`.startsWith(`${path}${sep}`));
     if (place !== undefined)
       throw new TrainingError(`the training would read ${named} and replace it`, {
@@ -45,4 +40,18 @@ export function refuseOverwriting(output: string, read: readonly string[]): void
         hint: "Name another folder by --output.",
       });
   }
+}
+
+/**
+ * Refuses an output folder within a folder of data: what is written there would be read as data the next time.
+ *
+ * @throws TrainingError
+ */
+export function refuseAmongData(output: string, data: readonly string[]): void {
+  const within = data.find((named) => `${resolve(output)}${sep}`.startsWith(`${resolve(named)}${sep}`));
+  if (within !== undefined)
+    throw new TrainingError(`the output folder lies in ${within}, which the training is to read`, {
+      file: output,
+      hint: "What is written there would be read as data the next time: name a folder elsewhere by --output.",
+    });
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -79,6 +79,35 @@ describe("a recipe", () => {
     const missing = await findings("", ["target.adapter=nowhere"]);
     expect(about(missing, "model of target")).toEqual([
       ["problem", `there is no adapter folder ${join(folder, "nowhere")}`],
+    ]);
+  });
+
+  test("whose reward models have a tokenizer of another vocabulary, or don't fit what the recipe says of them", async () => {
+    const rewards = (...more: object[]) => [`rewards=${JSON.stringify([{ kind: "checks" }, ...more])}`];
+    const armo = fileURLToPath(new URL("../../rewards/fixtures/tiny-armorm", import.meta.url));
+    const reward = { kind: "model", name: "armo", model: armo, precision: "fp32" };
+    const good = await findings("", rewards(reward));
+    expect(about(good, "model of reward armo")[0]![0]).toBe("ok");
+    expect(good.filter(({ what, outcome }) => what.includes("reward armo") && outcome !== "ok")).toEqual([]);
+
+    const misfit = join(folder, "misfit");
+    cpSync(armo, misfit, { recursive: true });
+    const tokenizer = JSON.parse(readFileSync(join(misfit, "tokenizer.json"), "utf8")) as {
+      model: { vocab: Record<string, number> };
+    };
+    const known = Object.keys(tokenizer.model.vocab).length;
+    for (let id = known; id < 400; id += 1) tokenizer.model.vocab[`more ${id}`] = id;
+    writeFileSync(join(misfit, "tokenizer.json"), JSON.stringify(tokenizer));
+    expect(about(await findings("", rewards({ ...reward, model: misfit })), "model of reward armo")).toEqual([
+      ["problem", expect.stringMatching(/vocab_size: the tokenizer has 400 tokens, the embedding only 320 rows$/)],
+    ]);
+
+    const wrong = await findings("", rewards({ ...reward, steps: {} }, { ...reward, name: "two", pairs: {} }));
+    expect(about(wrong, "reward armo")).toEqual([
+      ["problem", expect.stringMatching(/^rewards\.1\.steps: .* gives one reward to a whole response/)],
+    ]);
+    expect(about(wrong, "reward two")).toEqual([
+      ["problem", expect.stringMatching(/^rewards\.2\.pairs: .* rates each response by itself/)],
     ]);
   });
 

@@ -235,7 +235,11 @@ async function modelFinding(
     }
     const merged = adapter === undefined ? "" : `, the adapters of ${adapter} merged in`;
     return {
-      finding: found(files.family.architecture, parameterCount(files.decoderConfig), `${merged}${origin}`),
+      finding: found(
+        isJudging(files) ? files.head.architecture : files.family.architecture,
+        parameterCount(files.decoderConfig),
+        `${merged}${origin}`,
+      ),
       files,
       bytes: 0,
     };

@@ -30,12 +30,7 @@ export async function* fileRecords(
 export const placeWords = (path: string, { file, line }: { readonly file: string; readonly line: number }): string =>
   `${placeWord(file)} ${line}${file === path ? "" : ` of ${relative(path, file)}`}`;
 
-function shownExample(
-  { id, domain, scores }: PlacedExamples,
-  place: string,
-  example: Example,
-  suffix: string,
-): Shown {
+function shownExample({ id, domain, scores }: PlacedExamples, place: string, example: Example, suffix: string): Shown {
   const { messages, fault, label } = example;
   const prompt = messages.map(({ content }) => content).join("\n");
   const response = (text: string, fields: Partial<ShownResponse>): ShownResponse => ({

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -9,6 +9,7 @@ import { hostileTexts, rewardIdentity, syntheticRun } from "../report/testing/sy
 import { type InspectOptions, inspectTexts, inspectToPage } from "./index.ts";
 import { gapOf, type Shown, winnerOf } from "./record.ts";
 import { runRecords } from "./run-records.ts";
+import { recordText } from "./text.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "inspect-"));
 const run = join(folder, "run");
@@ -119,6 +120,17 @@ describe("a run", () => {
   });
 });
 
+test("what counts stands with its share, and the figures beside it on a line of their own", () => {
+  const parts = [
+    { name: "rm", value: 1.5, weight: 0.5 },
+    { name: "brief", value: 1, weight: 0.5 },
+    { name: "rm:gate:0", value: 0.25, weight: 0 },
+  ];
+  const response = { source: "one", index: 0, text: "t", reward: 1.25, parts, roles: [], flags: [] };
+  const text = recordText({ id: "a", place: "line 1", messages: [], responses: [response] });
+  expect(text).toContain("reward 1.250\n   rm 1.5 x 0.5, brief 1 x 0.5\n   beside: rm:gate:0 0.25\n    t");
+});
+
 describe("texts of anybody", () => {
   test("move no cursor of the terminal", async () => {
     const all = (await texts({})).join("\n");
@@ -191,6 +203,35 @@ describe("a file", () => {
     expect(found).toContain("== rows.jsonl:1 (line 1, gap +2.000)");
     expect(found).toContain("The cat [-slept-]{+sat+}.");
     expect(told).toEqual([expect.stringContaining("1 rows break the form and are not shown; the first is line 2")]);
+  });
+
+  test("without rewards, or with what is no number in their place, shows none", async () => {
+    const pair = { prompt: "Q?", chosen: "yes", rejected: "no" };
+    const found = await texts(fileOf([pair, { ...pair, score_chosen: null, score_rejected: null }]));
+    for (const text of found) expect(text.match(/-- \d\. .*|gap/g)).toEqual(["-- 1. <- chosen", "-- 2. <- rejected"]);
+    expect((await page(fileOf([pair]))).split("<script>")[0]).not.toMatch(/NaN|no reward/);
+  });
+
+  test("of a data set's folder: all files of the split, each row with its file", async () => {
+    const shards = join(folder, "shards");
+    mkdirSync(shards);
+    const rows = (name: string, ...prompts: string[]) =>
+      writeFileSync(
+        join(shards, name),
+        prompts.map((prompt) => `${JSON.stringify({ prompt, chosen: "yes", rejected: "no" })}\n`).join(""),
+      );
+    rows("train-00000-of-00002.jsonl", "one", "two");
+    rows("train-00001-of-00002.jsonl", "three");
+    rows("test-00000-of-00001.jsonl", "four");
+    const heads = async (split?: string) =>
+      (await texts({ path: shards, kind: "data", split })).map((text) => /\((.*)\)/.exec(text)![1]);
+    expect(await heads()).toEqual([
+      "line 1 of train-00000-of-00002.jsonl",
+      "line 2 of train-00000-of-00002.jsonl",
+      "line 1 of train-00001-of-00002.jsonl",
+    ]);
+    expect(await heads("test")).toEqual(["line 1 of test-00000-of-00001.jsonl"]);
+    await expect(heads("dev")).rejects.toThrow("the data set has no split dev");
   });
 
   test("UltraFeedback has all its completions, ranked", async () => {

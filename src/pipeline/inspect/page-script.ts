@@ -1,13 +1,13 @@
 /**
- * The script of the page: shows and hides what is on it by source, domain, flag, gap and text, and jumps to a prompt drawn by
- * lot. It reads texts, and never makes markup of one.
+ * The script of the page: shows and hides what is on it by source, domain, flag, gap and text (of a prompt or a response, as `--search`),
+ * and jumps to a prompt drawn by lot. It reads texts, and never makes markup of one.
  */
 export const pageScript = `
 const form = document.querySelector(".filters");
 const all = [...document.querySelectorAll(".shown")];
 const texts = new Map();
-const textOf = (one) => {
-  if (!texts.has(one)) texts.set(one, one.textContent.toLowerCase());
+const textsOf = (one) => {
+  if (!texts.has(one)) texts.set(one, [...one.querySelectorAll(".said:not(.diff)")].map((said) => said.textContent.toLowerCase()));
   return texts.get(one);
 };
 const number = (text) => (text.trim() === "" ? undefined : Number(text));
@@ -24,7 +24,7 @@ function apply() {
       (flag === "" || flags.split(" ").includes(flag)) &&
       (low === undefined || width >= low) &&
       (high === undefined || width <= high) &&
-      (piece === "" || textOf(one).includes(piece))
+      (piece === "" || textsOf(one).some((text) => text.includes(piece)))
     );
   }
   form.querySelector("output").textContent = visible().length + " of " + all.length + " shown";
@@ -35,7 +35,7 @@ form.addEventListener("submit", (event) => event.preventDefault());
 form.querySelector("button").addEventListener("click", () => {
   const some = visible();
   const one = some[Math.floor(Math.random() * some.length)];
-  if (one !== undefined) one.scrollIntoView({ block: "center" });
+  if (one !== undefined) one.scrollIntoView({ block: "start" });
 });
 apply();
 `;

@@ -1,10 +1,10 @@
 import { wordDiff } from "../../preferences/index.ts";
 import { type Flag, flagWords } from "../../schema/index.ts";
 import { type Html, html } from "../report/escape.ts";
-import { number, reward, signed } from "../report/format.ts";
+import { number, signed } from "../report/format.ts";
 import { pageHtml } from "../report/page.ts";
 import { pageScript } from "./page-script.ts";
-import { flagsIn, gapOf, pairOf, type Shown, type ShownResponse, winnerOf } from "./record.ts";
+import { flagsIn, gapOf, pairOf, rewardWords, type Shown, type ShownResponse, winnerOf } from "./record.ts";
 import { cutText, roleWords } from "./text.ts";
 
 /** Characters of all texts of a page: what a browser still shows at once. */
@@ -100,14 +100,15 @@ ${responses.map((response, at) => responseBox(response, at + 1))}${diffBox(shown
 </article>\n`;
 }
 
-function responseBox({ source, index, tokens, reward: value, parts, roles, flags, text }: ShownResponse, rank: number) {
+function responseBox(response: ShownResponse, rank: number): Html {
+  const { source, index, tokens, parts, roles, flags, text } = response;
   const name = [source, index === undefined ? undefined : `#${index}`].filter((word) => word !== undefined).join(" ");
-  return html`<details${roles.length > 0 ? { html: " open" } : ""}><summary>${rank}. <strong>${value === undefined ? "no reward" : reward(value)}</strong> ${name}
+  return html`<details${roles.length > 0 ? { html: " open" } : ""}><summary>${rank}. <strong>${rewardWords(response)}</strong> ${name}
 ${roles.map((role) => html`<span class="tag role">${roleWords[role]}</span> `)}${flags.map((flag) => html`<span class="tag flag" title="${flagWords[flag]}">${flag}</span> `)}${
   tokens === undefined ? "" : html`<span class="soft">${tokens} tokens</span>`
 }</summary>
 ${text.trim() === "" ? html`<p class="yet">An empty response.</p>` : said(text)}
-${parts.length === 0 ? html`` : html`<ul class="parts">${parts.map((part) => html`<li>${part.name}: <b>${number(part.value)}</b> x ${number(part.weight)}</li>`)}</ul>`}</details>\n`;
+${parts.length === 0 ? html`` : html`<ul class="parts">${parts.map((part) => html`<li>${part.name}: <b>${number(part.value)}</b>${part.weight === 0 ? "" : ` x ${number(part.weight)}`}</li>`)}</ul>`}</details>\n`;
 }
 
 function diffBox(shown: Shown): Html {
@@ -117,7 +118,7 @@ function diffBox(shown: Shown): Html {
   const content =
     parts === undefined
       ? html`<p class="yet">They differ in more than 2,000 words.</p>`
-      : html`<div class="said" dir="auto" tabindex="0">${parts.map((part) =>
+      : html`<div class="said diff" dir="auto" tabindex="0">${parts.map((part) =>
           part.kind === "same"
             ? html`${part.text}`
             : part.kind === "added"

@@ -1,4 +1,5 @@
 import type { Flag, ScorePart } from "../../schema/index.ts";
+import { reward } from "../report/format.ts";
 
 /** What a response was chosen for. */
 export type Role = "y_ws" | "y_wt" | "y_l" | "y_ls" | "chosen" | "rejected" | "answer";
@@ -37,6 +38,10 @@ export const ranked = (responses: readonly ShownResponse[]): ShownResponse[] =>
 
 const known = ({ reward }: ShownResponse) =>
   reward === undefined || Number.isNaN(reward) ? -Number.MAX_VALUE : reward;
+
+/** The reward of a response after `before`. A run's response that has none yet says so; of a file there is nothing to say. */
+export const rewardWords = ({ index, reward: value }: ShownResponse, before = ""): string =>
+  value !== undefined ? `${before}${reward(value)}` : index === undefined ? "" : "no reward";
 
 const withRole = ({ responses }: Shown, ...roles: readonly Role[]) =>
   roles.flatMap((role) => responses.find((response) => response.roles.includes(role)) ?? [])[0];

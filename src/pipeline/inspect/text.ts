@@ -1,8 +1,8 @@
 import { wordDiff } from "../../preferences/index.ts";
 import { flagWords } from "../../schema/index.ts";
 import { visible } from "../report/escape.ts";
-import { number, reward, signed } from "../report/format.ts";
-import { gapOf, pairOf, type Role, type Shown, type ShownResponse } from "./record.ts";
+import { number, signed } from "../report/format.ts";
+import { gapOf, pairOf, type Role, rewardWords, type Shown, type ShownResponse } from "./record.ts";
 
 /** Longest text that is shown, in characters. */
 export const shownLength = 20_000;
@@ -37,11 +37,12 @@ export function recordText(shown: Shown): string {
   ].join("\n");
 }
 
-function responseHead({ source, index, tokens, finish, reward: value, roles }: ShownResponse, rank: number): string {
+function responseHead(response: ShownResponse, rank: number): string {
+  const { source, index, tokens, finish, roles } = response;
   const name = [source, index === undefined ? undefined : `#${index}`].filter((word) => word !== undefined).join(" ");
   const facts = [
     name,
-    value === undefined ? "no reward" : `reward ${reward(value)}`,
+    rewardWords(response, "reward "),
     ...(tokens === undefined ? [] : [`${tokens} tokens`]),
     ...(finish === "length" ? ["cut off"] : []),
     ...roles.map((role) => `<- ${roleWords[role]}`),
@@ -50,15 +51,17 @@ function responseHead({ source, index, tokens, finish, reward: value, roles }: S
 }
 
 function responseBody({ parts, flags, text }: ShownResponse): string[] {
+  return [...partLines(parts), ...flags.map((flag) => `   ! ${flag}: ${flagWords[flag]}`), indented(text)];
+}
+
+/** What counts, with its share; and on a line of their own the figures that stand beside it. */
+function partLines(parts: ShownResponse["parts"]): string[] {
+  const counting = parts.filter(({ weight }) => weight !== 0);
+  const beside = parts.filter(({ weight }) => weight === 0);
   return [
-    ...(parts.length === 0
-      ? []
-      : [
-          `   ${oneLine(parts.map(({ name, value, weight }) => `${name} ${number(value)} x ${number(weight)}`).join(", "))}`,
-        ]),
-    ...flags.map((flag) => `   ! ${flag}: ${flagWords[flag]}`),
-    indented(text),
-  ];
+    counting.map(({ name, value, weight }) => `${name} ${number(value)} x ${number(weight)}`).join(", "),
+    beside.length === 0 ? "" : `beside: ${beside.map(({ name, value }) => `${name} ${number(value)}`).join(", ")}`,
+  ].flatMap((line) => (line === "" ? [] : [`   ${oneLine(line)}`]));
 }
 
 function diffLines(shown: Shown): string[] {

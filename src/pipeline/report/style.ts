@@ -84,7 +84,7 @@ svg .band { fill: currentColor; opacity: .22; }
 .filters label { display: grid; gap: 2px; color: var(--soft); min-width: 0; }
 .filters input, .filters select, .filters button { font: inherit; color: var(--ink); background: var(--paper); border: 1px solid var(--rule); border-radius: 4px; padding: 4px 7px; max-width: 100%; }
 .filters input[type=number] { width: 6.5em; } .filters output { color: var(--ink); }
-.shown { content-visibility: auto; contain-intrinsic-size: auto 900px; }
+.shown { scroll-margin-top: 9rem; content-visibility: auto; contain-intrinsic-size: auto 900px; }
 .shown > details { border-top: 1px solid var(--rule); padding: 5px 0; }
 .shown summary { overflow-wrap: anywhere; }
 .tag { border: 1px solid var(--rule); border-radius: 4px; padding: 0 6px; font-size: .82rem; white-space: nowrap; }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -151,6 +151,43 @@ describe("files", () => {
       same: [5],
       score: [6],
     });
+  });
+
+  test("a data set's folder is one set of rows: what repeats in another file is found, and each finding has its file", async () => {
+    const shards = join(folder, "shards");
+    mkdirSync(shards);
+    const shard = (name: string, prompts: readonly string[]) => {
+      const table = writeTable(
+        join(shards, name),
+        ["prompt", "chosen", "rejected"].map((column) => ({ name: column, type: "text", nullable: false }) as const),
+      );
+      table.add(prompts.map((prompt) => pair(prompt, `yes to ${prompt}`, "no")));
+      table.finish();
+    };
+    shard("train-00000-of-00002.parquet", ["a first one", "another thing"]);
+    shard("train-00001-of-00002.parquet", ["something else", "a first one"]);
+    shard("test-00000-of-00001.parquet", ["a first one"]);
+    const found = await checkData(shards, { ...plain, nearDuplicates: 0 });
+    expect(found).toMatchObject({
+      rows: 4,
+      files: ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"],
+      problems: {
+        duplicate: {
+          first: [
+            {
+              file: "train-00001-of-00002.parquet",
+              line: 2,
+              message: "says what row 1 of train-00000-of-00002.parquet says",
+            },
+          ],
+        },
+      },
+    });
+    const test = await checkData(shards, { ...plain, split: "test" });
+    expect(test).toMatchObject({ rows: 1, problems: {}, files: ["test-00000-of-00001.parquet"] });
+    await expect(checkData(join(shards, "test-00000-of-00001.parquet"), { ...plain, split: "test" })).rejects.toThrow(
+      "a file has no splits, and test was asked for",
+    );
   });
 
   test("no rows, no file", async () => {

@@ -221,6 +221,18 @@ describe("process rewards", () => {
     close(found[2], [Math.min(...rewards.slice(0, 2)), ...rewards.slice(0, 2)]);
   });
 
+  test("a step token that the tokenizer doesn't have as one token is refused", async () => {
+    const files = await readRewardModelFiles(folderOf(truth.process), "tiny");
+    expect(() =>
+      rewardModelComponent(files, recipeOf({ steps: { ...step, token: "<extra_0>" } }), "rewards.0"),
+    ).toThrow(
+      expect.objectContaining({
+        message: expect.stringContaining('has no token for "<extra_0>"'),
+        place: expect.objectContaining({ field: "rewards.0.steps.token" }),
+      }),
+    );
+  });
+
   test("steps and head must belong together", async () => {
     const files = await readRewardModelFiles(folderOf(truth.process), "tiny");
     expect(() => rewardModelComponent(files, recipeOf(), "rewards.0")).toThrow("doesn't say what its steps are");

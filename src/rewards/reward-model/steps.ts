@@ -18,15 +18,23 @@ export function markSteps(text: string, { separator, token, joined_by }: Steps):
   return { text: steps.map((step) => step + token).join(joined_by), count: steps.length };
 }
 
-/** The id that is looked for: the last one of the step token's. @throws ModelError where there is none */
+/**
+ * The id that is looked for: that of the step token, white space around it aside (Math-Shepherd's " ки" is a space and "ки" to some
+ * tokenizers).
+ *
+ * @throws ModelError where the tokenizer has no such token: the last piece of its spelling would stand for anything.
+ */
 export function stepId(tokenizer: Tokenizer, token: string, label: string, field: string): number {
   const id = tokenizer.encode(token, { special: true }).at(-1);
-  if (id !== undefined) return id;
+  if (id !== undefined && bare(tokenizer.decode([id])) === bare(token)) return id;
   throw new ModelError(`${label} has no token for ${JSON.stringify(token)}`, {
     field,
     hint: "Name the token that the model was trained to judge a step at.",
   });
 }
+
+/** Without white space around, unless it is nothing else. */
+const bare = (token: string): string => token.trim() || token;
 
 /**
  * Where steps end in a conversation of `count` steps.
