@@ -60,9 +60,10 @@ export async function* recipeFindings(question: RecipeQuestion): AsyncGenerator<
   for (const [names, model] of embeddedModels(question.loaded)) {
     const { finding, files, bytes } = await modelFinding(names, model, question);
     yield finding;
-    if (files !== undefined && isJudging(files)) judging.set(modelKey(model), files);
-    else if (files !== undefined) models.set(modelKey(model), files);
     toFetch += bytes;
+    if (files === undefined) continue;
+    if (!isJudging(files)) models.set(modelKey(model), files);
+    else if (finding.outcome !== "problem") judging.set(modelKey(model), files);
   }
   yield* rewardFindings(recipe.rewards, { models, judging });
   for (const [name, endpoint] of endpointsOf(question.loaded)) {

@@ -5,8 +5,8 @@ import { DataError } from "../../schema/index.ts";
 const limitMs = 250;
 /** After so many responses that took longer, it is not tried any more. */
 const patience = 3;
-/** On a busy machine the clock runs ahead of the processor's: so many times the clock are given then, twice at most. */
-const clockFactor = 8;
+/** On a busy machine the clock runs ahead of the processor's: the clock is doubled then, up to so many times the limit. */
+const mostClock = 64;
 
 const context = createContext({ work: undefined as (() => unknown) | undefined });
 const call = new Script("work()");
@@ -24,7 +24,7 @@ export interface Tried {
 export function brokenOff<Result>(limitMs: number, work: () => Result, overrun: () => Error): Result {
   context.work = work;
   try {
-    for (let clockMs = limitMs; ; clockMs *= clockFactor) {
+    for (let clockMs = limitMs; ; clockMs *= 2) {
       const before = process.cpuUsage();
       try {
         return call.runInContext(context, { timeout: clockMs }) as Result;
@@ -33,7 +33,7 @@ export function brokenOff<Result>(limitMs: number, work: () => Result, overrun: 
         if ((error as { code?: unknown } | null)?.code !== "ERR_SCRIPT_EXECUTION_TIMEOUT") throw error;
         // The whole process's time, which is no less than the work's.
         const { user, system } = process.cpuUsage(before);
-        if ((user + system) / 1000 >= limitMs || clockMs >= limitMs * clockFactor ** 2) throw overrun();
+        if ((user + system) / 1000 >= limitMs || clockMs >= limitMs * mostClock) throw overrun();
       }
     }
   } finally {

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
+import { checksComponent } from "../checks-component.ts";
 import { instructions } from "./registry.ts";
 
 const rate = (id: string, text: string, args: object) => instructions.get(id)!.rate(text, args);
@@ -83,6 +84,17 @@ describe("patterns and schemas of the user's", () => {
       expect(() => rate("regex:match", victim, { pattern: slow })).toThrow(/took longer than 250 ms on this response/);
     expect(() => rate("regex:match", "aaa", { pattern: slow })).toThrow(/on 3 responses, and is not tried any more/);
     expect(rate("regex:match", "aaa", { pattern: "^(?:a+)+$" })).toBe(1);
+  });
+
+  test("however slow checks are, an abort is heard between two responses", async () => {
+    const prompt = { id: "a", messages: [], checks: [{ id: "language:share", args: { language: "en" } }] };
+    const text = "The quick brown fox. ".repeat(15_000);
+    const requests = Array.from({ length: 40 }, (_, at) => ({ responseKey: `${at}`, prompt, text }));
+    const stop = new AbortController();
+    setTimeout(() => stop.abort(), 0);
+    let rated = 0;
+    for await (const _ of checksComponent().rate(requests, stop.signal)) rated += 1;
+    expect(rated).toBeLessThan(requests.length);
   });
 
   test("so is a pattern within a schema", () => {
