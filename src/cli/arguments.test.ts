@@ -175,7 +175,7 @@ test("commands and options stay as they are", () => {
       sweep        run variants of a recipe, sharing what they have in common, and compare them
       status       how far a run or a sweep is; it may be running
       recover      check a run's ledger, and save what can be read of a damaged one
-      inspect      browse prompts and responses of a run or a data file, in the terminal or as a page
+      inspect      browse prompts and responses of a run or of data, in the terminal or as a page
       export       write a whole run as Parquet files, or what it selected as a data set
       import       make a run of an export
       data         \`check FILE\`: what is wrong with a file of preferences; \`convert FILE NEW\`: write it in another form
@@ -249,7 +249,9 @@ test("commands and options stay as they are", () => {
         "--recipe FILE",
         "--set FIELD=VALUE",
         "--data FILE",
+        "--split NAME",
         "--eval-data FILE",
+        "--eval-split NAME",
         "--objective NAME",
         "--model MODEL",
         "--output FOLDER",
@@ -285,7 +287,7 @@ test("commands and options stay as they are", () => {
         "--help, -h",
       ],
       [
-        "Usage: amalgam inspect [RUN FOLDER OR FILE] [OPTIONS]",
+        "Usage: amalgam inspect [RUN FOLDER, FILE OR DATA FOLDER] [OPTIONS]",
         "--id ID",
         "--source NAME",
         "--domain NAME",
@@ -297,6 +299,7 @@ test("commands and options stay as they are", () => {
         "--seed NUMBER",
         "--most N",
         "--html FILE",
+        "--split NAME",
         "--help, -h",
       ],
       [
@@ -326,6 +329,7 @@ test("commands and options stay as they are", () => {
         "Usage: amalgam agreement FILE FOLDER [OPTIONS]",
         "--recipe FILE",
         "--set FIELD=VALUE",
+        "--split NAME",
         "--offline",
         "--json",
         "--help, -h",
