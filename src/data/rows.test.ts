@@ -124,6 +124,10 @@ describe("single files", () => {
     expect((await refusal(join(folder, name))).message).toMatch(message);
   });
 
+  test("a name without an ending, of nothing that is there, may have been a folder's", async () => {
+    expect((await refusal(join(folder, "a-missing"))).message).toBe("there is no such file or folder");
+  });
+
   test.each(["a-missing.csv", "a-missing.arrow", "a-missing.parquet", "a-missing.jsonl"])("%s", async (name) => {
     expect((await refusal(join(folder, name))).place.file).toBe(join(folder, name));
   });

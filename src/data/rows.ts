@@ -70,6 +70,8 @@ async function* readJson(file: string, skip?: SkipRow): AsyncGenerator<JsonLine>
 /** The rows of one file: see `readRows`. */
 export async function* readDataFile(file: string, skip?: SkipRow): AsyncGenerator<JsonLine> {
   const reader = readers.find(([ends]) => ends.test(file));
+  if (reader === undefined && statSync(file, { throwIfNoEntry: false }) === undefined)
+    throw new DataError("there is no such file or folder", { file, hint: "Check the path." });
   if (reader === undefined)
     throw new DataError("a file of a kind that is not read", {
       file,
