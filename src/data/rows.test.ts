@@ -43,7 +43,7 @@ describe("folders as `datasets` knows them", () => {
     const error = await refusal(fixture("dict"), { split: "dev" });
     expect([error.message, error.hint]).toEqual([
       "the data set has no split dev",
-      "Its splits are train, test: name one as `split`.",
+      "Its splits are train, test: name one as `split`, on the command line by --split.",
     ]);
   });
 
