@@ -1,7 +1,7 @@
 // Seconds, log-likelihoods, metrics and figures of a task's first documents.
 //   node bench/tasks.mjs --model FOLDER --task arc_challenge --data FOLDER [--shots 25] [--limit 100] [--precision fp32|bf16]
 import { createHash } from "node:crypto";
-import { aggregate, pooled, promptsOf, readTaskData, tasks } from "amalgam/evaluation";
+import { figuresOf, promptsOf, readTaskData, tasks } from "amalgam/evaluation";
 import { Engine, randomStream, responsesOf, textOf, textStopper } from "amalgam/generation";
 import { loadFiles, readModelFiles } from "amalgam/models";
 import { continuationLogProbs, encodePair, plainReading } from "amalgam/scoring";
@@ -59,12 +59,8 @@ const { seconds, cpuSeconds, result } = await timed(async () => {
   const prompts = promptsOf(task, documents, pool, shots);
   const replies = await replying(prompts);
   const scores = prompts.map(({ document }, at) => task.score(document, replies[at]));
-  const figures = task.metrics.map((metric) => {
-    const groups = new Map();
-    for (const [at, { group }] of prompts.entries()) groups.set(group, [...(groups.get(group) ?? []), scores[at]]);
-    const parts = [...groups.values()].map((some) => aggregate(metric, some));
-    return [metric.key, parts.length === 1 ? parts[0] : pooled(parts)];
-  });
+  const scored = prompts.map(({ group }, at) => ({ group, scores: scores[at] }));
+  const figures = task.metrics.map((metric) => figuresOf(task, metric, scored));
   return { prompts, replies, scores, figures };
 });
 report({
@@ -79,10 +75,16 @@ report({
       },
     ]),
   ),
+  // Named as lm-eval names groups: `acc,none`, `stem acc,none`.
   figures: Object.fromEntries(
-    result.figures.flatMap(([key, { value, standardError }]) => [
-      [key, value],
-      [key.replace(",", "_stderr,"), standardError],
-    ]),
+    result.figures.flatMap(({ metric: { key }, all, areas }) =>
+      [["", all], ...areas].flatMap(([area, { value, standardError }]) => {
+        const before = area === "" ? "" : `${area.replaceAll(" ", "_")} `;
+        return [
+          [before + key, value],
+          [before + key.replace(",", "_stderr,"), standardError],
+        ];
+      }),
+    ),
   ),
 });

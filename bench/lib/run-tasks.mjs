@@ -4,7 +4,7 @@ import { least, summary } from "./statistics.mjs";
 import { comparison } from "./table.mjs";
 
 export const defaults = {
-  // arc_challenge, hellaswag, mmlu, truthfulqa_mc2, winogrande or gsm8k, and a folder with its rows.
+  // arc_challenge, hellaswag, mmlu, truthfulqa_mc2, winogrande, gsm8k or ifeval, and a folder with its rows.
   task: "",
   data: "",
   shots: 0,
@@ -54,7 +54,11 @@ export async function run({ asked, here, models, tell }) {
   const text = [
     `${task}, ${shots} examples, ${agreement.documents} documents, fp32:`,
     comparison(summaries),
-    `Prompts that are the same: ${agreement.prompts}. Log-likelihoods deviate by up to ${agreement.deviation.toExponential(1)}; written answers that are the same: ${agreement.texts ?? "none are written"}.`,
+    `Prompts that are the same: ${agreement.prompts}. ${
+      agreement.texts === undefined
+        ? `Log-likelihoods deviate by up to ${agreement.deviation.toExponential(1)}; choices that are the same: ${agreement.answers}`
+        : `Written answers that are the same: ${agreement.texts}`
+    }.`,
     `Metrics that are the same: ${agreement.metrics} of ${agreement.compared}. Figures: ${agreement.figures.map(({ key, ours, theirs }) => `${key} ${ours} and ${theirs}`).join("; ")}.`,
   ].join("\n");
   return { text, record: { summaries, tried, agreement } };
@@ -63,19 +67,22 @@ export async function run({ asked, here, models, tell }) {
 function agreementOf(ours, theirs) {
   const names = Object.keys(theirs.documents);
   if (names.length !== Object.keys(ours.documents).length) throw new Error("the sides have different documents");
-  let [prompts, deviation, metrics, compared, texts] = [0, 0, 0, 0, undefined];
+  let [prompts, deviation, answers, metrics, compared, texts] = [0, 0, 0, 0, 0, undefined];
+  const best = (values) => values.indexOf(Math.max(...values));
   for (const name of names) {
     const [mine, other] = [ours.documents[name], theirs.documents[name]];
     prompts += Number(mine.prompt === other.prompt);
     if (typeof other.reply === "string") texts = (texts ?? 0) + Number(mine.reply === other.reply);
-    else
+    else {
+      answers += Number(best(mine.reply) === best(other.reply));
       for (const [at, value] of other.reply.entries())
         deviation = Math.max(deviation, Math.abs(value - mine.reply[at]));
+    }
     for (const [key, value] of Object.entries(other.metrics)) {
       compared += 1;
-      const same = Object.entries(mine.metrics).some(
-        ([own, one]) => own.startsWith(`${key},`) && Math.abs(one - value) < 1e-3,
-      );
+      // IFEval has a verdict for each instruction.
+      const [own, others] = [mine.metrics[key], value].map((of) => [of].flat().map(Number));
+      const same = own.length === others.length && own.every((one, at) => Math.abs(one - others[at]) < 1e-3);
       metrics += Number(same);
     }
   }
@@ -84,5 +91,5 @@ function agreementOf(ours, theirs) {
     ours: ours.figures[key],
     theirs: value,
   }));
-  return { documents: names.length, prompts, deviation, metrics, compared, texts, figures };
+  return { documents: names.length, prompts, deviation, answers, metrics, compared, texts, figures };
 }

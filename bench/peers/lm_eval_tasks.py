@@ -45,6 +45,7 @@ sources = {
     "winogrande": "winogrande/default.yaml",
     "truthfulqa_mc2": "truthfulqa/truthfulqa_mc2.yaml",
     "gsm8k": "gsm8k/gsm8k.yaml",
+    "ifeval": "ifeval/ifeval.yaml",
 }
 
 
@@ -77,8 +78,14 @@ plain = list(tasks.values())
 if asked.task == "mmlu":
     from lm_eval.api.group import ConfigurableGroup
 
-    aggregated = {"group": "mmlu", "aggregate_metric_list": [{"metric": "acc", "weight_by_size": True}]}
-    tasks = {ConfigurableGroup(config=aggregated): tasks}
+    def group(name, members):
+        by_size = [{"metric": "acc", "weight_by_size": True}]
+        return {ConfigurableGroup(config={"group": name, "aggregate_metric_list": by_size}): members}
+
+    areas = {}
+    for name, task in tasks.items():
+        areas.setdefault(task.config.tag.removesuffix("_tasks"), {})[name] = task
+    tasks = group("mmlu", {key: value for name, members in areas.items() for key, value in group(name, members).items()})
 model = HFLM(pretrained=asked.model, device="cpu", dtype="float32", batch_size=asked.batch, max_batch_size=asked.batch)
 # The first calls of a process make what later ones use again.
 evaluate(lm=model, task_dict={plain[0].task_name: plain[0]}, limit=1)
@@ -93,18 +100,24 @@ found = evaluate(lm=model, task_dict=tasks, limit=asked.limit, log_samples=True)
 seconds, cpu = time.perf_counter() - began, time.process_time() - used
 
 documents = {}
+by_name = {task.task_name: task for task in plain}
 for name, samples in found["samples"].items():
-    for sample in samples:
+    # One filter after another over all documents, and no word of which.
+    filters = [ensemble.name for ensemble in by_name[name]._filters]
+    each = len(samples) // len(filters)
+    for at, sample in enumerate(samples):
         group = name.removeprefix("mmlu_") if asked.task == "mmlu" else ""
-        metrics = {key: value for key, value in sample.items() if key in ("acc", "acc_norm", "exact_match")}
+        wanted = (key for key in sample if key.endswith("acc") or key in ("acc_norm", "exact_match"))
+        metrics = {f"{key},{filters[at // each]}": sample[key] for key in wanted}
         one = documents.setdefault(f"{group}/{sample['doc_id']}", {"metrics": {}})
         one["metrics"].update(metrics)
         one["prompt"] = sample["prompt_hash"]
         first = sample["resps"][0][0]
         one["reply"] = first if isinstance(first, str) else [resps[0][0] for resps in sample["resps"]]
 figures = {
-    key: value
-    for key, value in found["results"][asked.task].items()
+    f"{name.removeprefix(asked.task).lstrip('_')} {key}".lstrip(): value
+    for name in [asked.task, *found.get("groups", {})]
+    for key, value in found["results"][name].items()
     if isinstance(value, float)
 }
 report(samples=[{"seconds": seconds, "cpuSeconds": cpu}], documents=documents, figures=figures)

@@ -2,6 +2,7 @@ export { type WinCell, winCell } from "./comparisons.ts";
 export { type LeaderboardOptions, leaderboardOf } from "./leaderboard.ts";
 export {
   type BoardBenchmark,
+  type BoardPart,
   benchmarkResultSchema,
   type ComparedPair,
   type Focus,
@@ -12,5 +13,5 @@ export {
   type Overall,
   type PairComparison,
 } from "./schema.ts";
-export type { BenchmarkResult, Column, Figure, Item, Measured } from "./table.ts";
+export type { Area, BenchmarkResult, Column, Figure, Item, Measured } from "./table.ts";
 export { standingName, unitOfDifference } from "./words.ts";

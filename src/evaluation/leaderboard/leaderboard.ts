@@ -52,6 +52,7 @@ function boardOf(result: BenchmarkResult): BoardBenchmark {
   for (const { items } of models)
     for (const { id, category } of items) questions.set(id, questions.get(id) ?? category);
   const byId = models.map(itemsById);
+  const areas = areasOf(models);
   return {
     ...{ benchmark, kind, judge, official, columns: columns.map((column) => ({ ...column })) },
     figureIsMean: models.every((measured) => figureIsMean(measured, columns[0]!.key)),
@@ -69,6 +70,7 @@ function boardOf(result: BenchmarkResult): BoardBenchmark {
     })),
     lengths: lengthsOf(result),
     categories: categoriesOf(models, [...questions.values()]),
+    ...(areas.length === 0 ? {} : { areas }),
     questions: [...questions].map(([id, category]) => (category === undefined ? { id } : { id, category })),
     values: models.map(({ model }, at) => ({
       model,
@@ -106,6 +108,25 @@ function categoriesOf(models: readonly Measured[], ofQuestions: readonly (string
   }));
 }
 
+/** In the order of the first model that has them; an area has all categories that any model has of it. */
+function areasOf(models: readonly Measured[]) {
+  const known = new Map<string, Set<string>>();
+  for (const { name, categories } of models.flatMap(({ areas = [] }) => areas))
+    known.set(name, new Set([...(known.get(name) ?? []), ...categories]));
+  return [...known].map(([name, categories]) => ({
+    name,
+    categories: [...categories],
+    models: models.map(({ model, areas = [], items }) => {
+      const figure = areas.find((area) => area.name === name)?.figure;
+      return {
+        model,
+        figure: figure === undefined ? null : copied(figure),
+        questions: items.filter(({ category }) => category !== undefined && categories.has(category)).length,
+      };
+    }),
+  }));
+}
+
 function refuseImpossible(results: readonly BenchmarkResult[]): void {
   const twice = (names: readonly string[]) => names.find((name, at) => names.indexOf(name) !== at);
   const benchmark = twice(results.map((result) => result.benchmark));
@@ -114,8 +135,9 @@ function refuseImpossible(results: readonly BenchmarkResult[]): void {
     if (columns.length === 0) throw new Error(`${name} has no column`);
     const model = twice(models.map((measured) => measured.model));
     if (model !== undefined) throw new Error(`two models of ${name} are called ${model}`);
-    for (const { model: of, figures, categories, items } of models) {
-      const numbers = [...Object.values(figures), ...Object.values(categories)].flatMap((figure) =>
+    for (const { model: of, figures, categories, areas = [], items } of models) {
+      const all = [...Object.values(figures), ...Object.values(categories), ...areas.map(({ figure }) => figure)];
+      const numbers = all.flatMap((figure) =>
         figure === null ? [] : [figure.value, figure.standardError ?? 0, ...(figure.interval ?? [])],
       );
       const bad = [...numbers, ...items.map(({ value }) => value)].find((value) => !Number.isFinite(value));

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { BenchmarkResult, Column, Figure, Measured } from "./table.ts";
+import type { Area, BenchmarkResult, Column, Figure, Measured } from "./table.ts";
 
 const count = z.int().min(0);
 const share = z.number().min(0).max(1);
@@ -28,11 +28,18 @@ const itemSchema = z.object({
   words: z.string().exactOptional(),
 });
 
+const areaSchema = z.object({
+  name,
+  categories: z.array(z.string()),
+  figure: figureSchema,
+}) satisfies z.ZodType<Area>;
+
 const measuredSchema = z.object({
   model: name,
   figures: z.record(z.string(), figureSchema.nullable()),
   items: z.array(itemSchema),
   categories: z.record(z.string(), figureSchema),
+  areas: z.array(areaSchema).exactOptional(),
   length: z.number().min(0).exactOptional(),
   failed: count,
   notes: z.array(z.string()),
@@ -65,10 +72,12 @@ const lengthsSchema = z.object({
 });
 export type Lengths = z.infer<typeof lengthsSchema>;
 
-const categorySchema = z.object({
+const partSchema = z.object({
   name: z.string(),
   models: z.array(z.object({ model: name, figure: figureSchema.nullable(), questions: count })),
 });
+/** A part of a benchmark's questions with the models' main figures: a category, or several together. */
+export type BoardPart = z.infer<typeof partSchema>;
 
 const boardBenchmarkSchema = z.object({
   ...head,
@@ -86,7 +95,9 @@ const boardBenchmarkSchema = z.object({
   ),
   /** Empty where no answer's length is known. */
   lengths: z.array(lengthsSchema),
-  categories: z.array(categorySchema),
+  categories: z.array(partSchema),
+  /** Of benchmarks whose categories have figures together. */
+  areas: z.array(partSchema.extend({ categories: z.array(z.string()) })).exactOptional(),
   questions: z.array(z.object({ id: z.string(), category: z.string().exactOptional() })),
   /** In the order of the questions; null where there is no verdict. */
   values: z.array(z.object({ model: name, values: z.array(z.number().nullable()) })),

@@ -26,6 +26,13 @@ export interface Column {
   readonly unit: "%" | "points" | "characters" | "tokens";
 }
 
+/** Several categories with a figure together. */
+export interface Area {
+  readonly name: string;
+  readonly categories: readonly string[];
+  readonly figure: Figure;
+}
+
 /** What a benchmark says of one model. */
 export interface Measured {
   readonly model: string;
@@ -35,6 +42,7 @@ export interface Measured {
   readonly items: readonly Item[];
   /** The main figure within each category. */
   readonly categories: Readonly<Record<string, Figure>>;
+  readonly areas?: readonly Area[];
   /** Of the answers: their mean length in characters, where they have one. */
   readonly length?: number;
   /** Answers and verdicts that could not be had. They count nowhere. */

@@ -1,4 +1,4 @@
-export { type Aggregate, aggregate, meanStandardError, pooled } from "./aggregate.ts";
+export { type Aggregate, figuresOf, type TaskFigures } from "./aggregate.ts";
 export { readTaskData, type TaskData } from "./documents.ts";
 export { type Placed, type Prompt, promptsOf } from "./few-shot.ts";
 export { tasks } from "./registry.ts";

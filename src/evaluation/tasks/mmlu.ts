@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { acc, argmax } from "./choice-scores.ts";
+import { mmluAreas } from "./mmlu-areas.ts";
 import { subjectRows } from "./mmlu-files.ts";
 import { strip } from "./python-text.ts";
 import { defineTask } from "./task.ts";
@@ -29,6 +30,7 @@ export const mmlu = defineTask<Row>({
   shots: 5,
   sampler: "first",
   group: ({ subject }) => subject,
+  areas: mmluAreas,
   description: ({ subject }) =>
     `The following are multiple choice questions (with answers) about ${subject.replaceAll("_", " ")}.\n\n`,
   metrics: [acc],

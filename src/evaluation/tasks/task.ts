@@ -51,6 +51,8 @@ interface TaskOf<Document> {
   readonly fewShotDelimiter?: string;
   /** The part of the task that a document belongs to. Each has examples, a figure and a `limit` of its own. */
   readonly group?: (document: Document) => string;
+  /** Groups that have a figure together, too: the mean of theirs by size. */
+  readonly areas?: Readonly<Record<string, readonly string[]>>;
   /** What stands before everything. */
   readonly description?: (document: Document) => string;
   /** The first is the main one; higher is better. */

@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import { type Figure, type Item, type Measured, mean, tasks } from "../../../evaluation/index.ts";
+import { type Figure, type Item, type Measured, mean, type TaskFigures, tasks } from "../../../evaluation/index.ts";
 import type { Measure } from "../evaluation.ts";
-import { type TaskFigures, type TaskRecipe, type TaskRun, type TaskSample, taskOf, taskRuns } from "../tasks/runs.ts";
+import { type TaskRecipe, type TaskRun, type TaskSample, taskOf, taskRuns } from "../tasks/runs.ts";
 import { writeLmEval } from "../tasks/write-lm-eval.ts";
 
 /** Measures all models by a task in the manner of lm-eval. Figures are in percent, with lm-eval's standard errors. */
@@ -46,6 +46,15 @@ function measured(run: TaskRun): Measured {
     ),
     items: samples.map((sample) => itemOf(task, main, sample)),
     categories: Object.fromEntries([...main.groups].map(([group, aggregate]) => [group, figureOf(aggregate)])),
+    ...(main.areas.size === 0
+      ? {}
+      : {
+          areas: [...main.areas].map(([name, aggregate]) => ({
+            name,
+            categories: task.areas![name]!.filter((group) => main.groups.has(group)),
+            figure: figureOf(aggregate),
+          })),
+        }),
     ...(written.length === 0 ? {} : { length: mean(written) }),
     failed: failures.length,
     notes: notesOf(run),

@@ -1,4 +1,10 @@
-import { type BoardBenchmark, type Leaderboard, type Moved, unitOfDifference } from "../../../evaluation/index.ts";
+import {
+  type BoardBenchmark,
+  type BoardPart,
+  type Leaderboard,
+  type Moved,
+  unitOfDifference,
+} from "../../../evaluation/index.ts";
 import { figure, section, table } from "../../report/elements.ts";
 import { type Html, html } from "../../report/escape.ts";
 import { counted, integer } from "../../report/format.ts";
@@ -24,19 +30,18 @@ export function categorySection({ benchmarks, models }: Leaderboard): Html {
     ...shown.map(
       (benchmark) =>
         html`<h3>${benchmark.benchmark}: ${benchmark.columns[0]!.title}, ${benchmark.columns[0]!.unit} (${standingText(benchmark)})</h3>
-<div${benchmark.models.length > besideRadar ? html`` : html` class="pair"`}>${radarOf(benchmark, models)}${categoryTable(benchmark)}</div>\n`,
+<div${benchmark.models.length > besideRadar ? html`` : html` class="pair"`}>${radarOf(benchmark, models)}${partTables(benchmark)}</div>\n`,
     ),
   );
 }
 
 function radarOf(benchmark: BoardBenchmark, models: readonly string[]): Html {
-  const { categories } = benchmark;
-  if (categories.length < radarAxes.least || categories.length > radarAxes.most) return html``;
+  const { areas, categories } = benchmark;
+  const [parts, name] = areas === undefined ? [categories, "category"] : [areas, "area"];
+  if (parts.length < radarAxes.least || parts.length > radarAxes.most) return html``;
   const lines = benchmark.models.flatMap(({ model }) => {
     const place = models.indexOf(model);
-    const values = categories.map(
-      (category) => category.models.find((each) => each.model === model)?.figure?.value ?? null,
-    );
+    const values = parts.map((part) => part.models.find((each) => each.model === model)?.figure?.value ?? null);
     return place >= mostLooks || values.every((value) => value === null)
       ? []
       : [{ name: model, look: lookOf(place), values }];
@@ -46,21 +51,29 @@ function radarOf(benchmark: BoardBenchmark, models: readonly string[]): Html {
   const left = benchmark.models.length - lines.length;
   return html`<div>${lookLegend(lines)}${figure(
     radar(
-      `${benchmark.benchmark} by category`,
-      categories.map(({ name }) => name),
+      `${benchmark.benchmark} by ${name}`,
+      parts.map(({ name }) => name),
       lines,
     ),
-    `${benchmark.columns[0]!.title} by category, ${benchmark.columns[0]!.unit}, 0 in the middle${left === 0 ? "" : `; ${counted(left, "model")} in the table only`}.`,
+    `${benchmark.columns[0]!.title} by ${name}, ${benchmark.columns[0]!.unit}, 0 in the middle${left === 0 ? "" : `; ${counted(left, "model")} in the table only`}.`,
   )}</div>`;
 }
 
-function categoryTable(benchmark: BoardBenchmark): Html {
-  const { categories, models, columns } = benchmark;
-  type Row = BoardBenchmark["categories"][number];
-  const shown = table<Row>(
-    "The main figure within each category. Questions: those with a verdict, of the model that has most.",
+function partTables(benchmark: BoardBenchmark): Html {
+  const { areas, categories } = benchmark;
+  const shown = partTable(benchmark, "category", categories);
+  const all =
+    categories.length <= radarAxes.most
+      ? shown
+      : html`<details><summary>All ${integer(categories.length)} categories</summary>${shown}</details>\n`;
+  return html`<div>${areas === undefined ? html`` : partTable(benchmark, "area", areas)}${all}</div>`;
+}
+
+function partTable({ models, columns, official }: BoardBenchmark, name: string, parts: readonly BoardPart[]): Html {
+  return table<BoardPart>(
+    `The main figure within each ${name}. Questions: those with a verdict, of the model that has most.`,
     [
-      { head: "Category", cell: ({ name }) => name },
+      { head: `${name[0]!.toUpperCase()}${name.slice(1)}`, cell: ({ name }) => name },
       {
         head: "Questions",
         kind: "figure",
@@ -69,17 +82,14 @@ function categoryTable(benchmark: BoardBenchmark): Html {
       ...models.map(({ model }, at) => ({
         head: model,
         kind: "figure" as const,
-        cell: (row: Row) => {
+        cell: (row: BoardPart) => {
           const found = row.models[at]!.figure;
-          return found === null ? dash : figureLines(found, columns[0]!.unit, benchmark.official);
+          return found === null ? dash : figureLines(found, columns[0]!.unit, official);
         },
       })),
     ],
-    categories,
+    parts,
   );
-  return categories.length <= radarAxes.most
-    ? html`<div>${shown}</div>`
-    : html`<details><summary>All ${integer(categories.length)} categories</summary>${shown}</details>\n`;
 }
 
 export function focusSection({ focus, benchmarks }: Leaderboard): Html {

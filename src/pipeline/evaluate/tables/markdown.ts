@@ -1,5 +1,6 @@
 import {
   type BoardBenchmark,
+  type BoardPart,
   type Leaderboard,
   type Moved,
   unitOfDifference,
@@ -205,16 +206,19 @@ function categoryBlocks({ benchmarks }: Leaderboard): string[] {
     ...shown.flatMap((benchmark) => {
       const [main] = benchmark.columns;
       const mark = benchmark.official ? "" : ` ${notOfficial}`;
-      return [
-        `### ${inline(headOf(benchmark))}`,
+      const partTable = (head: string, parts: readonly BoardPart[]) =>
         table(
-          ["Category", "Questions", ...benchmark.models.map(({ model }) => model)],
-          benchmark.categories.map(({ name, models }) => [
+          [head, "Questions", ...benchmark.models.map(({ model }) => model)],
+          parts.map(({ name, models }) => [
             name,
             integer(Math.max(0, ...models.map(({ questions }) => questions))),
             ...models.map(({ figure }) => (figure === null ? dash : `${figureText(figure, main!.unit)}${mark}`)),
           ]),
-        ),
+        );
+      return [
+        `### ${inline(headOf(benchmark))}`,
+        ...(benchmark.areas === undefined ? [] : [partTable("Area", benchmark.areas)]),
+        partTable("Category", benchmark.categories),
       ];
     }),
   ];

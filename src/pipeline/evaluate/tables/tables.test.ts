@@ -217,6 +217,40 @@ describe("page", () => {
   });
 });
 
+test("areas stand above their categories, with the questions of all of these, on the radar and in the JSON", () => {
+  const areas = [
+    { name: "stem", categories: ["abstract_algebra", "anatomy", "astronomy"], figure: { value: 12.5 } },
+    { name: "other", categories: ["business_ethics"], figure: { value: 37.5 } },
+    { name: "odd | area", categories: ["business_ethics"], figure: { value: 50 } },
+  ];
+  const [, , mmlu] = results;
+  const models = mmlu!.models.map((model) => (model.model === "sft" ? model : { ...model, areas }));
+  const one = { name: "areas", resampling: options.resampling };
+  const own = writeLeaderboard(join(folder, "areas"), [{ ...mmlu!, models }], one);
+  expect(readLeaderboard(join(folder, "areas"))).toEqual(own);
+  const questions = own.benchmarks[0]!.questions.filter(({ category }) => category !== "business_ethics").length;
+  expect(own.benchmarks[0]!.areas![0]).toEqual({
+    name: "stem",
+    categories: areas[0]!.categories,
+    models: [
+      { model: "target", figure: { value: 12.5 }, questions },
+      { model: "sft", figure: null, questions },
+      { model: "fused", figure: { value: 12.5 }, questions },
+    ],
+  });
+  const tables = tablesOf(leaderboardMarkdown(own));
+  expect(tables.find(([head]) => head![0] === "Area")!.slice(2)).toEqual([
+    ["stem", String(questions), "12.50", "–", "12.50"],
+    ["other", "30", "37.50", "–", "37.50"],
+    ["odd \\| area", "30", "50.00", "–", "50.00"],
+  ]);
+  expect(tables.find(([head]) => head![0] === "Category")!).toHaveLength(2 + 4);
+  expect(leaderboardHtml(own)).toMatch(
+    /aria-label="mmlu by area"[\s\S]*<th scope="row">odd \| area[\s\S]*<th scope="row">anatomy/,
+  );
+  expect(own.benchmarks.concat(board.benchmarks).filter(({ areas }) => areas !== undefined)).toHaveLength(1);
+});
+
 describe("radar", () => {
   const drawn = radar(
     "x",

@@ -1,6 +1,13 @@
 import { createHash } from "node:crypto";
-import { type Metric, type Scores, type Task, targetDelimiterOf } from "../../../evaluation/index.ts";
-import type { TaskFigures, TaskRun, TaskSample } from "./runs.ts";
+import {
+  type Aggregate,
+  type Metric,
+  type Scores,
+  type Task,
+  type TaskFigures,
+  targetDelimiterOf,
+} from "../../../evaluation/index.ts";
+import type { TaskRun, TaskSample } from "./runs.ts";
 
 /** What lm-eval writes of one model: `results.json`, and the rows of `samples_<task>.jsonl` by task. */
 export interface LmEvalResults {
@@ -9,8 +16,8 @@ export interface LmEvalResults {
 }
 
 /**
- * The runs of one model in the form that lm-eval 0.4.5 writes with `--log_samples`: a task for each, and for each group of a task one of
- * its own below it. Whether a continuation is the greedy one is not computed, and said to be `None`.
+ * The runs of one model in the form that lm-eval 0.4.5 writes with `--log_samples`: a task for each, for each group of a task one of its
+ * own below it, and for each area a group of them between. Whether a continuation is the greedy one is not computed, and said to be `None`.
  */
 export function lmEvalResults(model: string, runs: readonly TaskRun[]): LmEvalResults {
   const results: Record<string, Record<string, unknown>> = {};
@@ -28,18 +35,29 @@ export function lmEvalResults(model: string, runs: readonly TaskRun[]): LmEvalRe
     const parts = [...run.sizes.keys()];
     const isGroup = parts.some((part) => part !== undefined);
     const better = Object.fromEntries(task.metrics.map(({ key }) => [key.split(",")[0]!, true]));
-    const whole = { alias: benchmark, ...aggregates(figures, undefined) };
+    const whole = { alias: benchmark, ...aggregates(figures, ({ all }) => all) };
     results[benchmark] = whole;
     higher[benchmark] = better;
     versions[benchmark] = task.version;
     subtasks[benchmark] = [];
     if (isGroup) groups[benchmark] = whole;
+    const areaOf = new Map<string | undefined, string>();
+    for (const [area, members] of Object.entries(task.areas ?? {})) {
+      const own = parts.filter((part) => part !== undefined && members.includes(part));
+      if (own.length === 0) continue;
+      const name = `${benchmark}_${area.replaceAll(" ", "_")}`;
+      const figure = { alias: ` - ${area}`, ...aggregates(figures, ({ areas }) => areas.get(area)) };
+      [results[name], groups[name], higher[name], versions[name]] = [figure, figure, better, task.version];
+      subtasks[benchmark].push(name);
+      subtasks[name] = [];
+      for (const part of own) areaOf.set(part, name);
+    }
     for (const part of parts) {
       const name = part === undefined ? benchmark : `${benchmark}_${part}`;
       const own = run.samples.filter(({ prompt }) => prompt.group === part);
       if (part !== undefined) {
-        subtasks[benchmark].push(name);
-        results[name] = { alias: `  - ${part}`, ...aggregates(figures, part) };
+        subtasks[areaOf.get(part) ?? benchmark]!.push(name);
+        results[name] = { alias: `  - ${part}`, ...aggregates(figures, ({ groups }) => groups.get(part)) };
         higher[name] = better;
         versions[name] = task.version;
       }
@@ -69,15 +87,18 @@ export function lmEvalResults(model: string, runs: readonly TaskRun[]): LmEvalRe
   };
 }
 
-function aggregates(figures: readonly TaskFigures[], group: string | undefined): Record<string, number | string> {
+function aggregates(
+  figures: readonly TaskFigures[],
+  take: (figures: TaskFigures) => Aggregate | null | undefined,
+): Record<string, number | string> {
   return Object.fromEntries(
-    figures.flatMap(({ metric, all, groups }) => {
-      const [name, filter] = metric.key.split(",");
-      const figure = group === undefined ? all : groups.get(group);
+    figures.flatMap((of) => {
+      const [name, filter] = of.metric.key.split(",");
+      const figure = take(of);
       return figure == null
         ? []
         : [
-            [metric.key, figure.value],
+            [of.metric.key, figure.value],
             [`${name}_stderr,${filter}`, figure.standardError ?? "N/A"],
           ];
     }),

@@ -1,14 +1,12 @@
 import {
-  type Aggregate,
-  aggregate,
+  figuresOf,
   loadTask,
-  type Metric,
   type Prompt,
-  pooled,
   promptsOf,
   readTaskData,
   type Scores,
   type Task,
+  type TaskFigures,
   tasks,
 } from "../../../evaluation/index.ts";
 import { type BenchmarkRecipeOf, didYouMean, RecipeError } from "../../../schema/index.ts";
@@ -24,14 +22,6 @@ export interface TaskSample {
   /** The log-likelihood of each choice, or what was written. */
   readonly reply: readonly number[] | string;
   readonly scores: Scores;
-}
-
-/** A figure for all documents, and for each group where the task has groups. */
-export interface TaskFigures {
-  readonly metric: Metric;
-  /** null where there is no document. */
-  readonly all: Aggregate | null;
-  readonly groups: ReadonlyMap<string, Aggregate>;
 }
 
 /** What a task says of one model. */
@@ -80,8 +70,9 @@ export async function taskRuns(
   task: Task = taskOf(recipe, evaluation.tasks),
 ): Promise<TaskRun[]> {
   const shots = recipe.shots ?? task.shots;
-  const { documents, pool, sizes } = await readTaskData(task, recipe.data, { shots, limit: recipe.limit });
-  const prompts = promptsOf(task, documents, pool, shots);
+  const data = await readTaskData(task, recipe.data, { shots, limit: recipe.limit });
+  const { sizes } = data;
+  const prompts = promptsOf(task, data.documents, data.pool, shots);
   const benchmark = recipe.name ?? task.name;
   const runs: TaskRun[] = [];
   for (const contestant of contestants) {
@@ -103,7 +94,8 @@ export async function taskRuns(
       return [{ prompt, reply: reply.reply, scores: scored(task, prompt, reply.reply) }];
     });
     const truncated = { documents: cuts.length, most: Math.max(0, ...cuts) };
-    const figures = task.metrics.map((metric) => figuresOf(metric, samples));
+    const documents = samples.map(({ prompt: { group }, scores }) => ({ group, scores }));
+    const figures = task.metrics.map((metric) => figuresOf(task, metric, documents));
     runs.push({ ...common, samples, figures, failures, truncated, asChat: replies.asChat });
   }
   return runs;
@@ -111,7 +103,7 @@ export async function taskRuns(
 
 const nothing = (task: Task) => ({
   samples: [],
-  figures: task.metrics.map((metric) => ({ metric, all: null, groups: new Map() })),
+  figures: task.metrics.map((metric) => figuresOf(task, metric, [])),
   failures: [],
   truncated: { documents: 0, most: 0 },
   asChat: false,
@@ -153,19 +145,3 @@ async function repliesOf(
 
 const scored = (task: Task, { document }: Prompt, reply: readonly number[] | string): Scores =>
   task.kind === "written" ? task.score(document, reply as string) : task.score(document, reply as readonly number[]);
-
-function figuresOf(metric: Metric, samples: readonly TaskSample[]): TaskFigures {
-  if (samples.length === 0) return { metric, all: null, groups: new Map() };
-  const byGroup = new Map<string | undefined, Scores[]>();
-  for (const { prompt, scores } of samples) byGroup.set(prompt.group, [...(byGroup.get(prompt.group) ?? []), scores]);
-  const groups = new Map<string, Aggregate>();
-  for (const [group, scores] of byGroup) if (group !== undefined) groups.set(group, aggregate(metric, scores));
-  const all =
-    groups.size === 0
-      ? aggregate(
-          metric,
-          samples.map(({ scores }) => scores),
-        )
-      : pooled([...groups.values()]);
-  return { metric, all, groups };
-}
