@@ -32,11 +32,16 @@ export class AmalgamError extends Error {
     this.hint = details.hint;
   }
 
-  /** Says more on the error's way up: what its place lacks, and a further hint. Returns the error itself. */
+  /**
+   * Says more on the error's way up: what its place lacks, and a further hint. Returns the error itself. Of a place in another file than the
+   * error's own nothing is taken: its field and line would be looked for in the wrong one.
+   */
   amend({ hint, ...place }: Place & { readonly hint?: string }): this {
     const hints = [this.hint, hint].filter((text) => text !== undefined);
+    const own = this.place.file ?? place.file;
+    const more = place.file === undefined || place.file === own ? place : {};
     return Object.assign(this, {
-      place: { ...place, ...this.place },
+      place: { ...more, ...this.place },
       hint: hints.length === 0 ? undefined : hints.join(" "),
     });
   }

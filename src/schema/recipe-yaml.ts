@@ -34,11 +34,14 @@ export function readYaml(file: string, kind: Kind = "recipe"): YamlFile {
   });
   // Where the syntax breaks, what follows is misread: its complaints would bury the one that helps.
   const broken = document.errors.findIndex(({ code }) => !Object.hasOwn(syntaxWords, code));
-  const errors = document.errors.slice(0, broken < 0 ? undefined : broken + 1).map(({ code, message, pos }) => {
-    const line = lines.linePos(pos[0]).line;
-    const [said, hint] = syntaxWords[code] ?? [`not YAML: ${firstLower(message)}`, yamlHint];
-    return new RecipeError(said, { file, line, hint });
-  });
+  const tags = document.warnings.filter(({ code }) => code === "TAG_RESOLVE_FAILED");
+  const errors = [...document.errors.slice(0, broken < 0 ? undefined : broken + 1), ...tags].map(
+    ({ code, message, pos }) => {
+      const line = lines.linePos(pos[0]).line;
+      const [said, hint] = syntaxWords[code] ?? [`not YAML: ${firstLower(message)}`, yamlHint];
+      return new RecipeError(said, { file, line, hint });
+    },
+  );
   const [first, ...others] = errors;
   if (first !== undefined) throw first.with(others);
   if (document.contents === null) throw new RecipeError(`the ${kind} is empty`, { file, hint: kinds[kind] });
@@ -79,6 +82,10 @@ const yamlHint = "A value with `: ` or ` #` in it, or one that begins with a sig
 const syntaxWords: Readonly<Record<string, readonly [message: string, hint: string]>> = {
   DUPLICATE_KEY: ["this field stands twice in one map", "Take one of the two out."],
   TAB_AS_INDENT: ["a tab indents this line", "YAML is indented by spaces."],
+  TAG_RESOLVE_FAILED: [
+    "a tag (`!name`) stands here, and no value has one",
+    "Take it out. What lm-eval has in Python (`!function`) is Jinja here, or a task in TypeScript.",
+  ],
   MULTIPLE_DOCS: ["a second document begins here (`---`)", "One file holds one of them."],
 };
 

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { DataError, issueWords } from "../../schema/index.ts";
+import { AmalgamError, DataError, issueWords } from "../../schema/index.ts";
 import { type FileRow, isFolder, splitRows } from "./data-files.ts";
 import type { Placed } from "./few-shot.ts";
 import { fewShotSplit, type Task, testSplit } from "./task.ts";
@@ -56,10 +56,13 @@ async function placed(task: Task, rows: AsyncIterable<FileRow>): Promise<Placed[
   return found;
 }
 
-/** A row as the task reads it. Throws DataError with file, line and field. */
+/** A row as the task reads it, of which a prompt can be made. Throws DataError with file, line and field. */
 function placedRow(task: Task, { file, line, value }: FileRow): Placed {
   const parsed = task.row.safeParse(value);
-  if (parsed.success) return { row: value, document: parsed.data };
+  if (parsed.success) {
+    tryOut(task, parsed.data, { file, line });
+    return { row: value, document: parsed.data };
+  }
   const issue = nearest(parsed.error.issues[0]!);
   const { message, hint } = issueWords(issue, value);
   throw new DataError(message, {
@@ -69,6 +72,27 @@ function placedRow(task: Task, { file, line, value }: FileRow): Placed {
     hint: [hint, `This is no row of ${task.name}.`].filter(Boolean).join(" "),
     cause: parsed.error,
   });
+}
+
+/** Makes all that a prompt is made of, so that what fails is told with its place. */
+function tryOut(task: Task, document: unknown, place: { readonly file: string; readonly line: number }): void {
+  try {
+    task.group?.(document);
+    task.description?.(document);
+    if (task.kind === "choices") {
+      task.choices(document);
+      task.gold(document);
+    } else {
+      task.question(document);
+      task.answer(document);
+    }
+  } catch (error) {
+    if (error instanceof AmalgamError) throw error.amend(place);
+    throw new DataError(`${task.name} can't make a question of this row: ${(error as Error).message}`, {
+      ...place,
+      cause: error,
+    });
+  }
 }
 
 /** Of a row that has several forms: the first mistake of the one that it is nearest to. */

@@ -137,6 +137,11 @@ test.each([
     /own\.yaml:6.*unknown field/,
   ],
   [
+    "task: a\noutput_type: multiple_choice\ntest_split: t\ndoc_to_text: x\ndoc_to_target: y\ndoc_to_choice: !function utils.f",
+    undefined,
+    /own\.yaml:6: a tag.*!function.*TypeScript/s,
+  ],
+  [
     "task: a\noutput_type: generate_until\ntest_split: t\ndoc_to_text: x\ndoc_to_target: y\nfilter_list: [{name: n, filter: [{function: regex, regex_pattern: '(a'}]}]",
     "filter_list.0.filter.0.regex_pattern",
     /own\.yaml:6.*no pattern/,
@@ -157,6 +162,31 @@ test.each([
   expect(error).toBeInstanceOf(RecipeError);
   expect(describeError(error)).toMatch(words);
   expect((error as RecipeError).place.field).toBe(field);
+});
+
+test.each([
+  ['doc_to_text: "{{land}}"', "land", /test\.jsonl:2, land: the row has no field land.*`doc_to_text`.*own\.yaml:4/s],
+  ["doc_to_choice: texts", undefined, /test\.jsonl:2: doc_to_choice gives "texts", and should give a list/],
+  ["doc_to_target: last", undefined, /test\.jsonl:2: doc_to_target gives "z", which is none of the choices/],
+  ['doc_to_target: "{{list.index(text)}}"', undefined, /test\.jsonl:2: .*"b" is not in.*`doc_to_target`.*own\.yaml:5/s],
+  ["group_by: part", "part", /test\.jsonl:2, part: the row has no field part.*`group_by`.*own\.yaml:7/s],
+])("what can't be made of a row is told with the row's place and the field: %j", async (line, field, words) => {
+  const [name] = line.split(":");
+  const fields = ["doc_to_text: text", "doc_to_target: first", "doc_to_choice: list"].map((one) =>
+    one.startsWith(`${name}:`) ? line : one,
+  );
+  const yaml = ["task: own", "output_type: multiple_choice", "test_split: test", ...fields];
+  const task = loadTask(written([...yaml, ...(yaml.includes(line) ? [] : [line])].join("\n")));
+  const data = mkdtempSync(join(folder, "rows-"));
+  const rows = [
+    { text: "a", land: "l", list: ["x", "a"], texts: ["x", "y"], first: "x", last: "x", part: "p" },
+    { text: "b", list: ["x", "y"], first: "x", last: "z" },
+  ];
+  writeFileSync(join(data, "test.jsonl"), rows.map((row) => JSON.stringify(row)).join("\n"));
+  const error = await readTaskData(task, data, { shots: 0 }).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(DataError);
+  expect(describeError(error)).toMatch(words);
+  expect((error as DataError).place.field).toBe(field);
 });
 
 test("templates: fields that are missing are named, loops and filters work, line breaks stay", () => {

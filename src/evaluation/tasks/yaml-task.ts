@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { DataError, type LoadedTaskFile, loadTaskFile, type TaskFile } from "../../schema/index.ts";
+import { amended, DataError, type LoadedTaskFile, loadTaskFile, type TaskFile } from "../../schema/index.ts";
 import { acc, accNorm, choiceScores } from "./choice-scores.ts";
 import { exactMatch, regexFilter } from "./exact-match.ts";
 import {
@@ -18,7 +18,8 @@ type Row = Readonly<Record<string, unknown>>;
 /**
  * A task of a YAML file in lm-eval's words: `doc_to_text`, `doc_to_target` and `doc_to_choice` are fields or Jinja.
  *
- * @throws RecipeError with file, line and field for whatever is wrong with it
+ * @throws RecipeError with file, line and field for whatever is wrong with it. What its fields can't make of a row is a DataError that says
+ *   which field it was.
  */
 export function loadTask(file: string): Task {
   const loaded = loadTaskFile(file);
@@ -42,7 +43,7 @@ export function loadTask(file: string): Task {
     sampler: task.fewshot_config?.sampler === "first_n" ? ("first" as const) : ("drawn" as const),
     targetDelimiter: task.target_delimiter,
     fewShotDelimiter: task.fewshot_delimiter,
-    ...(group === undefined ? {} : { group: (row: Row) => asText(fieldOf(row, group), group) }),
+    ...(group === undefined ? {} : { group: groupOf(loaded, group) }),
     description: (row: Row) => (task.description === "" ? "" : asText(description(row), "description")),
     shown: (row: Row) => asText(text(row), "doc_to_text"),
   };
@@ -51,7 +52,7 @@ export function loadTask(file: string): Task {
     : defineTask<Row>({ ...common, ...writtenPart(loaded, text, target) });
 }
 
-type Read = (row: Row) => unknown;
+type Read<Value = unknown> = (row: Row) => Value;
 type TextField = "description" | "doc_to_text" | "doc_to_target" | "doc_to_choice";
 
 function fieldOf(row: Row, name: string): unknown {
@@ -63,8 +64,19 @@ function fieldOf(row: Row, name: string): unknown {
   return row[name];
 }
 
+/** A reading of rows; what fails in it says which field of the YAML it was. */
+function told<Value>({ mistake }: LoadedTaskFile, field: TextField | "group_by", read: Read<Value>): Read<Value> {
+  const { file, line } = mistake([field], "").place;
+  const hint = `That is what \`${field}\` asks for, ${file}${line === undefined ? "" : `:${line}`}.`;
+  return (row) => amended({ hint }, () => read(row));
+}
+
+const groupOf = (loaded: LoadedTaskFile, name: string): Read<string> =>
+  told(loaded, "group_by", (row) => asText(fieldOf(row, name), "group_by"));
+
 /** What a field of the YAML says of a row: a field of the row by its name, else Jinja. */
-function textOf({ task, mistake }: LoadedTaskFile, field: TextField): Read {
+function textOf(loaded: LoadedTaskFile, field: TextField): Read {
+  const { task, mistake } = loaded;
   const written = task[field];
   if (typeof written !== "string") return () => written;
   const template = (() => {
@@ -74,13 +86,13 @@ function textOf({ task, mistake }: LoadedTaskFile, field: TextField): Read {
       throw mistake([field], `is no Jinja: ${(error as Error).message}`);
     }
   })();
-  return (row) => (Object.hasOwn(row, written) ? row[written] : template.value(row));
+  return told(loaded, field, (row) => (Object.hasOwn(row, written) ? row[written] : template.value(row)));
 }
 
 function asText(value: unknown, what: string): string {
   if (typeof value === "string") return value;
   if (typeof value === "number" || typeof value === "boolean") return String(value);
-  throw new DataError(`${what} gives ${JSON.stringify(value)}, and should give a text`, { field: what });
+  throw new DataError(`${what} gives ${JSON.stringify(value)}, and should give a text`);
 }
 
 /** A number, or the text of one: lm-eval reads both as the place of a choice. */
@@ -105,9 +117,7 @@ function choicePart(
   const texts = (row: Row): string[] => {
     const list = read(row);
     if (Array.isArray(list) && list.length > 0) return list.map((one) => asText(one, "doc_to_choice"));
-    throw new DataError(`doc_to_choice gives ${JSON.stringify(list)}, and should give a list`, {
-      field: "doc_to_choice",
-    });
+    throw new DataError(`doc_to_choice gives ${JSON.stringify(list)}, and should give a list`);
   };
   const gold = (row: Row): number => {
     const list = texts(row);
@@ -115,7 +125,6 @@ function choicePart(
     const said = asPlace(text(row)) ?? asPlace(target(row)) ?? list.indexOf(asText(target(row), "doc_to_target"));
     if (said >= 0 && said < list.length) return said;
     throw new DataError(`doc_to_target gives ${JSON.stringify(target(row))}, which is none of the choices`, {
-      field: "doc_to_target",
       hint: `They are ${list.map((one) => JSON.stringify(one)).join(", ")}.`,
     });
   };
