@@ -57,6 +57,8 @@ interface TaskOf<Document> {
   readonly description?: (document: Document) => string;
   /** The first is the main one; higher is better. */
   readonly metrics: readonly [Metric, ...Metric[]];
+  /** In what its figures are not quite those of the official code: said beside them, and they are not official. */
+  readonly deviates?: string;
   /** How many questions the whole test set has, where it is known. */
   readonly whole?: number;
   /** What a person sees of the question. */

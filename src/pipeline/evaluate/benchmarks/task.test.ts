@@ -171,42 +171,6 @@ test("a document that can't be computed is a failure and no answer", async () =>
   expect(runs[0]!.failures).toEqual([expect.stringMatching(/no tokens of its own/)]);
 });
 
-test("MMLU's areas: the means of their subjects by size, with the pooled errors, as lm-eval's groups", async () => {
-  const folder = mkdtempSync(join(scratch, "areas-"));
-  const sizes = { anatomy: 4, virology: 3, astronomy: 7, own_subject: 2, sociology: 5 };
-  const row = (subject: string, at: number) =>
-    `${JSON.stringify({ question: `${subject} ${at}?`, subject, choices: ["a", "b", "c", "d"], answer: at % 4 })}\n`;
-  const rows = Object.entries(sizes).flatMap(([subject, size]) =>
-    Array.from({ length: size }, (_, at) => row(subject, at)),
-  );
-  writeFileSync(join(folder, "test.jsonl"), rows.join(""));
-  const asked = { data: folder, shots: 0 };
-  const [measured] = (await measure("mmlu", asked)).models;
-  const { categories, areas } = measured!;
-  expect(areas!.map(({ name, categories }) => [name, categories])).toEqual([
-    ["stem", ["anatomy", "astronomy"]],
-    ["other", ["virology"]],
-    ["social sciences", ["sociology"]],
-  ]);
-  const [one, two] = [categories.anatomy!, categories.astronomy!];
-  expect(areas![0]!.figure.value).toBeCloseTo((4 * one.value + 7 * two.value) / 11, 10);
-  const variance = (3 * 4 * one.standardError! ** 2 + 6 * 7 * two.standardError! ** 2) / 9 / 11;
-  expect(areas![0]!.figure.standardError).toBeCloseTo(Math.sqrt(variance), 10);
-  expect(areas![1]!.figure).toEqual(categories.virology);
-
-  const { results } = lmEvalResults("tiny", await taskRuns(evaluation(), recipe("mmlu", asked), [contestant]));
-  const of = results as Record<string, Record<string, Record<string, unknown>>>;
-  expect(of.group_subtasks).toEqual({
-    mmlu: ["mmlu_stem", "mmlu_other", "mmlu_social_sciences", "mmlu_own_subject"],
-    mmlu_stem: ["mmlu_anatomy", "mmlu_astronomy"],
-    mmlu_other: ["mmlu_virology"],
-    mmlu_social_sciences: ["mmlu_sociology"],
-  });
-  expect(Object.keys(of.groups!)).toEqual(["mmlu", "mmlu_stem", "mmlu_other", "mmlu_social_sciences"]);
-  expect(of.results!.mmlu_social_sciences).toMatchObject({ alias: " - social sciences" });
-  expect(100 * Number(of.results!.mmlu_stem!["acc,none"])).toBeCloseTo(areas![0]!.figure.value, 10);
-});
-
 test("lm-eval's form: figures with errors, and a row for each document and filter", async () => {
   const runs = [
     ...(await taskRuns(evaluation(), recipe("mmlu"), [contestant])),

@@ -22,11 +22,15 @@ export const measureTask: Measure<TaskRecipe> = async (evaluation, recipe, conte
 /** `acc,none` is the column `acc`. */
 const columnKey = (key: string) => key.replace(/,none$/, "");
 
-/** Whether figures may stand beside published ones: a whole test set that Amalgam knows, with the leaderboard's examples, as plain text. */
-function isOfficial({ task, shots, samples, sizes, asChat, truncated }: TaskRun): boolean {
+/**
+ * Whether figures may stand beside published ones: a whole test set that Amalgam knows and scores as the official code does, with the
+ * leaderboard's examples, as plain text.
+ */
+export function isOfficial({ task, shots, samples, sizes, asChat, truncated }: TaskRun): boolean {
   const size = [...sizes.values()].reduce((sum, one) => sum + one, 0);
   return (
     tasks.get(task.name) === task &&
+    task.deviates === undefined &&
     task.shots === shots &&
     task.whole === size &&
     samples.length === size &&
@@ -100,6 +104,7 @@ function notesOf({ task, shots, samples, sizes, truncated, failures, unasked, as
     ...(unasked === undefined ? [] : [unasked]),
     `${shots} example${shots === 1 ? "" : "s"}${shots === task.shots ? "" : `, where ${task.name} has ${task.shots}`}`,
     ...(unasked === undefined && asked < size ? [`${asked} of ${size} questions`] : []),
+    ...(task.deviates === undefined ? [] : [task.deviates]),
     ...(truncated.documents === 0
       ? []
       : [

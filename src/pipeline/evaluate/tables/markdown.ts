@@ -2,12 +2,12 @@ import {
   type BoardBenchmark,
   type BoardPart,
   type Leaderboard,
-  type Moved,
   unitOfDifference,
   winCell,
 } from "../../../evaluation/index.ts";
-import { visible } from "../../report/escape.ts";
-import { counted, integer, percent, probability } from "../../report/format.ts";
+import { integer, percent, probability } from "../../report/format.ts";
+import { inline, table } from "./markdown-elements.ts";
+import { focusBlocks } from "./markdown-focus.ts";
 import {
   betterText,
   comparisonWords,
@@ -22,11 +22,8 @@ import {
   overallTable,
   signedText,
   standingText,
-  valueText,
 } from "./words.ts";
 
-/** Longest text of one answer that is shown, in characters. */
-const shownLength = 4000;
 /** More findings than this are told by the table alone. */
 const mostSentences = 20;
 
@@ -46,21 +43,6 @@ export function leaderboardMarkdown(board: Leaderboard): string {
     inline(methodWords(board)),
   ];
   return `${blocks.join("\n\n")}\n`;
-}
-
-/** Any text on one line, with nothing in it that Markdown takes for a sign. */
-const inline = (text: string): string =>
-  visible(text)
-    .replace(/\s*\n\s*/g, " ")
-    .replace(/[\\`*{}[\]<>|#&~]|(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])/gu, "\\$&");
-
-function table(heads: readonly string[], rows: readonly (readonly string[])[], textColumns = 1): string {
-  const line = (cells: readonly string[]) => `| ${cells.map(inline).join(" | ")} |`;
-  return [
-    line(heads),
-    `|${heads.map((_, at) => (at < textColumns ? " --- |" : " ---: |")).join("")}`,
-    ...rows.map(line),
-  ].join("\n");
 }
 
 const headOf = (benchmark: BoardBenchmark): string => {
@@ -222,55 +204,6 @@ function categoryBlocks({ benchmarks }: Leaderboard): string[] {
       ];
     }),
   ];
-}
-
-function focusBlocks({ focus, benchmarks }: Leaderboard): string[] {
-  if (focus === null) return [];
-  const { model, baseline } = focus;
-  return [
-    `## Where ${inline(model)} gained and lost most against ${inline(baseline)}`,
-    ...focus.benchmarks.flatMap(({ benchmark, better, same, worse, gained, lost }) => {
-      const board = benchmarks.find((each) => each.benchmark === benchmark)!;
-      const { unit } = board.columns[0]!;
-      return [
-        `### ${inline(labelText(board))}`,
-        `Better on ${counted(better, "question")}, the same on ${integer(same)}, worse on ${integer(worse)}.`,
-        ...gained.flatMap((moved) => movedBlocks("Gained", moved, model, baseline, unit)),
-        ...lost.flatMap((moved) => movedBlocks("Lost", moved, model, baseline, unit)),
-      ];
-    }),
-  ];
-}
-
-function movedBlocks(
-  kind: string,
-  { id, category, question, difference, model: after, baseline: before }: Moved,
-  model: string,
-  baseline: string,
-  unit: BoardBenchmark["columns"][number]["unit"],
-): string[] {
-  const side = (name: string, { value, answer, words }: Moved["model"]) => [
-    `${inline(name)}: ${valueText(value, unit)} ${unit}`,
-    ...(answer === undefined ? [] : [fenced(answer)]),
-    ...(words === undefined ? [] : ["The judge:", fenced(words)]),
-  ];
-  return [
-    `#### ${kind} ${signedText(difference)} ${unitOfDifference(unit)}: question ${inline(id)}${category === undefined ? "" : ` (${inline(category)})`}`,
-    ...(question === undefined ? [] : [fenced(question)]),
-    ...side(baseline, before),
-    ...side(model, after),
-  ];
-}
-
-/** A text as it is, in a fence longer than any in it. */
-function fenced(text: string): string {
-  const characters = [...text];
-  const more = characters.length - shownLength;
-  const shown = visible(more > 0 ? characters.slice(0, shownLength).join("") : text);
-  const longest = Math.max(2, ...[...shown.matchAll(/`+/g)].map(([run]) => run.length));
-  const fence = "`".repeat(longest + 1);
-  const rest = more > 0 ? `\n\n${counted(more, "more character")}: leaderboard.json has the whole.` : "";
-  return `${fence}text\n${shown}\n${fence}${rest}`;
 }
 
 function lengthBlocks({ benchmarks, comparisons }: Leaderboard): string[] {
