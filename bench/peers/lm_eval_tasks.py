@@ -3,7 +3,8 @@
     python3 -P bench/peers/lm_eval_tasks.py --model FOLDER --task arc_challenge --data FOLDER --shots 25 --limit 100 [--batch 4]
 
 `--data` holds the data set's rows as `bench/tasks.mjs` reads them, a JSONL file for each split. The tasks are lm-eval's own
-classes and YAML, with the place of the data exchanged.
+classes and YAML, with the place of the data exchanged. `ifeval` wants langdetect, immutabledict, nltk, setuptools below 80, and NLTK's
+`punkt_tab` in the folder that NLTK_DATA names.
 """
 
 import argparse
