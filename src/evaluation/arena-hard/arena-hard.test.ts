@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { numpyRandom } from "../random/numpy-random.ts";
 import { quantile } from "../resampling.ts";
 import { battlesOf, type Games, type Outcome } from "./battles.ts";
-import { markdownCounts, roughTokens } from "./markdown.ts";
+import { markdownCounts } from "./markdown.ts";
 import {
   resampledStyleControl,
   type Style,
@@ -227,8 +227,3 @@ test.each(official.markdown.map(([text, counts], at) => [at, text, counts] as co
     expect(markdownCounts(text)).toEqual(counts);
   },
 );
-
-test("a rough count of tokens", () => {
-  expect(roughTokens("")).toBe(0);
-  expect(roughTokens("I'd say 12345 words, no?")).toBe(10);
-});

@@ -1,5 +1,5 @@
 export * from "./battles.ts";
-export { markdownCounts, markdownStyle, roughTokens } from "./markdown.ts";
+export { markdownCounts, markdownStyle } from "./markdown.ts";
 export {
   resampledStyleControl,
   type Style,
@@ -8,5 +8,6 @@ export {
   styleControlled,
   styleControlledV2,
 } from "./style-control.ts";
+export { tokenCounter } from "./tokens.ts";
 export * from "./verdict.ts";
 export { arenaInterval, arenaWinRate, type Battle, resampledWinRates } from "./win-rate.ts";

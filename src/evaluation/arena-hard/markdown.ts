@@ -38,13 +38,3 @@ function withoutCode(answer: string): string {
   for (const [, block] of answer.matchAll(/```([^`]*)```/g)) text = text.replaceAll(block!, "");
   return text;
 }
-
-/**
- * About how many tokens a text has: the pieces that OpenAI's tokenizers split it into before they look at their vocabulary. arena-hard-auto counts tokens
- * by tiktoken; lengths are compared as shares of their sum, so that what all texts have too few of hardly counts.
- */
-export const roughTokens = (text: string): number =>
-  countOf(
-    text,
-    "'(?:[sdmtSDMT]|[lL][lL]|[vV][eE]|[rR][eE])|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-  );

@@ -36,9 +36,7 @@ export async function ask(
   asked: readonly Asked[],
 ): Promise<(Answer | Failed)[]> {
   const { identity } = source;
-  const keys = asked.map(({ messages, sampling, index = 0 }) =>
-    contentKey({ kind: "answer", identity, messages, sampling, index }),
-  );
+  const keys = asked.map((one) => keyOf(source, one));
   return await remembered(evaluation, {
     owner: identity,
     label,
@@ -56,6 +54,20 @@ export async function ask(
       return answers(source, asked, missing, signal);
     },
   });
+}
+
+const keyOf = ({ identity }: LazySource, { messages, sampling, index = 0 }: Asked): string =>
+  contentKey({ kind: "answer", identity, messages, sampling, index });
+
+/** Which of the questions the ledger has an answer to. */
+export async function answered(
+  { ledger }: Pick<Evaluation, "ledger">,
+  source: LazySource,
+  asked: readonly Asked[],
+): Promise<boolean[]> {
+  const keys = asked.map((one) => keyOf(source, one));
+  const known = await ledger.judgements.get([...new Set(keys)]);
+  return keys.map((key) => known.has(key));
 }
 
 async function* answers(

@@ -11,6 +11,7 @@ import {
 } from "../../../evaluation/index.ts";
 import { type BenchmarkRecipeOf, didYouMean, RecipeError } from "../../../schema/index.ts";
 import type { Contestant, Evaluation } from "../evaluation.ts";
+import { ofEach } from "../of-each.ts";
 import type { Failed } from "../remembered.ts";
 import { endpointLikelihoods } from "./endpoint-likelihoods.ts";
 import { embeddedLikelihoods } from "./log-likelihoods.ts";
@@ -74,14 +75,10 @@ export async function taskRuns(
   const { sizes } = data;
   const prompts = promptsOf(task, data.documents, data.pool, shots);
   const benchmark = recipe.name ?? task.name;
-  const runs: TaskRun[] = [];
-  for (const contestant of contestants) {
-    const replies = await repliesOf(evaluation, benchmark, recipe, contestant, task, prompts);
+  return await ofEach(evaluation, contestants, async (each, contestant): Promise<TaskRun> => {
+    const replies = await repliesOf(each, benchmark, recipe, contestant, task, prompts);
     const common = { benchmark, model: contestant.name, task, shots, sizes };
-    if (typeof replies === "string") {
-      runs.push({ ...common, ...nothing(task), unasked: replies });
-      continue;
-    }
+    if (typeof replies === "string") return { ...common, ...nothing(task), unasked: replies };
     const failures: string[] = [];
     const cuts: number[] = [];
     const samples = prompts.flatMap((prompt, at): TaskSample[] => {
@@ -96,9 +93,8 @@ export async function taskRuns(
     const truncated = { documents: cuts.length, most: Math.max(0, ...cuts) };
     const documents = samples.map(({ prompt: { group }, scores }) => ({ group, scores }));
     const figures = task.metrics.map((metric) => figuresOf(task, metric, documents));
-    runs.push({ ...common, samples, figures, failures, truncated, asChat: replies.asChat });
-  }
-  return runs;
+    return { ...common, samples, figures, failures, truncated, asChat: replies.asChat };
+  });
 }
 
 const nothing = (task: Task) => ({

@@ -4,6 +4,7 @@ import { type BenchmarkRecipeOf, RecipeError, samplingSchema } from "../../../..
 import { byRank, type LeaderboardRow, officialNames, readGamed } from "../../../leaderboard/index.ts";
 import { ask } from "../../asking.ts";
 import type { Contestant, Evaluation, Measure } from "../../evaluation.ts";
+import { ofEach } from "../../of-each.ts";
 import { columnsOf, measuredOf } from "./figures.ts";
 import { type JudgedOutput, writeLeaderboard, writeModelFiles } from "./files.ts";
 import { judged } from "./judging.ts";
@@ -40,8 +41,9 @@ export const alpacaEval: Measure<AlpacaEvalRecipe> = async (evaluation, recipe, 
       ? `${judge.name}_own`
       : judge.name;
 
-  const answered: Answered[] = [];
-  for (const contestant of contestants) answered.push(await answersOf(evaluation, recipe, contestant, set));
+  const answered = await ofEach(evaluation, contestants, (each, contestant) =>
+    answersOf(each, recipe, contestant, set),
+  );
   const pairs = answered.flatMap(({ outputs }, at) =>
     outputs.flatMap((output, place) => (output === undefined ? [] : [{ at, question: set.questions[place]!, output }])),
   );

@@ -1,4 +1,4 @@
-import { type ArenaVersion, markdownStyle, roughTokens, type Style } from "../../../../evaluation/index.ts";
+import { type ArenaVersion, markdownStyle, type Style, tokenCounter } from "../../../../evaluation/index.ts";
 import type { BenchmarkRecipeOf } from "../../../../schema/index.ts";
 import { ask } from "../../asking.ts";
 import type { Contestant, Evaluation } from "../../evaluation.ts";
@@ -59,14 +59,16 @@ const missing = (failed: number, why: string, notes: readonly string[] = []) => 
   notes: [...(failed === 0 ? [] : [`${failed} answers ${why}`]), ...notes],
 });
 
-/** The styles of answers: as their files tell; where one tells no tokens, those of all are counted here. */
-export interface Styles {
-  of(answer: ArenaAnswer): Style;
-  /** Whether tokens are counted by tiktoken. */
-  readonly given: boolean;
-}
+/** The style of an answer: tokens, headers, list items, bold words. */
+export type StyleOf = (answer: ArenaAnswer) => Style;
 
-export function stylesOf(all: Iterable<ArenaAnswer>): Styles {
-  const given = [...all].every(({ style }) => style !== undefined);
-  return { given, of: ({ style, text }) => (given ? style! : [roughTokens(text), ...markdownStyle(text)]) };
+/** As the answers' files tell it; what they don't tell is counted as the official tool counts it. */
+export async function stylesOf(all: readonly ArenaAnswer[], version: ArenaVersion): Promise<StyleOf> {
+  const counted = new Map<string, Style>();
+  const untold = all.filter(({ style }) => style === undefined);
+  if (untold.length > 0) {
+    const tokens = await tokenCounter(version);
+    for (const { text } of untold) counted.set(text, [tokens(text), ...markdownStyle(text)]);
+  }
+  return ({ style, text }) => style ?? counted.get(text)!;
 }

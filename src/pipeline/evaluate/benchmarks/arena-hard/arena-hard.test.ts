@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { type BenchmarkRecipeOf, DataError } from "../../../../schema/index.ts";
 import { serving } from "../../../../sources/testing/serving.ts";
 import { jsonLines } from "../../../testing/tiny-world.ts";
+import type { Contestant } from "../../evaluation.ts";
 import { benchmarkRecipe } from "../../testing/benchmark-recipe.ts";
 import {
   answeringAt,
@@ -113,7 +114,9 @@ test("win rates, categories, items and files of three models by a fair judge", a
   expect(answer).toMatchObject({
     question_id: "q0",
     model_id: "weak",
-    conv_metadata: { list_count: { ordered: 0, unordered: 1 }, bold_count: { "**": 0, __: 0 } },
+    // tiktoken's: weak, answer, to, question, a space, 0, a line end, -, and, more.
+    choices: [{ turns: [{ token_len: 10 }] }],
+    conv_metadata: { token_len: 10, list_count: { ordered: 0, unordered: 1 }, bold_count: { "**": 0, __: 0 } },
   });
   expect(jsonLines(join(out, "model_answer/ours.jsonl"))).toHaveLength(6);
 
@@ -127,8 +130,6 @@ test("win rates, categories, items and files of three models by a fair judge", a
   });
   expect(again.models[0]!.figures.win_rate!.value).toBe(0);
   expect(again.models[0]!.items).toEqual(result.models[2]!.items);
-  // A rough count that was written doesn't come back as tiktoken's.
-  expect(again.models[0]!.notes.at(-1)).toMatch(/rough count of tokens/);
 });
 
 describe("a judge that misbehaves", () => {
@@ -237,9 +238,12 @@ test("stopped in the middle, it goes on, and nothing that was answered is asked 
 
 describe("files that misbehave", () => {
   const judge = async () => answeringAt("http://127.0.0.1:9/v1", "judge");
-  const refusal = async (change: Partial<BenchmarkRecipeOf<"arena_hard">>): Promise<DataError> => {
+  const refusal = async (
+    change: Partial<BenchmarkRecipeOf<"arena_hard">>,
+    models: readonly Contestant[] = [],
+  ): Promise<DataError> => {
     const error: unknown = await withEvaluation(folder, async (evaluation) =>
-      arenaHard(evaluation, { ...recipe, ...change }, [], await judge()),
+      arenaHard(evaluation, { ...recipe, ...change }, models, await judge()),
     ).catch((error: unknown) => error);
     expect(error).toBeInstanceOf(DataError);
     return error as DataError;
@@ -258,6 +262,12 @@ describe("files that misbehave", () => {
     });
     const lacking = writeLines(folder, "lacking.jsonl", [answerRow(0, "ours", "a")]);
     expect((await refusal({ baseline: lacking })).message).toBe("the baseline has no answer to question q1 (coding)");
+    const others = writeLines(folder, "others.jsonl", [answerRow(77, "m", "a"), answerRow(78, "m", "b")]);
+    expect(await refusal({}, [{ name: "m", outputs: { arena_hard: others } }])).toMatchObject({
+      message: "none of its answers is to one of the questions",
+      place: { file: others },
+      hint: "It has answers to q77, q78, and the questions are q0, q1, q2, ....",
+    });
   });
 
   test("answers in another order, to no question, twice or missing are counted", async () => {

@@ -14,7 +14,7 @@ import {
   styleControlled,
   styleControlledV2,
 } from "../../../../evaluation/index.ts";
-import type { Styles } from "./answering.ts";
+import type { StyleOf } from "./answering.ts";
 import { labelsOf, type Match } from "./games.ts";
 
 /** The categories that v2.0 has a leaderboard of each for. */
@@ -40,7 +40,7 @@ const percent = (value: number, interval?: readonly [number, number]): Figure =>
 export function arenaFigures(
   matches: readonly Match[],
   models: number,
-  styles: Styles,
+  styleOf: StyleOf,
   version: ArenaVersion,
   rounds: number,
 ): ArenaFigures {
@@ -50,7 +50,7 @@ export function arenaFigures(
     list.flatMap((match) => {
       const outcomes = battlesOf(labelsOf(match), version);
       if (outcomes.length === 0) return [];
-      const [baselineStyle, modelStyle] = [styles.of(match.baseline), styles.of(match.answer)];
+      const [baselineStyle, modelStyle] = [styleOf(match.baseline), styleOf(match.answer)];
       return outcomes.map((outcome) => ({ model: match.model, outcome, baselineStyle, modelStyle }));
     });
   const within = (category: string) => matches.filter(({ question }) => question.category === category);

@@ -2,9 +2,10 @@ import { join } from "node:path";
 import type { BenchmarkResult, Measured } from "../../../../evaluation/index.ts";
 import { type BenchmarkRecipeOf, RecipeError } from "../../../../schema/index.ts";
 import type { Measure } from "../../evaluation.ts";
+import { ofEach } from "../../of-each.ts";
 import { type JudgeForm, judgeForm, judgementNotes, judgements } from "../judged/judging.ts";
 import { notOfficial } from "../judged/official.ts";
-import { type Answered, arenaAnswersOf, stylesOf } from "./answering.ts";
+import { arenaAnswersOf, stylesOf } from "./answering.ts";
 import { arenaFigures } from "./figures.ts";
 import { arenaReading, type Match, playMatches } from "./games.ts";
 import { otherThanOfficial } from "./official.ts";
@@ -27,28 +28,30 @@ export const arenaHard: Measure<Recipe> = async (evaluation, recipe, contestants
   const baselines = await baselineAnswers(questions, recipe, version);
   const prompts = arenaPrompts(recipe.prompt);
   const form = judgeForm(evaluation, judge, recipe, arenaVerdicts, arenaJudgeTokens[version]);
-  const models: Answered[] = [];
-  for (const contestant of contestants) models.push(await arenaAnswersOf(evaluation, recipe, contestant, questions));
+  const conditions = { judge, constrained: form.constrained, questions, baselines, prompts };
+  const models = await ofEach(evaluation, contestants, (each, contestant) =>
+    arenaAnswersOf(each, recipe, contestant, questions),
+  );
   const matches = await playMatches(questions, baselines, models, prompts, (asked) =>
     judgements(evaluation, asked, {
       label: `${recipe.name}: judged by ${judge.name}`,
       judge,
       sampling: form.sampling,
       attempts: recipe.attempts,
+      again: otherThanOfficial(version, { ...conditions, judgements: [] }).length > 0,
       read: arenaReading(version),
     }),
   );
-  const styles = stylesOf([...baselines.values(), ...models.flatMap(({ answers }) => [...answers.values()])]);
-  const figures = arenaFigures(matches, models.length, styles, version, recipe.bootstrap);
+  const styleOf = await stylesOf(
+    [...baselines.values(), ...models.flatMap(({ answers }) => [...answers.values()])],
+    version,
+  );
+  const figures = arenaFigures(matches, models.length, styleOf, version, recipe.bootstrap);
   const reasons = otherThanOfficial(version, {
-    judge,
-    constrained: form.constrained,
-    questions,
-    baselines,
-    prompts,
+    ...conditions,
     judgements: matches.flatMap(({ games }) => games.map(({ judgement }) => judgement)),
   });
-  const shared = [...notOfficial(reasons), ...formNotes(form), ...figureNotes(recipe, styles.given, models.length)];
+  const shared = [...notOfficial(reasons), ...formNotes(form), ...figureNotes(recipe, models.length)];
   writeArena(join(evaluation.folder, recipe.name), {
     version,
     judge: judge.name,
@@ -56,7 +59,7 @@ export const arenaHard: Measure<Recipe> = async (evaluation, recipe, contestants
     baselines,
     models,
     matches,
-    styles,
+    styleOf,
   });
   return {
     benchmark: recipe.name,
@@ -89,16 +92,11 @@ function lengthOf(matches: readonly Match[]): { length?: number } {
 const formNotes = ({ constrained }: JudgeForm): string[] =>
   constrained ? ["the judge was held to a short explanation with a verdict behind it"] : [];
 
-const figureNotes = ({ version, bootstrap }: Recipe, given: boolean, models: number): string[] => [
+const figureNotes = ({ version, bootstrap }: Recipe, models: number): string[] => [
   `intervals from ${bootstrap} resamples of the model's battles ${
     version === "v0.1"
       ? "by the official draws"
       : "at 2.5 and 97.5 % (the official tool prints 5 and 95 % of draws without a seed)"
   }`,
   ...(models > 1 ? ["style is controlled for over the battles of all models of this evaluation"] : []),
-  ...(given
-    ? []
-    : [
-        "style is controlled for by a rough count of tokens, as the answers' files don't tell tiktoken's: the figure is near the official one, and not the same",
-      ]),
 ];

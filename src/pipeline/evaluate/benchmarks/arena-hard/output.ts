@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { type ArenaVersion, markdownCounts } from "../../../../evaluation/index.ts";
 import { contentKey } from "../../../../schema/index.ts";
 import { fileName, writeRows } from "../judged/rows.ts";
-import type { Answered, Styles } from "./answering.ts";
+import type { Answered, StyleOf } from "./answering.ts";
 import type { Match } from "./games.ts";
 import type { ArenaAnswer, ArenaQuestion } from "./questions.ts";
 
@@ -13,12 +13,12 @@ export interface ArenaOutput {
   readonly baselines: ReadonlyMap<string, ArenaAnswer>;
   readonly models: readonly Answered[];
   readonly matches: readonly Match[];
-  readonly styles: Styles;
+  readonly styleOf: StyleOf;
 }
 
 /** Writes all answers and judgements into `folder`, in the folders and forms of arena-hard-auto of the version. */
 export function writeArena(folder: string, output: ArenaOutput): void {
-  const { version, judge, questions, models, baselines, matches, styles } = output;
+  const { version, judge, questions, models, baselines, matches, styleOf } = output;
   const answers = new Map<string, Map<string, ArenaAnswer>>();
   const put = (model: string, answer: ArenaAnswer) =>
     answers.set(model, (answers.get(model) ?? new Map<string, ArenaAnswer>()).set(answer.id, answer));
@@ -29,7 +29,7 @@ export function writeArena(folder: string, output: ArenaOutput): void {
   for (const [model, byId] of answers)
     writeRows(
       join(folder, "model_answer", `${fileName(model)}.jsonl`),
-      [...byId.values()].map((answer) => rowOf({ ...answer, model }, prompts.get(answer.id)!, styles)),
+      [...byId.values()].map((answer) => rowOf({ ...answer, model }, prompts.get(answer.id)!, styleOf)),
     );
   const judgementRow = version === "v0.1" ? earlierJudgementRow : judgementRowOf;
   for (const [model, { name }] of models.entries()) {
@@ -42,26 +42,22 @@ export function writeArena(folder: string, output: ArenaOutput): void {
   }
 }
 
-function metadataOf(answer: ArenaAnswer, styles: Styles) {
-  const [token_len] = styles.of(answer);
+function metadataOf(answer: ArenaAnswer, styleOf: StyleOf) {
+  const [token_len] = styleOf(answer);
   return { token_len, ...markdownCounts(answer.text) };
 }
 
-/** The official tools pass over it. */
-const markOf = ({ given }: Styles) => (given ? {} : { tokens_counted: "roughly" });
-
 const answerId = ({ id, model, text }: ArenaAnswer) => contentKey([id, model, text]).slice(0, 22);
 
-const earlierAnswerRow = (answer: ArenaAnswer, _prompt: string, styles: Styles) => ({
+const earlierAnswerRow = (answer: ArenaAnswer, _prompt: string, styleOf: StyleOf) => ({
   question_id: answer.id,
   answer_id: answerId(answer),
   model_id: answer.model,
-  choices: [{ index: 0, turns: [{ content: answer.text, token_len: styles.of(answer)[0] }] }],
-  conv_metadata: metadataOf(answer, styles),
-  ...markOf(styles),
+  choices: [{ index: 0, turns: [{ content: answer.text, token_len: styleOf(answer)[0] }] }],
+  conv_metadata: metadataOf(answer, styleOf),
 });
 
-const answerRow = (answer: ArenaAnswer, prompt: string, styles: Styles) => ({
+const answerRow = (answer: ArenaAnswer, prompt: string, styleOf: StyleOf) => ({
   uid: answer.id,
   ans_id: answerId(answer),
   model: answer.model,
@@ -69,8 +65,7 @@ const answerRow = (answer: ArenaAnswer, prompt: string, styles: Styles) => ({
     { role: "user", content: prompt },
     { role: "assistant", content: { answer: answer.text } },
   ],
-  metadata: metadataOf(answer, styles),
-  ...markOf(styles),
+  metadata: metadataOf(answer, styleOf),
 });
 
 const earlierJudgementRow = ({ question, games }: Match, model: string, judge: string) => ({

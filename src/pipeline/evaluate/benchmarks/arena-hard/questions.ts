@@ -42,8 +42,6 @@ const counts = z.union([
 ]);
 const metadata = z.object({ token_len: count, header_count: counts, list_count: counts, bold_count: counts });
 type Metadata = z.output<typeof metadata>;
-/** A mark of files that Amalgam wrote: tokens are then counted anew, lest a rough count pass for tiktoken's. */
-const marked = { tokens_counted: z.literal("roughly").optional() };
 
 function styleOf(found: Metadata | undefined, text: string, tokens: number | undefined): { style?: Style } {
   if (found !== undefined) return { style: [found.token_len, found.header_count, found.list_count, found.bold_count] };
@@ -58,12 +56,10 @@ const earlierAnswer = z
       .array(z.object({ turns: z.array(z.object({ content: z.string(), token_len: count.optional() })).min(1) }))
       .min(1),
     conv_metadata: metadata.optional(),
-    ...marked,
   })
-  .transform(({ question_id, model_id, choices, conv_metadata, tokens_counted }): ArenaAnswer => {
+  .transform(({ question_id, model_id, choices, conv_metadata }): ArenaAnswer => {
     const { content, token_len } = choices[0]!.turns[0]!;
-    const style = tokens_counted === undefined ? styleOf(conv_metadata, content, token_len) : {};
-    return { id: question_id, model: model_id, text: content, ...style };
+    return { id: question_id, model: model_id, text: content, ...styleOf(conv_metadata, content, token_len) };
   });
 
 const said = z.union([z.string(), z.object({ answer: z.string() }).transform(({ answer }) => answer)]);
@@ -73,12 +69,10 @@ const answer = z
     model: z.string().min(1),
     messages: z.array(z.object({ role: z.string(), content: said })).min(1),
     metadata: metadata.optional(),
-    ...marked,
   })
-  .transform(({ uid, model, messages, metadata, tokens_counted }): ArenaAnswer => {
+  .transform(({ uid, model, messages, metadata }): ArenaAnswer => {
     const text = messages.at(-1)!.content;
-    const style = tokens_counted === undefined ? styleOf(metadata, text, undefined) : {};
-    return { id: uid, model, text, ...style };
+    return { id: uid, model, text, ...styleOf(metadata, text, undefined) };
   });
 
 const hasUid = (value: unknown) => typeof value === "object" && value !== null && "uid" in value;
@@ -96,12 +90,12 @@ const answerRows = (file: string) =>
     hasUid(value) ? answer : earlierAnswer,
   );
 
-/** The answers of a file in either of the official forms. Throws DataError for rows that are none. */
+/** The answers of a file in either of the official forms. Throws DataError for rows that are none, and where none is to a question. */
 export async function arenaAnswers(
   file: string,
   questions: readonly ArenaQuestion[],
 ): Promise<FoundAnswers<ArenaAnswer>> {
-  return answersById(await answerRows(file), ({ id }) => id, new Set(questions.map(({ id }) => id)));
+  return answersById(file, await answerRows(file), ({ id }) => id, new Set(questions.map(({ id }) => id)));
 }
 
 /** The category of v2.0 that has a baseline of its own. */

@@ -1,5 +1,5 @@
 import { type Message, RecipeError, type Sampling } from "../../../../schema/index.ts";
-import { ask } from "../../asking.ts";
+import { answered, ask } from "../../asking.ts";
 import type { Answering, Evaluation } from "../../evaluation.ts";
 
 export interface JudgeQuestion {
@@ -26,6 +26,8 @@ export interface Judging<Verdict> {
   readonly sampling: Sampling;
   /** How often a judge is asked until its words have a verdict. */
   readonly attempts: number;
+  /** Whether what had no verdict after all attempts is asked anew by the next call, which the official tools don't. */
+  readonly again: boolean;
   read(words: string): Reading<Verdict>;
 }
 
@@ -34,51 +36,83 @@ const goOn =
 
 /**
  * What a judge says to each question. Words without a verdict are followed up: the judge is shown what it said and asked to finish; where it
- * said nothing, it is asked anew. What it can't be brought to say has no verdict.
+ * said nothing, it is asked anew. What it can't be brought to say has no verdict; where an earlier call came to that, and `again` is so, it is
+ * asked from the beginning once more. A model on this machine would say the same again and isn't.
  *
  * @throws what `ask` throws.
  */
 export async function judgements<Verdict>(
   evaluation: Evaluation,
   questions: readonly JudgeQuestion[],
-  { label, judge, sampling, attempts, read }: Judging<Verdict>,
+  judging: Judging<Verdict>,
 ): Promise<Judgement<Verdict>[]> {
   const found: Judgement<Verdict>[] = [];
   let open = questions.map((_, at) => at);
+  for (let before = 0; open.length > 0; before += judging.attempts) {
+    open = await round(evaluation, questions, judging, { open, before, found });
+    if (!judging.again || judging.judge.endpoint === undefined) break;
+  }
+  return found;
+}
+
+interface Round<Verdict> {
+  /** The questions that are asked, by their places. */
+  readonly open: readonly number[];
+  /** Attempts that were made before this round. */
+  readonly before: number;
+  /** What comes out, by the questions' places. */
+  readonly found: Judgement<Verdict>[];
+}
+
+/** So many attempts at each question; gives those that an earlier call had made, to no verdict. */
+async function round<Verdict>(
+  evaluation: Evaluation,
+  questions: readonly JudgeQuestion[],
+  { label, judge, sampling, attempts, read }: Judging<Verdict>,
+  { open: begun, before, found }: Round<Verdict>,
+): Promise<number[]> {
+  const said = new Map<number, string>();
+  const old = new Set(begun);
+  let open = begun;
   for (let attempt = 1; attempt <= attempts && open.length > 0; attempt += 1) {
     const asked = open.map((at) => {
       const { id, messages } = questions[at]!;
-      const said = found[at]?.words ?? "";
+      const words = said.get(at) ?? "";
       const further: Message[] =
-        said === ""
+        words === ""
           ? []
           : [
-              { role: "assistant", content: said },
+              { role: "assistant", content: words },
               { role: "user", content: goOn },
             ];
-      return { id, messages: [...messages, ...further], sampling, index: attempt - 1 };
+      return { id, messages: [...messages, ...further], sampling, index: before + attempt - 1 };
     });
-    const answers = await ask(evaluation, attempt === 1 ? label : `${label}, again`, judge.source, asked);
+    const known = await answered(evaluation, judge.source, asked);
+    const answers = await ask(evaluation, before + attempt === 1 ? label : `${label}, again`, judge.source, asked);
     const again: number[] = [];
     for (const [k, at] of open.entries()) {
+      if (!known[k]!) old.delete(at);
       const answer = answers[k]!;
-      const before = found[at]?.words ?? "";
+      const earlier = said.get(at) ?? "";
       if ("failure" in answer) {
-        found[at] = { verdict: null, words: before, attempts: attempt, fault: answer.failure };
+        found[at] = { verdict: null, words: earlier, attempts: before + attempt, fault: answer.failure };
         continue;
       }
-      const words = before === "" ? answer.text : `${before}\n${answer.text}`;
+      const words = earlier === "" ? answer.text : `${earlier}\n${answer.text}`;
+      said.set(at, words);
       const reading = read(words);
-      if ("verdict" in reading) found[at] = { verdict: reading.verdict, words, attempts: attempt };
-      else {
-        const cut = answer.finish === "length" ? " before max_tokens ran out" : "";
-        found[at] = { verdict: null, words, attempts: attempt, fault: `${reading.fault}${cut}` };
-        if (reading.final !== true) again.push(at);
+      if ("verdict" in reading) {
+        found[at] = { verdict: reading.verdict, words, attempts: before + attempt };
+        old.delete(at);
+        continue;
       }
+      const cut = answer.finish === "length" ? " before max_tokens ran out" : "";
+      found[at] = { verdict: null, words, attempts: before + attempt, fault: `${reading.fault}${cut}` };
+      if (reading.final !== true) again.push(at);
     }
     open = again;
   }
-  return found;
+  return [...old];
 }
 
 /** How a judge is sampled from, and whether it is held to the form of its verdict. */

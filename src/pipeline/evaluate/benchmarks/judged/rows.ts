@@ -78,8 +78,13 @@ export interface FoundAnswers<Value> {
   readonly notes: readonly string[];
 }
 
-/** Answers by their question: of several to one the last counts, as in the official tools; that, and what is to no question, is noted. */
+/**
+ * Answers by their question: of several to one the last counts, as in the official tools; that, and what is to no question, is noted.
+ *
+ * @throws DataError where none is to one of the questions: the file belongs to others
+ */
 export function answersById<Value>(
+  file: string,
   rows: readonly Row<Value>[],
   idOf: (value: Value) => string,
   known: ReadonlySet<string>,
@@ -93,6 +98,11 @@ export function answersById<Value>(
     else if (answers.has(id)) again += 1;
     if (known.has(id)) answers.set(id, value);
   }
+  if (answers.size === 0)
+    throw new DataError("none of its answers is to one of the questions", {
+      file,
+      hint: `It has answers to ${firstOf(rows.map(({ value }) => idOf(value)))}, and the questions are ${firstOf([...known])}.`,
+    });
   return {
     answers,
     notes: [
@@ -103,6 +113,8 @@ export function answersById<Value>(
     ],
   };
 }
+
+const firstOf = (ids: readonly string[]): string => `${ids.slice(0, 3).join(", ")}${ids.length > 3 ? ", ..." : ""}`;
 
 /** Writes rows as JSONL, over the file that is there. */
 export function writeRows(file: string, rows: readonly unknown[]): void {

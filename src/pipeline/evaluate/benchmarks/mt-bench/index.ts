@@ -2,11 +2,12 @@ import { join } from "node:path";
 import type { BenchmarkResult, Measured } from "../../../../evaluation/index.ts";
 import { type BenchmarkRecipeOf, didYouMean, RecipeError } from "../../../../schema/index.ts";
 import type { Contestant, Measure } from "../../evaluation.ts";
+import { ofEach } from "../../of-each.ts";
 import { type Judgement, judgeForm, judgementNotes, judgements, type Reading } from "../judged/judging.ts";
 import { notOfficial } from "../judged/official.ts";
 import { type MtAnswered, mtAnswersOf } from "./answering.ts";
 import { type MtFigures, pairwiseColumns, pairwiseFigures, singleColumns, singleFigures } from "./figures.ts";
-import { type AskJudge, compareTurns, pairVerdictOf, rateTurns, ratingOf } from "./judged.ts";
+import { type AskJudge, compareTurns, pairVerdictOf, rateTurns, ratingOf, verdictsIn } from "./judged.ts";
 import { otherThanOfficial } from "./official.ts";
 import { writeMtAnswers, writePairs, writeRatings } from "./output.ts";
 import { mtJudgeTokens, mtPrompts, mtVerdicts } from "./prompts.ts";
@@ -35,26 +36,21 @@ export const mtBench: Measure<Recipe> = async (evaluation, recipe, contestants, 
   const questions = await mtQuestions(recipe.questions, recipe.references, recipe.limit);
   const prompts = await mtPrompts(mode, recipe.prompt);
   const form = judgeForm(evaluation, judge, recipe, mtVerdicts[mode], mtJudgeTokens);
-  const answered: MtAnswered[] = [];
-  for (const contestant of contestants) answered.push(await mtAnswersOf(evaluation, recipe, contestant, questions));
+  const conditions = { mode, baseline: recipe.baseline, judge, constrained: form.constrained, questions, prompts };
+  const again = otherThanOfficial({ ...conditions, judgements: [] }).length > 0;
+  const answered = await ofEach(evaluation, contestants, (each, contestant) =>
+    mtAnswersOf(each, recipe, contestant, questions),
+  );
   const folder = join(evaluation.folder, recipe.name);
   writeMtAnswers(folder, questions, answered);
   const resampling = { resamples: evaluation.bootstrap, seed: evaluation.seed };
   const asking = <Verdict>(read: (words: string) => Reading<Verdict>): AskJudge<Verdict> => {
     const label = `${recipe.name}: judged by ${judge.name}`;
-    return (asked) =>
-      judgements(evaluation, asked, { label, judge, sampling: form.sampling, attempts: recipe.attempts, read });
+    const { attempts } = recipe;
+    return (asked) => judgements(evaluation, asked, { label, judge, sampling: form.sampling, attempts, again, read });
   };
   const models = baselineAt === undefined ? await single() : await pairwise(baselineAt);
-  const reasons = otherThanOfficial({
-    mode,
-    baseline: recipe.baseline,
-    judge,
-    constrained: form.constrained,
-    questions,
-    prompts,
-    judgements: models.flatMap(({ said }) => said),
-  });
+  const reasons = otherThanOfficial({ ...conditions, judgements: models.flatMap(({ said }) => said) });
   const shared = [
     ...notOfficial(reasons),
     ...(form.constrained ? ["the judge was held to a short explanation with a verdict behind it"] : []),
@@ -132,7 +128,13 @@ function measuredOf(
     categories,
     ...(texts.length === 0 ? {} : { length: characters / texts.length }),
     failed: answered.failed + said.filter(({ verdict }) => verdict === null).length,
-    notes: [...answered.notes, ...judgementNotes(said, one, many), ...outOfScale(said), ...shared],
+    notes: [
+      ...answered.notes,
+      ...judgementNotes(said, one, many),
+      ...outOfScale(said),
+      ...severalNamed(said, mode),
+      ...shared,
+    ],
   };
 }
 
@@ -140,4 +142,11 @@ function measuredOf(
 function outOfScale(said: readonly Judgement<unknown>[]): string[] {
   const outside = said.filter(({ verdict }) => typeof verdict === "number" && (verdict < 1 || verdict > 10)).length;
   return outside === 0 ? [] : [`${outside} ratings lie outside 1 to 10 and are counted as they are, as FastChat does`];
+}
+
+/** FastChat takes one of several without a word. */
+function severalNamed(said: readonly Judgement<unknown>[], mode: Recipe["mode"]): string[] {
+  const several = said.filter(({ verdict, words }) => verdict !== null && verdictsIn(words, mode) > 1).length;
+  const counts = mode === "single" ? "the first one counts" : "A counts before B, and B before C";
+  return several === 0 ? [] : [`${several} judgements name several verdicts, of which ${counts}, as in FastChat`];
 }

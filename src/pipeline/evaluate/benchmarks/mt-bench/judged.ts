@@ -100,3 +100,7 @@ export function pairVerdictOf(words: string): Reading<PairVerdict> {
   const verdict = readPairVerdict(words);
   return verdict === null ? { fault: "no verdict in its words" } : { verdict };
 }
+
+/** How many different verdicts stand in a judge's words, in double brackets. */
+export const verdictsIn = (words: string, mode: "single" | "pairwise"): number =>
+  new Set(words.match(mode === "single" ? /\[\[\d+\.?\d*\]\]/g : /\[\[[ABC]\]\]/g)).size;

@@ -167,6 +167,7 @@ describe("a judge that misbehaves", () => {
     ]);
     expect(a!.notes[0]).toMatch(/^5 ratings of 8 without a verdict/);
     expect(a!.notes).toContain("1 ratings lie outside 1 to 10 and are counted as they are, as FastChat does");
+    expect(a!.notes).toContain("1 judgements name several verdicts, of which the first one counts, as in FastChat");
     const rows = jsonLines(join(folder, "mt_bench/model_judgment/judge_single.jsonl"));
     expect(rows.map(({ score }) => score)).toEqual([-1, -1, -1, -1, 0, 6, 9, -1]);
     expect(rows[3]!.judgment).toBe("$ERROR$");
@@ -174,11 +175,14 @@ describe("a judge that misbehaves", () => {
     mended = true;
     const before = answered.length;
     const [after] = (await measure(url, ["a"])).models;
-    // An empty answer is a failed call, too.
-    expect(answered.slice(before).map((call) => shown(call))).toEqual([
-      { at: 1, turn: 2 },
-      { at: 2, turn: 2 },
-    ]);
+    // What had no verdict is asked anew, and followed up anew; the calls that failed are made again, an empty answer being one of them.
+    expect(
+      answered
+        .slice(before)
+        .map((call) => shown(call))
+        .map(({ at, turn }) => `${at}/${turn}`)
+        .sort(),
+    ).toEqual(["1/1", "1/1", "1/2", "2/1", "2/1", "2/2", "4/2", "4/2"]);
     expect(after!.figures.score!.value).toBe((0 + 6 + 9 + 5) / 4);
     expect(after!.failed).toBe(4);
   });

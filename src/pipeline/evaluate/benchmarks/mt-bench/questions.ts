@@ -63,9 +63,9 @@ export async function mtQuestions(file: string, references?: string, limit?: num
   });
 }
 
-/** The answers of a file. Throws DataError for rows that are none. */
+/** The answers of a file. Throws DataError for rows that are none, and where none is to a question. */
 export async function mtAnswers(file: string, questions: readonly MtQuestion[]): Promise<FoundAnswers<TurnAnswers>> {
   const rows = await answerRows(file, "an answer to a question of MT-Bench");
-  const { answers, notes } = answersById(rows, idOf, new Set(questions.map(({ id }) => id)));
+  const { answers, notes } = answersById(file, rows, idOf, new Set(questions.map(({ id }) => id)));
   return { notes, answers: new Map([...answers].map(([id, { choices }]) => [id, choices[0]!.turns])) };
 }
