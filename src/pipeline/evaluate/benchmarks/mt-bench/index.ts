@@ -91,11 +91,12 @@ export const mtBench: Measure<Recipe> = async (evaluation, recipe, contestants, 
       baseline.name,
       turns,
     );
-    return others.map((one, model) => {
+    const compared = others.map((one, model): JudgedModel => {
       const own = turns.filter((turn) => turn.model === model);
       const said = own.flatMap(({ games }) => games.map(({ judgement }) => judgement));
       return { answered: one, said, ...pairwiseFigures(own, resampling) };
     });
+    return compared.toSpliced(at, 0, ofBaseline(baseline));
   }
 };
 
@@ -112,6 +113,13 @@ function baselineOf({ baseline }: Recipe, contestants: readonly Contestant[]): n
     { field: "baseline", hint: `${near}It is one of ${names.join(", ")}.` },
   );
 }
+
+/** It has no figures, and failures of its own: a turn that it has no answer to is compared with nothing. */
+const ofBaseline = (baseline: MtAnswered): JudgedModel => ({
+  answered: { ...baseline, notes: ["the others are compared with its answers", ...baseline.notes] },
+  said: [],
+  ...pairwiseFigures([], { resamples: 1, seed: 0 }),
+});
 
 function measuredOf(
   { answered, said, figures, categories, items }: JudgedModel,

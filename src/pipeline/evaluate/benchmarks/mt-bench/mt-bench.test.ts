@@ -236,8 +236,13 @@ test("pairwise: won where both orders say so, a game without verdict is no tie",
   };
   const { url } = await serve(scripted({ a: speaker("a"), base: speaker("base"), judge }).handler);
   const result = await measure(url, ["base", "a"], { mode: "pairwise", baseline: "base", attempts: 1 });
-  expect(result.models.map(({ model }) => model)).toEqual(["a"]);
-  const [a] = result.models;
+  const [base, a] = result.models;
+  expect(base).toMatchObject({
+    model: "base",
+    figures: { win_rate_adjusted: null, win_rate: null, loss_rate: null },
+    failed: 0,
+    notes: expect.arrayContaining(["the others are compared with its answers"]),
+  });
   expect(a!.figures.win_rate_adjusted!.value).toBe(50);
   expect(a!.figures).toMatchObject({
     win_rate: { value: expect.closeTo(100 / 3, 9) },
