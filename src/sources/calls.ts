@@ -89,6 +89,7 @@ export function openCalls<Request, Given>(
   const dialect = learntDialect((text) => options.notice?.(`${address.shown}: ${text}`));
   let pausedUntil = 0;
   let lostInRow = 0;
+  let isToldDown = false;
   /** What a call's tokens come to, for the pace: the latest answers' mean. */
   let usualTokens = 0;
 
@@ -177,11 +178,18 @@ export function openCalls<Request, Given>(
     // One that says that it has too much to do is there.
     if (verdict.kind !== "retry" || reason.startsWith("HTTP 4")) {
       down.succeeded();
+      if (isToldDown) options.notice?.(`${address.shown}: answers again`);
+      isToldDown = false;
       return;
     }
     const silentMs = down.failed();
-    if (silentMs !== undefined && silentMs > recipe.give_up_seconds * 1000)
-      throw goneError(address, reason, { seconds: silentMs / 1000 });
+    if (silentMs === undefined) return;
+    if (silentMs > recipe.give_up_seconds * 1000) throw goneError(address, reason, { seconds: silentMs / 1000 });
+    if (!isToldDown)
+      options.notice?.(
+        `${address.shown}: gives nothing (${reason}); it is tried now and then, and given up after ${recipe.give_up_seconds} seconds`,
+      );
+    isToldDown = true;
   };
 
   const tried = async (request: Request, signal: AbortSignal): Promise<Given> => {

@@ -69,6 +69,20 @@ test("calls that wait for a place when the server goes down are held back, too",
   await ends;
 });
 
+test("that a server is down is told once, and that it is back", async () => {
+  const server = await serve((_, answer, before) =>
+    before < 20 ? sendJson(answer, 500, openAiError("loading")) : sendJson(answer, 200, good),
+  );
+  const notices: string[] = [];
+  const notice = (text: string) => void notices.push(text);
+  const client = open(server.url, { retries: 20, give_up_seconds: 60 }, { retryDelayMs: 1, notice });
+  await askAtOnce(client, 8);
+  expect(notices).toEqual([
+    expect.stringMatching(/gives nothing \(HTTP 500: loading\); .* given up after 60 seconds$/),
+    expect.stringMatching(/: answers again$/),
+  ]);
+});
+
 test.each([
   ["max_tokens", {}, "'max_tokens' or 'max_completion_tokens' is too large"],
   ["stream_options", { stream: true, body: { stream_options: { include_usage: true } } }, "Unknown 'stream_options'"],
