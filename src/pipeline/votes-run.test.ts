@@ -88,7 +88,7 @@ test("a run selects by votes what it scored before: nothing is scored again, and
   const texts: string[] = [];
   const options = { path: folder, kind: "run", filter: {}, signal: new AbortController().signal, listener } as const;
   for await (const text of inspectTexts(options)) texts.push(text);
-  expect(texts.join("\n")).toMatch(/votes 0?\.?\d+.* x 0/);
+  expect(texts.join("\n")).toMatch(/beside: .*votes 0\.\d+/);
 });
 
 test("votes and standard scores exclude each other", async () => {

@@ -373,6 +373,7 @@ describe("rows that are not what they should be", () => {
     await expect(read(dpo, join(folder, "none.jsonl"))).rejects.toThrow("there is no such file");
     await expect(read(dpo, join(folder, "none.parquet"))).rejects.toThrow("there is no such file");
     await expect(read(dpo, jsonl())).rejects.toThrow("the file has no rows");
+    writeFileSync(join(folder, "data.txt"), "text");
     await expect(read(dpo, join(folder, "data.txt"))).rejects.toThrow("a file of a kind that is not read");
     for (const list of [[JSON.stringify([good, good])], JSON.stringify([good], null, 2).split("\n")])
       await expect(read(dpo, jsonl(...list))).rejects.toMatchObject({ hint: expect.stringContaining("jq -c '.[]'") });
